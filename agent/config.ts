@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { isSystemError, KomposeError } from '../common/errors.ts';
+import { komposeHome } from '../common/kompose-home.ts';
+import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
+import type { Identity } from '../proto/enrol.ts';
+
+/** What `agent join` learned. */
+export interface AgentConfig {
+  readonly name: string;
+  /** Absolute path of the stacks root. */
+  readonly stacks: string;
+  /** HOST:PORT of the controller, to be tried in order. */
+  readonly addresses: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The agent's environment and folder; read once, by main. */
+export interface AgentEnvironment {
+  readonly env: Readonly<Record<string, string>>;
+  readonly folder: string;
+}
+
+export function readEnvironment(): AgentEnvironment {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
+  return { env, folder: join(komposeHome(env, process.getuid?.(), homedir()), 'agent') };
+}
+
+const identityFiles = { privateKey: 'agent.key', certificate: 'agent.crt', caCertificate: 'ca.crt' } as const;
+const configFile = 'config.json';
+
+/** Keeps a fresh membership, the configuration last: an agent without it has not joined. */
+export async function saveMembership(folder: string, config: AgentConfig, identity: Identity): Promise<void> {
+  await ensurePrivateFolder(folder);
+  for (const part of ['privateKey', 'certificate', 'caCertificate'] as const) {
+    await writePrivateFile(join(folder, identityFiles[part]), identity[part]);
+  }
+  await writePrivateFile(join(folder, configFile), `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+/** Throws `failed` with the next step if this machine has not joined. */
+export async function loadMembership(folder: string): Promise<{ config: AgentConfig; identity: Identity }> {
+  const text = await readFile(join(folder, configFile), 'utf8').catch((error: unknown) => {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    const message = `this machine has not joined a fleet (no ${join(folder, configFile)}): kompose agent join TOKEN`;
+    throw new KomposeError('failed', message, { cause: error });
+  });
+  const [privateKey, certificate, caCertificate] = await Promise.all(
+    [identityFiles.privateKey, identityFiles.certificate, identityFiles.caCertificate].map((file) =>
+      readFile(join(folder, file), 'utf8'),
+    ),
+  );
+  if (privateKey === undefined || certificate === undefined || caCertificate === undefined) {
+    throw new KomposeError('failed', `the certificate in ${folder} is not whole: join again`);
+  }
+  return {
+    config: parseConfig(text, join(folder, configFile)),
+    identity: { privateKey, certificate, caCertificate },
+  };
+}
+
+function parseConfig(text: string, path: string): AgentConfig {
+  const bad = (cause?: unknown): KomposeError =>
+    new KomposeError('failed', `${path} is damaged: join again, or mend it`, { cause });
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch (error) {
+    throw bad(error);
+  }
+  if (!isConfig(config)) throw bad();
+  return config;
+}
+
+function isConfig(value: unknown): value is AgentConfig {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, stacks, addresses } = value as Partial<Record<keyof AgentConfig, unknown>>;
+  return (
+    typeof name === 'string' && typeof stacks === 'string' && Array.isArray(addresses) && addresses.length > 0
+  );
+}

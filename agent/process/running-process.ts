@@ -1,0 +1,146 @@
+import { constants } from 'node:os';
+import type { Readable } from 'node:stream';
+import { execa } from 'execa';
+import { isSystemError } from '../../common/errors.ts';
+import type { OutputStream } from '../../common/task-event.ts';
+
+/*
+ * INVARIANTS
+ * - Each process leads a session and process group of its own; a signal reaches the whole group.
+ * - It has ended when its own process has, not when the last holder of its pipes has: a background job that a
+ *   hook left behind does not hold the step open. Its later output is read on and dropped, so that it is not
+ *   killed by a closed pipe.
+ * - `onOutput` sees every byte that arrived up to `lateOutputMs` after the exit, and none after `ended` settled.
+ */
+
+/** What to start. `env` is the whole environment; nothing of the agent's own is added. */
+export interface ProcessSpec {
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Called for each chunk in order of arrival; while the promise it returns is pending the stream is paused. */
+  readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => void | Promise<void>;
+}
+
+/** Exit code, 128 + n for signal n, 127 when the program could not be started (`error` says why). */
+export interface ProcessEnd {
+  readonly exitCode: number;
+  readonly error?: string;
+}
+
+export interface RunningProcess {
+  readonly pid: number | undefined;
+  /** Never rejects. */
+  readonly ended: Promise<ProcessEnd>;
+  /** SIGTERM to the group; SIGKILL to what is left of it after `graceMs`. Resolves with the end. */
+  terminate(graceMs: number): Promise<ProcessEnd>;
+}
+
+const lateOutputMs = 200;
+
+/** Starts a process with empty stdin; never throws. */
+export function startProcess(spec: ProcessSpec): RunningProcess {
+  const [file, ...args] = spec.argv;
+  const child = execa(file, args, {
+    cwd: spec.cwd,
+    env: spec.env,
+    extendEnv: false,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    buffer: false,
+    reject: false,
+    detached: true,
+    cleanup: false,
+    stripFinalNewline: false,
+  });
+  const exit = Promise.withResolvers<ProcessEnd>();
+  child.nodeChildProcess.once('exit', (code, signal) =>
+    exit.resolve({ exitCode: code ?? signalExitCode(signal) }),
+  );
+  // Settles after the exit, so it decides only where there was no start and so no exit.
+  void child.then((result) =>
+    exit.resolve({ exitCode: 127, error: notStarted(file, spec.cwd, result.cause) }),
+  );
+  const pumps = [pump(child.stdout, 'stdout', spec), pump(child.stderr, 'stderr', spec)];
+  const ended = exit.promise.then(async (end) => {
+    await settle(pumps);
+    return end;
+  });
+  return {
+    pid: child.pid,
+    ended,
+    terminate: (graceMs) => terminate(child.pid, exit.promise, ended, graceMs),
+  };
+}
+
+interface Pump {
+  readonly finished: Promise<void>;
+  /** From now on chunks are dropped. */
+  stop(): void;
+}
+
+function pump(stream: Readable, name: OutputStream, spec: ProcessSpec): Pump {
+  let stopped = false;
+  const read = async (): Promise<void> => {
+    for await (const chunk of stream) {
+      if (!stopped) await spec.onOutput(name, chunk as Uint8Array);
+    }
+  };
+  return { finished: read().catch(() => undefined), stop: () => void (stopped = true) };
+}
+
+/** Waits for both streams' ends, or for the grace if a background job holds them open. */
+async function settle(pumps: readonly Pump[]): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, lateOutputMs);
+  await Promise.race([Promise.all(pumps.map((each) => each.finished)), late.promise]);
+  clearTimeout(timer);
+  for (const each of pumps) each.stop();
+}
+
+async function terminate(
+  pid: number | undefined,
+  exited: Promise<ProcessEnd>,
+  ended: Promise<ProcessEnd>,
+  graceMs: number,
+): Promise<ProcessEnd> {
+  if (pid === undefined) return ended;
+  signalGroup(pid, 'SIGTERM');
+  const deadline = Date.now() + graceMs;
+  await Promise.race([exited, pause(graceMs)]);
+  while (isGroupAlive(pid) && Date.now() < deadline) await pause(20);
+  signalGroup(pid, 'SIGKILL');
+  return ended;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The group has ended already.
+  }
+}
+
+function isGroupAlive(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function notStarted(file: string, cwd: string, cause: unknown): string {
+  if (isSystemError(cause, 'ENOENT'))
+    return `${file} is not on this host's PATH, or the folder ${cwd} is gone`;
+  return `${file} could not be started: ${cause instanceof Error ? cause.message : 'unknown cause'}`;
+}
+
+function signalExitCode(signal: NodeJS.Signals | null): number {
+  return 128 + (signal === null ? 0 : constants.signals[signal]);
+}

@@ -1,0 +1,116 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { createBackoff } from '../../common/backoff.ts';
+import { KomposeError } from '../../common/errors.ts';
+import { clientChannelOptions } from '../../proto/channel-options.ts';
+import { identityCredentials, type Identity } from '../../proto/enrol.ts';
+import {
+  AgentLinkClient,
+  type AgentMessage,
+  type ControllerMessage,
+} from '../../proto/gen/kompose/v1/agent_link.ts';
+import { fromStatus } from '../../proto/status.ts';
+import { Session, type SessionHost } from './session.ts';
+
+const connectTimeoutMs = 10_000;
+const firstPauseMs = 200;
+const longestPauseMs = 15_000;
+const healthyMs = 60_000;
+
+export interface LinkOptions {
+  /** HOST:PORT, tried in turn. */
+  readonly addresses: readonly string[];
+  readonly identity: Identity;
+  readonly host: SessionHost;
+  readonly log: Logger;
+  /** Called at each link that stands. */
+  readonly onConnected: (address: string) => void;
+}
+
+/**
+ * Keeps the agent linked to its controller until the signal fires: connects, serves the session, and after a loss
+ * comes back with growing, jittered pauses, short again once a link was healthy for a minute. Throws what must
+ * not be tried again: `conflict` (a later instance of this agent took over), `denied` (the host was removed),
+ * `protocol` (the controller speaks another version).
+ */
+export async function keepLinked(options: LinkOptions, signal: AbortSignal): Promise<void> {
+  const backoff = createBackoff(firstPauseMs, longestPauseMs);
+  for (let tries = 0; !signal.aborted; tries++) {
+    const address = options.addresses[tries % options.addresses.length] ?? '';
+    const startedMs = performance.now();
+    const error = await serveOnce(options, address, signal);
+    if (signal.aborted) return;
+    if (['conflict', 'denied', 'unauthenticated', 'protocol'].includes(error.code)) throw error;
+    if (performance.now() - startedMs > healthyMs) backoff.reset();
+    const pauseMs = backoff.next();
+    options.log.warn(
+      { address, pauseMs: Math.round(pauseMs) },
+      `no link to the controller: ${error.message}`,
+    );
+    await pause(pauseMs, signal);
+  }
+}
+
+/** One link from its beginning to its end; says why it ended. */
+async function serveOnce(options: LinkOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
+  // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
+  const client = new AgentLinkClient(address, identityCredentials(options.identity), clientChannelOptions);
+  try {
+    await waitForReady(client, address);
+    const stream = client.attach();
+    return await serveStream(options, client, stream, address, signal);
+  } catch (error) {
+    return fromStatus(error, address);
+  } finally {
+    client.close();
+  }
+}
+
+function waitForReady(client: AgentLinkClient, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.waitForReady(Date.now() + connectTimeoutMs, (error) => {
+      if (error === undefined) resolve();
+      else reject(new KomposeError('controller-unreachable', `${address} does not answer`, { cause: error }));
+    });
+  });
+}
+
+async function serveStream(
+  options: LinkOptions,
+  client: AgentLinkClient,
+  stream: ClientDuplexStream<AgentMessage, ControllerMessage>,
+  address: string,
+  signal: AbortSignal,
+): Promise<KomposeError> {
+  const ended = Promise.withResolvers<KomposeError>();
+  const end = (error: KomposeError): void => {
+    ended.resolve(error);
+    stream.cancel();
+  };
+  const onWelcome = (): void => options.onConnected(address);
+  const session = new Session({ host: options.host, client, stream, end, onWelcome, log: options.log });
+  const onAbort = (): void => end(new KomposeError('controller-unreachable', 'the agent is stopping'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  stream.on('data', (message: ControllerMessage) => session.receive(message));
+  stream.on('error', (error) => end(fromStatus(error, address)));
+  stream.on('end', () => end(new KomposeError('controller-unreachable', 'the controller ended the link')));
+  try {
+    session.open();
+    return await ended.promise;
+  } finally {
+    session.close();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,82 @@
+import type { AgentLinkClient, TaskControl, TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { fromStatus } from '../../proto/status.ts';
+import { send } from '../../proto/streams.ts';
+import type { TaskSpool } from '../tasks/task-spool.ts';
+import type { LogRecord } from '../../common/event-log.ts';
+
+const maxMessageBytes = 256 * 1024;
+
+/**
+ * Sends a task's events from the first that the controller lacks, and takes its acknowledgements, until all are
+ * acknowledged. Rejects when the link is lost or the signal fires; calling it again goes on where that ended.
+ * `not-found`: the controller does not know the task.
+ */
+export async function reportTask(
+  client: AgentLinkClient,
+  spool: TaskSpool,
+  signal: AbortSignal,
+): Promise<void> {
+  const stream = client.report();
+  const ended = new AbortController();
+  const opened = Promise.withResolvers<number>();
+  opened.promise.catch(() => undefined);
+  const fail = (error: unknown): void => {
+    opened.reject(error);
+    ended.abort(error);
+  };
+  const onAbort = (): void => stream.cancel();
+  signal.addEventListener('abort', onAbort, { once: true });
+  stream.on('error', (error) => fail(fromStatus(error, client.getChannel().getTarget())));
+  stream.on('end', () => fail(new Error('the report stream ended')));
+  stream.on('data', ({ kind }: TaskControl) => {
+    if (kind === undefined) return;
+    spool.acknowledge(kind.value.seq);
+    opened.resolve(kind.value.seq);
+    if (spool.isAcknowledged) stream.end();
+  });
+  try {
+    await send(stream, { kind: { $case: 'opening', value: { taskId: spool.task } } }, ended.signal);
+    await sendFrom(stream, spool, await opened.promise, ended.signal);
+    await untilAcknowledged(spool, ended.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    if (!spool.isAcknowledged) stream.cancel();
+  }
+}
+
+async function sendFrom(
+  stream: ClientDuplexStream<TaskReport, TaskControl>,
+  spool: TaskSpool,
+  afterSeq: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const records of spool.log.read(afterSeq, signal)) {
+    for (const events of batches(records)) {
+      await send(stream, { kind: { $case: 'events', value: { events } } }, signal);
+    }
+  }
+}
+
+/** Events joined to messages of at most about 256 KiB. */
+function* batches(records: readonly LogRecord[]): Generator<Uint8Array[]> {
+  let batch: Uint8Array[] = [];
+  let size = 0;
+  for (const { bytes } of records) {
+    if (batch.length > 0 && size + bytes.length > maxMessageBytes) {
+      yield batch;
+      batch = [];
+      size = 0;
+    }
+    batch.push(bytes);
+    size += bytes.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function untilAcknowledged(spool: TaskSpool, signal: AbortSignal): Promise<void> {
+  while (!spool.isAcknowledged) {
+    if (signal.aborted) throw signal.reason;
+    await spool.nextAcknowledgement(signal);
+  }
+}

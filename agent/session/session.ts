@@ -1,0 +1,197 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { KomposeError } from '../../common/errors.ts';
+import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import type {
+  AgentLinkClient,
+  AgentMessage,
+  ControllerMessage,
+  StartTask,
+} from '../../proto/gen/kompose/v1/agent_link.ts';
+import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
+import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { TaskSpec } from '../tasks/task-spec.ts';
+import type { TaskSpool } from '../tasks/task-spool.ts';
+import { reportTask } from './reporter.ts';
+
+/** What a session serves. */
+export interface SessionHost {
+  readonly version: string;
+  readonly instanceId: string;
+  readonly startedMs: number;
+  readonly tasks: TaskRegistry;
+  takeInventory(): Promise<StackSummary[]>;
+  watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
+  askStatus(): Promise<StackStatus[]>;
+}
+
+interface SessionOptions {
+  readonly host: SessionHost;
+  readonly client: AgentLinkClient;
+  readonly stream: ClientDuplexStream<AgentMessage, ControllerMessage>;
+  /** Ends the link; only the first call counts. */
+  readonly end: (error: KomposeError) => void;
+  readonly onWelcome: () => void;
+  readonly log: Logger;
+}
+
+const welcomeTimeoutMs = 10_000;
+
+/** One link's conversation: what arrives is answered here. `close` ends all that it began. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #closed = new AbortController();
+  #silence: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Says hello; the welcome is waited for by a timer. */
+  open(): void {
+    const { version, instanceId, startedMs, tasks } = this.#options.host;
+    this.#expectWord(welcomeTimeoutMs);
+    this.#send({
+      $case: 'hello',
+      value: {
+        protocolVersion,
+        capabilities: [...capabilities],
+        agentVersion: version,
+        instanceId,
+        startedUnixMs: startedMs,
+        openTasks: tasks.open.map((spool) => spool.task),
+        nowUnixMs: Date.now(),
+      },
+    });
+  }
+
+  close(): void {
+    this.#closed.abort(new Error('the link ended'));
+    clearTimeout(this.#silence);
+    clearInterval(this.#heartbeat);
+  }
+
+  receive({ kind }: ControllerMessage): void {
+    switch (kind?.$case) {
+      case 'welcome':
+        this.#begin(kind.value.protocolVersion, kind.value.heartbeatPeriodMs);
+        return;
+      case 'heartbeat':
+        this.#silence?.refresh();
+        return;
+      case 'startTask':
+        this.#startTask(kind.value);
+        return;
+      case 'cancelTask':
+        this.#options.host.tasks.cancel(kind.value.taskId, kind.value.reason);
+        return;
+      case 'rescan':
+        void this.#rescan(kind.value.requestId);
+        return;
+      case 'stackStatus':
+        void this.#tellStatus(kind.value.requestId);
+        return;
+      case undefined: {
+        const message = 'the controller asked for something that this agent does not know: upgrade the agent';
+        this.#options.end(new KomposeError('protocol', message));
+      }
+    }
+  }
+
+  #begin(version: number, heartbeatPeriodMs: number): void {
+    if (version !== protocolVersion) {
+      const message = `the controller speaks protocol ${version}, this agent ${protocolVersion}: upgrade the older one`;
+      this.#options.end(new KomposeError('protocol', message));
+      return;
+    }
+    this.#expectWord(heartbeatPeriodMs * 2.5);
+    this.#heartbeat = setInterval(
+      () => this.#send({ $case: 'heartbeat', value: { nowUnixMs: Date.now() } }),
+      heartbeatPeriodMs,
+    );
+    this.#options.onWelcome();
+    void this.#tellInventory();
+    for (const spool of this.#options.host.tasks.open) void this.#report(spool);
+  }
+
+  /** Ends the link when the controller stays silent for `ms`; each heartbeat of its begins anew. */
+  #expectWord(ms: number): void {
+    clearTimeout(this.#silence);
+    const error = new KomposeError('controller-unreachable', 'the controller has fallen silent');
+    this.#silence = setTimeout(() => this.#options.end(error), ms);
+  }
+
+  #startTask(message: StartTask): void {
+    try {
+      const { tasks } = this.#options.host;
+      const isNew = tasks.open.every((spool) => spool.task !== message.taskId);
+      const spool = tasks.start(toSpec(message));
+      if (isNew) void this.#report(spool);
+    } catch (error) {
+      const reason = KomposeError.from(error).message;
+      this.#send({ $case: 'taskRefused', value: { taskId: message.taskId, reason } });
+    }
+  }
+
+  /** Once a task and link; the next link takes up what is left. */
+  async #report(spool: TaskSpool): Promise<void> {
+    const { client, host, log, end } = this.#options;
+    try {
+      await reportTask(client, spool, this.#closed.signal);
+      host.tasks.forget(spool);
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      if (error instanceof KomposeError && error.code === 'not-found') {
+        log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
+        host.tasks.forget(spool);
+        return;
+      }
+      end(new KomposeError('controller-unreachable', 'a report was cut off', { cause: error }));
+    }
+  }
+
+  async #tellInventory(): Promise<void> {
+    try {
+      for await (const stacks of this.#options.host.watchInventory(this.#closed.signal)) {
+        this.#sendInventory(stacks, '');
+      }
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'the stacks root cannot be watched');
+    }
+  }
+
+  async #rescan(requestId: string): Promise<void> {
+    const stacks = await this.#options.host.takeInventory().catch((error: unknown) => {
+      this.#options.log.error({ err: error }, 'the stacks root cannot be read');
+      return [];
+    });
+    this.#sendInventory(stacks, requestId);
+  }
+
+  #sendInventory(stacks: readonly StackSummary[], requestId: string): void {
+    const wire = stacks.map((stack) => ({ ...stack, hooks: [...stack.hooks] }));
+    this.#send({ $case: 'inventory', value: { stacks: wire, requestId } });
+  }
+
+  async #tellStatus(requestId: string): Promise<void> {
+    const answer = await this.#options.host.askStatus().then(
+      (stacks) => ({
+        error: '',
+        stacks: stacks.map(({ name, servicesUp }) => ({ name, servicesUp: [...servicesUp] })),
+      }),
+      (error: unknown) => ({ error: KomposeError.from(error).message, stacks: [] }),
+    );
+    this.#send({ $case: 'stackStatus', value: { requestId, ...answer } });
+  }
+
+  #send(kind: NonNullable<AgentMessage['kind']>): void {
+    if (!this.#closed.signal.aborted) this.#options.stream.write({ kind });
+  }
+}
+
+function toSpec(message: StartTask): TaskSpec {
+  const { taskId, runId, stack, command, args, env, network, timeoutMs, dryRun, user } = message;
+  const named = network === undefined ? {} : { network };
+  return { task: taskId, run: runId, stack, command, args, env, timeoutMs, dryRun, user, ...named };
+}

@@ -1,0 +1,87 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isSystemError, KomposeError } from '../../common/errors.ts';
+
+/** Compose's own order of preference. */
+export const composeFileNames = [
+  'compose.yaml',
+  'compose.yml',
+  'docker-compose.yaml',
+  'docker-compose.yml',
+] as const;
+
+/** A stack as its folder shows it. */
+export interface StackFolder {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly composeFile: string;
+  readonly hasHooksFile: boolean;
+  readonly hasEnvFile: boolean;
+  readonly dumps: number;
+}
+
+const dumpName = /_\d{8}_\d{6}\.sql(\.gz|\.zst)?$/;
+
+/**
+ * The stacks of a root, by name: its direct, non-hidden, real subfolders with a compose file. A folder that goes
+ * while we look is left out. Throws `failed` if the root itself cannot be read.
+ */
+export async function discoverStacks(root: string): Promise<StackFolder[]> {
+  const entries = await readdir(root, { withFileTypes: true }).catch((error: unknown) => {
+    throw new KomposeError('failed', `the stacks root ${root} cannot be read`, { cause: error });
+  });
+  const folders = entries.filter((entry) => entry.isDirectory() && isStackName(entry.name));
+  const stacks = await Promise.all(folders.map((entry) => inspectFolder(root, entry.name)));
+  return stacks.filter((stack) => stack !== undefined).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * One stack by name; undefined if there is none. Never leaves the root: a name with a slash, a hidden one or a
+ * link is no stack.
+ */
+export async function findStack(root: string, name: string): Promise<StackFolder | undefined> {
+  if (!isStackName(name)) return undefined;
+  const entries = await readdir(root, { withFileTypes: true });
+  const isRealFolder = entries.some((entry) => entry.name === name && entry.isDirectory());
+  return isRealFolder ? inspectFolder(root, name) : undefined;
+}
+
+function isStackName(name: string): boolean {
+  return !name.startsWith('.') && !name.includes('/') && !hasControlCharacter(name);
+}
+
+function hasControlCharacter(name: string): boolean {
+  return [...name].some((character) => character < ' ' || character === '\x7f');
+}
+
+async function inspectFolder(root: string, name: string): Promise<StackFolder | undefined> {
+  const path = join(root, name);
+  try {
+    const files = new Set(await readdir(path));
+    const composeFile = await firstFile(
+      path,
+      composeFileNames.filter((candidate) => files.has(candidate)),
+    );
+    if (composeFile === undefined) return undefined;
+    return {
+      name,
+      path,
+      composeFile,
+      hasHooksFile: files.has('hooks.sh'),
+      hasEnvFile: files.has('.env'),
+      dumps: [...files].filter((file) => dumpName.test(file)).length,
+    };
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'EACCES')) return undefined;
+    throw error;
+  }
+}
+
+async function firstFile(folder: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) {
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found?.isFile() === true) return name;
+  }
+  return undefined;
+}

@@ -1,0 +1,36 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StackSummary } from '../../common/inventory.ts';
+import { discoverStacks } from './discovery.ts';
+import type { HooksParser } from './hooks-file.ts';
+
+const pollMs = 500;
+
+/** The stacks of a root as the controller is told of them. */
+export async function takeInventory(root: string, hooksParser: HooksParser): Promise<StackSummary[]> {
+  const folders = await discoverStacks(root);
+  return Promise.all(
+    folders.map(async ({ name, path, composeFile, hasEnvFile, dumps }) => {
+      const hooks = await hooksParser.read(path);
+      return { name, composeFile, hasEnvFile, dumps, hooks: hooks.kind === 'parsed' ? hooks.functions : [] };
+    }),
+  );
+}
+
+/**
+ * Yields the inventory at once and after each change, until the signal fires. It looks twice a second instead of
+ * subscribing to the kernel: that works on every file system, misses nothing between two folders' watches and
+ * costs about a stat a file.
+ */
+export async function* watchInventory(
+  take: () => Promise<StackSummary[]>,
+  signal: AbortSignal,
+): AsyncGenerator<StackSummary[]> {
+  let last: string | undefined;
+  while (!signal.aborted) {
+    const stacks = await take();
+    const now = JSON.stringify(stacks);
+    if (now !== last) yield stacks;
+    last = now;
+    await delay(pollMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,98 @@
+/*
+ * The bash around a hook. It sources hooks.sh and calls one function as a user would by hand, and writes the
+ * variables exported at its end to a file, each as NAME=VALUE and a NUL byte.
+ *
+ * INVARIANTS
+ * - bash starts with plain options; whatever the hook sets (`set -eux`, traps, IFS) holds for the hook.
+ * - No line of this wrapper shows under `set -x`: tracing that the file switched on at its top is switched off
+ *   while we work and on again by a DEBUG trap inside the function.
+ * - Exports are written at every way out: return, `exit`, `set -e` by our EXIT trap; `exec`, and `exit` under an
+ *   EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that mention
+ *   `exec` or `trap`, because it runs before every command.
+ * - A subshell never writes.
+ */
+const script = `
+__kompose_dump() {
+  { local -; set +aefuxv; } 2>/dev/null
+  [[ $BASHPID == "$$" ]] || return 0
+  local IFS=$' \\t\\n' __kompose_name
+  {
+    [[ -z $__kompose_defined ]] || printf '__kompose_defined=1\\0'
+    for __kompose_name in $(compgen -e); do
+      [[ -v $__kompose_name ]] && printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
+    done
+  } >|"$__kompose_out"
+} 2>/dev/null
+__kompose_defined= __kompose_out=$1 __kompose_file=$2 __kompose_function=$3 __kompose_watch=$4
+shift 4
+trap '{ __kompose_dump; } 2>/dev/null' EXIT
+source "$__kompose_file"
+{ __kompose_options=$-; set +x; } 2>/dev/null
+declare -F -- "$__kompose_function" >/dev/null || exit 0
+__kompose_defined=1
+if [[ -n $__kompose_watch ]]; then declare -ft $(compgen -A function); fi
+if [[ $__kompose_options == *x* ]]; then declare -ft -- "$__kompose_function"; fi
+if [[ $__kompose_watch$__kompose_options == *x* ]]; then
+  trap '[[ -z \${FUNCNAME[0]-} ]] || {
+    if [[ -n $__kompose_watch ]]; then
+      trap "{ case \\$BASH_COMMAND in exec* | exit*) __kompose_dump ;; esac; } 2>/dev/null" DEBUG
+    else
+      trap - DEBUG
+    fi
+    if [[ $__kompose_options == *x* ]]; then set -x; fi
+  }' DEBUG
+fi
+"$__kompose_function" "$@"
+`;
+
+const definedMark = '__kompose_defined';
+
+/** The command line that runs a hook; `exportsFile` is where its exports will stand. */
+export function hookArgv(hook: {
+  readonly file: string;
+  readonly exportsFile: string;
+  readonly replacesShell: boolean;
+  readonly argv: readonly string[];
+}): [string, ...string[]] {
+  const [name = '', ...args] = hook.argv;
+  const watch = hook.replacesShell ? 'x' : '';
+  return ['bash', '--norc', '-c', script, 'kompose', hook.exportsFile, hook.file, name, watch, ...args];
+}
+
+export interface HookExports {
+  /** Whether hooks.sh defined the function once it was sourced. */
+  readonly isDefined: boolean;
+  readonly variables: ReadonlyMap<string, string>;
+}
+
+/** Reads what the wrapper wrote. */
+export function parseExports(text: string): HookExports {
+  const variables = new Map<string, string>();
+  for (const entry of text.split('\0')) {
+    const at = entry.indexOf('=');
+    if (at > 0) variables.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return { isDefined: variables.delete(definedMark), variables };
+}
+
+/** Of bash's own making, or not a hook's to give. */
+const notPassedOn = /^(?:_|PWD|OLDPWD|SHLVL|SCRIPT_DIR|stack|KOMPOSE_.*|__kompose_.*|BASH_FUNC_.*)$/;
+const bashName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/**
+ * The environment of the steps after a hook: what it exported, without what it unset. Names that bash cannot
+ * hold (`a.b`) stay as they were.
+ */
+export function envAfterHook(
+  before: Readonly<Record<string, string>>,
+  exported: ReadonlyMap<string, string>,
+): Record<string, string> {
+  const after: Record<string, string> = {};
+  for (const [name, value] of Object.entries(before)) {
+    if (!bashName.test(name) || notPassedOn.test(name)) after[name] = value;
+  }
+  for (const [name, value] of exported) {
+    if (!notPassedOn.test(name)) after[name] = value;
+  }
+  return after;
+}

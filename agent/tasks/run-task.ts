@@ -1,0 +1,101 @@
+import { Masker } from '../../common/redaction/masker.ts';
+import { secretValues } from '../../common/redaction/secret-name.ts';
+import { KomposeError } from '../../common/errors.ts';
+import type { TaskFinished } from '../../common/task-event.ts';
+import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
+import { runStep, type StepContext, type StepResult } from './step-runner.ts';
+import type { StopSignal } from './stop-signal.ts';
+import type { EventSink } from './task-recorder.ts';
+import type { TaskSpec } from './task-spec.ts';
+
+export interface TaskRun {
+  readonly spec: TaskSpec;
+  readonly host: TaskHost;
+  readonly workFolder: string;
+  readonly sink: EventSink;
+  readonly stop: StopSignal;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
+
+/**
+ * Runs a task from `task.started` to `task.finished`; the last event always comes, also after a bug, whose throw
+ * follows it. Ends early, with every process gone, when `stop` fires.
+ */
+export async function runTask(run: TaskRun): Promise<void> {
+  const startedMs = run.now();
+  const finish = (ending: Ending): void | Promise<void> =>
+    run.sink({ type: 'task.finished', ...ending, durationMs: Math.round(run.now() - startedMs) });
+  await run.sink({ type: 'task.started' });
+  const timer = startDeadline(run);
+  try {
+    await finish(await perform(run));
+  } catch (error) {
+    await finish({ state: 'failed', reason: failureReason(error), actionDecided: false });
+    if (!(error instanceof KomposeError)) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function failureReason(error: unknown): string {
+  const { code, message } = KomposeError.from(error);
+  return code === 'internal' ? `internal error of the agent (${message}); its log tells more` : message;
+}
+
+function startDeadline({ spec, stop }: TaskRun): NodeJS.Timeout | undefined {
+  if (spec.timeoutMs <= 0) return undefined;
+  const reason = `not done after ${spec.timeoutMs / 1000} s (--timeout)`;
+  return setTimeout(() => stop.stop({ state: 'timed-out', reason }), Math.min(spec.timeoutMs, 2 ** 31 - 1));
+}
+
+async function perform(run: TaskRun): Promise<Ending> {
+  const { spec, host, sink, stop } = run;
+  const prepared = await prepareTask(spec, host);
+  const masker = new Masker();
+  masker.add(secretValues(prepared.env));
+  for (const text of prepared.notices) await sink({ type: 'notice', text });
+  if (spec.dryRun) return tellPlan(prepared, masker, sink);
+  const context: StepContext = { prepared, masker, sink, stop, workFolder: run.workFolder, now: run.now };
+  let env = prepared.env;
+  for (const step of prepared.steps) {
+    if (stop.cause !== undefined) break;
+    const result = await runStep(step, env, context);
+    if (result.outcome !== 'succeeded') return endingOf(result, stop);
+    env = result.env;
+  }
+  if (stop.cause !== undefined) return { ...stop.cause, actionDecided: false };
+  return { state: 'succeeded', exitCode: 0, reason: '', actionDecided: true };
+}
+
+function endingOf({ step, name, outcome, exitCode, error }: StepResult, stop: StopSignal): Ending {
+  if (stop.cause !== undefined) {
+    return {
+      state: stop.cause.state,
+      reason: `${stop.cause.reason}, during ${name}`,
+      exitCode,
+      actionDecided: false,
+    };
+  }
+  const reason = error ?? `${name} ended with exit code ${exitCode}`;
+  return { state: outcome, exitCode, reason, actionDecided: step === 'action' };
+}
+
+async function tellPlan(prepared: PreparedTask, masker: Masker, sink: EventSink): Promise<Ending> {
+  const { stack, env, hookEnv, steps } = prepared;
+  for (const step of steps) {
+    const names = step.kind === 'hook' ? { ...env, ...hookEnv, KOMPOSE_HOOK: '' } : env;
+    await sink({
+      type: 'plan.step',
+      step: step.step,
+      name: step.name,
+      argv: step.argv.map((argument) => masker.maskText(argument)),
+      cwd: stack.path,
+      envNames: Object.keys(names).toSorted(),
+      uncertain: step.kind === 'hook' && step.uncertain,
+    });
+  }
+  return { state: 'succeeded', reason: '', actionDecided: false };
+}

@@ -1,0 +1,156 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepKind, StepOutcome } from '../../common/task-event.ts';
+import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
+import { startProcess, type ProcessEnd } from '../process/running-process.ts';
+import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
+import type { PreparedTask } from './prepare-task.ts';
+import type { StopSignal } from './stop-signal.ts';
+import { OutputRecorder, type EventSink } from './task-recorder.ts';
+import type { Masker } from '../../common/redaction/masker.ts';
+import { secretValues } from '../../common/redaction/secret-name.ts';
+
+/** How long a stopped step has between SIGTERM and SIGKILL. */
+const terminationGraceMs = 10_000;
+
+/** What the steps of one task share. */
+export interface StepContext {
+  readonly prepared: PreparedTask;
+  /** Private (0700) and the task's own. */
+  readonly workFolder: string;
+  readonly masker: Masker;
+  readonly sink: EventSink;
+  readonly stop: StopSignal;
+  readonly now: () => number;
+}
+
+export interface StepResult {
+  readonly step: StepKind;
+  readonly name: string;
+  readonly outcome: StepOutcome;
+  readonly exitCode: number;
+  /** Of a program that could not be started. */
+  readonly error?: string;
+  /** The environment of the steps after this one. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+type Executors = {
+  [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>, run: Execution) => Promise<Done>;
+};
+
+interface Execution {
+  readonly context: StepContext;
+  readonly env: Readonly<Record<string, string>>;
+  readonly report: StepReport;
+}
+
+interface Done {
+  readonly end: ProcessEnd;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const executors: Executors = { program: runProgram, hook: runHook };
+
+/**
+ * Runs one step to its end and tells of it. `env` is that of all steps, as the step before left it. Resolves also
+ * when the task is stopped, once every process of the step is gone.
+ */
+export async function runStep(
+  step: Step,
+  env: Readonly<Record<string, string>>,
+  context: StepContext,
+): Promise<StepResult> {
+  const report = new StepReport(step, context);
+  const done =
+    step.kind === 'hook'
+      ? await executors.hook(step, { context, env, report })
+      : await executors.program(step, { context, env, report });
+  return { ...(await report.finish(done.end)), env: done.env };
+}
+
+async function runProgram(step: ProgramStep, { context, env, report }: Execution): Promise<Done> {
+  report.begin();
+  const end = await execute(step.argv, env, context, report);
+  return { end, env };
+}
+
+async function runHook(step: HookStep, { context, env, report }: Execution): Promise<Done> {
+  if (!step.uncertain) report.begin();
+  const exportsFile = join(context.workFolder, 'exports');
+  const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
+  const hookEnv = { ...env, ...context.prepared.hookEnv, KOMPOSE_HOOK: step.name };
+  const end = await execute(argv, hookEnv, context, report);
+  const exported = parseExports(await readFile(exportsFile, 'utf8').catch(() => ''));
+  await rm(exportsFile, { force: true });
+  if (exported.isDefined) report.begin();
+  if (exported.variables.size === 0) return { end, env };
+  const after = {
+    ...envAfterHook(env, exported.variables),
+    SCRIPT_DIR: env['SCRIPT_DIR'] ?? '',
+    stack: env['stack'] ?? '',
+  };
+  context.masker.add(secretValues(after));
+  return { end, env: after };
+}
+
+async function execute(
+  argv: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>>,
+  { prepared, stop }: StepContext,
+  report: StepReport,
+): Promise<ProcessEnd> {
+  const process = startProcess({
+    argv,
+    env,
+    cwd: prepared.stack.path,
+    onOutput: (stream, chunk) => {
+      report.begin();
+      return report.output.write(stream, chunk);
+    },
+  });
+  const forget = stop.onStop(() => void process.terminate(terminationGraceMs));
+  const end = await process.ended;
+  // What the step left in its group is ended too when the task is stopped, and is waited for.
+  if (stop.cause !== undefined) await process.terminate(terminationGraceMs);
+  forget();
+  return end;
+}
+
+/** Tells of a step's beginning once, and of its end if it began. */
+class StepReport {
+  readonly output: OutputRecorder;
+  readonly #step: Step;
+  readonly #context: StepContext;
+  readonly #startedMs: number;
+  #hasBegun = false;
+
+  constructor(step: Step, context: StepContext) {
+    this.#step = step;
+    this.#context = context;
+    this.#startedMs = context.now();
+    this.output = new OutputRecorder(step.step, context.masker, context.sink);
+  }
+
+  begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    const { step, name, argv } = this.#step;
+    const masked = argv.map((argument) => this.#context.masker.maskText(argument));
+    void this.#context.sink({ type: 'step.started', step, name, argv: masked });
+  }
+
+  async finish({ exitCode, error }: ProcessEnd): Promise<Omit<StepResult, 'env'>> {
+    const outputSha256 = await this.output.finish();
+    const { step, name } = this.#step;
+    const cause = this.#context.stop.cause?.state;
+    const outcome: StepOutcome = cause ?? (exitCode === 0 ? 'succeeded' : 'failed');
+    if (this.#hasBegun) {
+      const hookSha256 = this.#step.kind === 'hook' ? this.#step.hooks.sha256 : '';
+      const durationMs = Math.round(this.#context.now() - this.#startedMs);
+      const end = { step, name, outcome, exitCode, durationMs, hookSha256, outputSha256 };
+      await this.#context.sink({ type: 'step.finished', ...end });
+    }
+    return { step, name, outcome, exitCode, ...(error === undefined ? {} : { error }) };
+  }
+}

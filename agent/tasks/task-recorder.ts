@@ -1,0 +1,73 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Masker, MaskStream } from '../../common/redaction/masker.ts';
+import type { OutputStream, StepKind, TaskEvent } from '../../common/task-event.ts';
+
+/** Takes a task's next event. Returns a promise while the reader is too far behind. */
+export type EventSink = (event: TaskEvent) => void | Promise<void>;
+
+const maxChunkBytes = 64 * 1024;
+const gatherMs = 4;
+
+/**
+ * Turns what a step writes into `output` events: masked, gathered for some milliseconds, cut at 64 KiB, and
+ * digested. One per step; `finish` comes before the step's end is told.
+ */
+export class OutputRecorder {
+  readonly #step: StepKind;
+  readonly #sink: EventSink;
+  readonly #digest: Hash = createHash('sha256');
+  readonly #masks: Record<OutputStream, MaskStream>;
+  #waiting: { stream: OutputStream; chunks: Uint8Array[]; size: number } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(step: StepKind, masker: Masker, sink: EventSink) {
+    this.#step = step;
+    this.#sink = sink;
+    this.#masks = { stdout: masker.stream(), stderr: masker.stream() };
+  }
+
+  /** Pauses its caller while the promise is pending. */
+  write(stream: OutputStream, chunk: Uint8Array): void | Promise<void> {
+    return this.#gather(stream, this.#masks[stream].push(chunk));
+  }
+
+  /** Gives out what masking held back; returns the SHA-256 of all that was sent. */
+  async finish(): Promise<string> {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      await this.#gather(stream, this.#masks[stream].flush());
+    }
+    await this.#flush();
+    return this.#digest.digest('hex');
+  }
+
+  #gather(stream: OutputStream, data: Uint8Array): void | Promise<void> {
+    if (data.length === 0) return undefined;
+    const before = this.#waiting?.stream === stream ? undefined : this.#flush();
+    this.#waiting ??= { stream, chunks: [], size: 0 };
+    this.#waiting.chunks.push(data);
+    this.#waiting.size += data.length;
+    if (this.#waiting.size >= maxChunkBytes) return this.#flush() ?? before;
+    this.#timer ??= setTimeout(() => void this.#flush(), gatherMs);
+    return before;
+  }
+
+  #flush(): void | Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting === undefined) return undefined;
+    const all = waiting.chunks.length === 1 ? waiting.chunks[0] : Buffer.concat(waiting.chunks);
+    return all === undefined ? undefined : this.#emit(waiting.stream, all);
+  }
+
+  #emit(stream: OutputStream, all: Uint8Array): void | Promise<void> {
+    this.#digest.update(all);
+    let pending: void | Promise<void> = undefined;
+    for (let at = 0; at < all.length; at += maxChunkBytes) {
+      const data = all.subarray(at, at + maxChunkBytes);
+      pending = this.#sink({ type: 'output', step: this.#step, stream, data });
+    }
+    return pending;
+  }
+}

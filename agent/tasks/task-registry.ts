@@ -1,0 +1,110 @@
+import { mkdirSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { commandTraits } from '../../common/compose-command.ts';
+import type { TaskHost } from './prepare-task.ts';
+import { runTask } from './run-task.ts';
+import { StopSignal } from './stop-signal.ts';
+import type { TaskSpec } from './task-spec.ts';
+import { TaskSpool } from './task-spool.ts';
+import type { TaskEvent } from '../../common/task-event.ts';
+
+/** How many events of a reading command may wait for their reader before its output is paused. */
+const readingBacklog = 256;
+
+/*
+ * INVARIANTS
+ * - A task starts at most once: its folder is made before anything of it runs, and a second start with the same
+ *   id is answered from the first.
+ * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent
+ *   (then as `lost`, written by the next process).
+ * - A spool is removed only when its last event is acknowledged.
+ */
+export class TaskRegistry {
+  readonly #host: TaskHost;
+  readonly #tasksFolder: string;
+  readonly #log: Logger;
+  readonly #spools = new Map<string, TaskSpool>();
+  readonly #stops = new Map<string, StopSignal>();
+  readonly #running = new Map<string, Promise<void>>();
+
+  /** Opens what an earlier process left; `tasksFolder` is private to this agent. */
+  static async open(host: TaskHost, tasksFolder: string, log: Logger): Promise<TaskRegistry> {
+    mkdirSync(tasksFolder, { recursive: true, mode: 0o700 });
+    const registry = new TaskRegistry(host, tasksFolder, log);
+    for (const spool of TaskSpool.openAll(tasksFolder, Date.now)) await registry.#recover(spool);
+    return registry;
+  }
+
+  private constructor(host: TaskHost, tasksFolder: string, log: Logger) {
+    this.#host = host;
+    this.#tasksFolder = tasksFolder;
+    this.#log = log;
+  }
+
+  /** Tasks with events that the controller may not have. */
+  get open(): readonly TaskSpool[] {
+    return [...this.#spools.values()];
+  }
+
+  /** Accepts a task and runs it; returns its spool, or that of the first start. Throws when it cannot journal. */
+  start(spec: TaskSpec): TaskSpool {
+    const known = this.#spools.get(spec.task);
+    if (known !== undefined) return known;
+    const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now);
+    this.#spools.set(spec.task, spool);
+    const running = this.#run(spec, spool).finally(() => this.#running.delete(spec.task));
+    this.#running.set(spec.task, running);
+    return spool;
+  }
+
+  /** Ends a task; unknown and ended ones are left alone. */
+  cancel(task: string, reason: string): void {
+    this.#stops.get(task)?.stop({ state: 'cancelled', reason });
+  }
+
+  /** Ends all tasks; for an agent that shuts down. */
+  cancelAll(reason: string): void {
+    for (const task of this.#stops.keys()) this.cancel(task, reason);
+  }
+
+  /** Resolves when no task runs. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  /** Called when the controller has everything, or does not know the task. */
+  forget(spool: TaskSpool): void {
+    if (this.#stops.has(spool.task)) return;
+    this.#spools.delete(spool.task);
+    spool.remove();
+  }
+
+  async #run(spec: TaskSpec, spool: TaskSpool): Promise<void> {
+    const stop = new StopSignal();
+    this.#stops.set(spec.task, stop);
+    const { reads } = commandTraits(spec.command, spec.args);
+    // A reading command goes at its watcher's pace; one that changes something never waits for anybody.
+    const sink = (event: TaskEvent): void | Promise<void> => {
+      spool.record(event);
+      return reads && event.type === 'output' ? spool.waitForRoom(readingBacklog, stop.signal) : undefined;
+    };
+    try {
+      const now = (): number => performance.now();
+      await runTask({ spec, host: this.#host, workFolder: spool.folder, sink, stop, now });
+    } catch (error) {
+      this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
+    } finally {
+      this.#stops.delete(spec.task);
+    }
+  }
+
+  async #recover(spool: TaskSpool): Promise<void> {
+    this.#spools.set(spool.task, spool);
+    if (await spool.hasFinished()) {
+      spool.log.end();
+      return;
+    }
+    const reason = 'the agent was ended while the task ran; how far it came shows in its output';
+    spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
+  }
+}

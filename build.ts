@@ -1,0 +1,28 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+/*
+ * The release: one bundled file a program in dist/, and the parts that they load when a command needs them. Code
+ * that no command of a start needs is split off, so that it is neither read nor compiled.
+ */
+const programs = ['kompose', 'kompose-agent', 'kompose-controller'];
+
+rmSync('dist', { recursive: true, force: true });
+await build({
+  entryPoints: programs.map((name) => `bin/${name}.ts`),
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  minify: true,
+  keepNames: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  legalComments: 'linked',
+  // CommonJS dependencies ask for `require`, which ES modules do not have.
+  banner: {
+    js: "import { createRequire as komposeRequire } from 'node:module'; const require = komposeRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+for (const name of programs) chmodSync(`dist/${name}.js`, 0o755);

@@ -1,0 +1,15 @@
+import type { Fleet } from './client.ts';
+import type { Settings } from './config.ts';
+import type { GlobalOptions } from './options.ts';
+import type { Style } from './output/style.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What every command gets. */
+export interface Call {
+  readonly settings: Settings;
+  readonly globals: GlobalOptions;
+  readonly terminal: Terminal;
+  readonly style: Style;
+  /** A link to the controller of the chosen context; the caller disposes of it. */
+  readonly connect: () => Promise<Fleet>;
+}

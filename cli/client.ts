@@ -1,0 +1,142 @@
+import { X509Certificate } from 'node:crypto';
+import {
+  connectivityState,
+  InterceptingCall,
+  Metadata,
+  type ClientReadableStream,
+  type ClientDuplexStream,
+  type Interceptor,
+} from '@grpc/grpc-js';
+import { KomposeError } from '../common/errors.ts';
+import { clientChannelOptions } from '../proto/channel-options.ts';
+import { identityCredentials, splitAddress, unary } from '../proto/enrol.ts';
+import { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
+import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.ts';
+import { fromStatus } from '../proto/status.ts';
+import type { Context } from './contexts.ts';
+
+/** For all addresses together. */
+const connectTimeoutMs = 9000;
+/** Of a call with one answer. Streams have no deadline: keep-alives find out whether the peer still lives. */
+const unaryTimeoutMs = 30_000;
+
+/** A link to the controller. Dispose of it to let the process end. */
+export class Fleet implements Disposable {
+  readonly address: string;
+  readonly client: FleetClient;
+  readonly #certificate: string;
+
+  private constructor(address: string, client: FleetClient, certificate: string) {
+    this.address = address;
+    this.client = client;
+    this.#certificate = certificate;
+  }
+
+  /**
+   * Dials the addresses in order until one answers. Errors: `controller-unreachable` within ten seconds,
+   * `unauthenticated` where the certificate has expired, `usage` for a bad address.
+   */
+  static async connect(addresses: readonly string[], context: Context): Promise<Fleet> {
+    for (const address of addresses) splitAddress(address);
+    const end = Date.now() + connectTimeoutMs;
+    let failure: unknown = new KomposeError('controller-unreachable', 'no address of a controller is known');
+    for (const [index, address] of addresses.entries()) {
+      const fleet = Fleet.#open(address, context);
+      const share = (end - Date.now()) / (addresses.length - index);
+      if (await isReady(fleet.client, Date.now() + share)) return fleet;
+      failure = await fleet.#whyNot();
+      fleet[Symbol.dispose]();
+    }
+    throw failure;
+  }
+
+  static #open(address: string, context: Context): Fleet {
+    const options = { ...clientChannelOptions, interceptors: [interceptor] };
+    const client = new FleetClient(address, identityCredentials(context), options);
+    return new Fleet(address, client, context.certificate);
+  }
+
+  /** A call with one answer: `fleet.ask((answer) => fleet.client.whoAmI({}, answer))`. */
+  async ask<Answer>(
+    call: (callback: (error: Error | null, answer: Answer) => void) => unknown,
+  ): Promise<Answer> {
+    try {
+      return await unary(this.address, call);
+    } catch (error) {
+      throw this.explained(error);
+    }
+  }
+
+  /** The messages of a stream, at the reader's pace. A reader that stops early ends the call. */
+  async *read<Message>(
+    call: ClientReadableStream<Message> | ClientDuplexStream<never, Message>,
+  ): AsyncGenerator<Message, void, undefined> {
+    call.on('error', () => {});
+    try {
+      yield* call as AsyncIterable<Message>;
+    } catch (error) {
+      throw this.explained(error);
+    } finally {
+      call.cancel();
+    }
+  }
+
+  /** What a failed call means to the user. */
+  explained(thrown: unknown): KomposeError {
+    const error = fromStatus(thrown, this.address);
+    const isRefusal = error.code === 'unauthenticated' || error.code === 'controller-unreachable';
+    if (!isRefusal) return error;
+    const end = new X509Certificate(this.#certificate).validToDate;
+    if (end.getTime() > Date.now()) return error;
+    const message = `your certificate expired at ${end.toISOString()}: log in with a new token (kompose login TOKEN)`;
+    return new KomposeError('unauthenticated', message, { cause: error });
+  }
+
+  [Symbol.dispose](): void {
+    this.client.close();
+  }
+
+  /** A channel only knows that it failed; a call is told why. */
+  async #whyNot(): Promise<KomposeError> {
+    const options = { deadline: Date.now() + 500 };
+    try {
+      await unary(this.address, (callback) => this.client.whoAmI({}, new Metadata(), options, callback));
+      return new KomposeError(
+        'controller-unreachable',
+        `the controller at ${this.address} answers too slowly`,
+      );
+    } catch (error) {
+      return this.explained(error);
+    }
+  }
+}
+
+/** Whether the handshake is done before `deadline` (ms since 1970). A silent peer would keep it open for ever. */
+function isReady(client: FleetClient, deadline: number): Promise<boolean> {
+  const channel = client.getChannel();
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) return resolve(true);
+      if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) {
+        return resolve(false);
+      }
+      channel.watchConnectivityState(state, deadline, (error) =>
+        error === undefined ? look() : resolve(false),
+      );
+    };
+    look();
+  });
+}
+
+/** States the protocol version with each call and bounds those with one answer. */
+const interceptor: Interceptor = (options, nextCall) => {
+  const { responseStream } = options.method_definition;
+  const deadline = options.deadline ?? (responseStream ? Infinity : Date.now() + unaryTimeoutMs);
+  return new InterceptingCall(nextCall({ ...options, deadline }), {
+    start(metadata, listener, next) {
+      metadata.set(protocolMetadataKey, String(protocolVersion));
+      next(metadata, listener);
+    },
+  });
+};

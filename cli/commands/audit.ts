@@ -1,0 +1,58 @@
+import { KomposeError } from '../../common/errors.ts';
+import type { AuditRecord } from '../../proto/gen/kompose/v1/fleet.ts';
+import { describeAudit, type AuditLine } from '../output/audit-line.ts';
+import type { Call } from '../call.ts';
+import type { Noun } from '../noun.ts';
+import { limitOption, showListing, type Listing } from '../output/listing.ts';
+
+export const audit: Noun = {
+  name: 'audit',
+  summary: 'The record of who did what.',
+  unbuilt: ['show', 'export', 'verify'],
+  verbs: [
+    {
+      name: 'ls',
+      summary: 'list the records, oldest first; with --limit the newest',
+      isDefault: true,
+      options: () => [limitOption()],
+      run: async (call, _, { limit = 0 }) => list(call, limit),
+    },
+  ],
+};
+
+async function list(call: Call, limit: number): Promise<number> {
+  using fleet = await call.connect();
+  return showListing(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
+}
+
+interface Parsed {
+  readonly record: object;
+  readonly line: AuditLine;
+}
+
+async function* parsed(records: AsyncIterable<AuditRecord>): AsyncGenerator<Parsed> {
+  for await (const { seq, json } of records) {
+    const record: unknown = JSON.parse(json);
+    if (typeof record !== 'object' || record === null) {
+      throw new KomposeError(
+        'protocol',
+        `the controller sent record ${seq} in a form that this version does not know`,
+      );
+    }
+    yield { record, line: describeAudit(seq, record) };
+  }
+}
+
+const auditListing: Listing<Parsed> = {
+  nothing: 'no records',
+  columns: [
+    { title: 'SEQ', text: ({ line }) => line.seq },
+    { title: 'WHEN', text: ({ line }) => line.when },
+    { title: 'WHO', text: ({ line }) => line.who },
+    { title: 'FROM', text: ({ line }) => line.from },
+    { title: 'WHAT', text: ({ line }) => line.what },
+    { title: 'TARGETS', text: ({ line }) => line.targets },
+    { title: 'RESULT', text: ({ line }) => line.result },
+  ],
+  json: ({ record }) => record,
+};

@@ -1,0 +1,120 @@
+import { KomposeError } from '../../common/errors.ts';
+import { checkHostName, checkLabel, checkLabelKey } from '../../common/names.ts';
+import { quoted } from '../../common/quoted.ts';
+import type { Host } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Call } from '../call.ts';
+import type { Noun } from '../noun.ts';
+import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { showFields } from '../output/fields.ts';
+import { nearest } from '../../common/nearest.ts';
+import { labelsText, timeOrNull, timeText } from '../output/values.ts';
+
+export const hosts: Noun = {
+  name: 'hosts',
+  summary: 'The machines with an agent.',
+  verbs: [
+    {
+      name: 'ls',
+      summary: 'list the hosts, their labels and which are online',
+      isDefault: true,
+      options: () => [limitOption()],
+      run: async (call, _, { limit }) => {
+        using fleet = await call.connect();
+        return showListing(call, hostListing, fleet.read(fleet.client.listHosts({})), limit);
+      },
+    },
+    {
+      name: 'show',
+      words: '<host>',
+      summary: 'all that is known of one host',
+      run: async (call, [name = '']) => showHost(call, await findHost(call, name)),
+    },
+    {
+      name: 'label',
+      words: '<host> <changes...>',
+      summary: 'set labels (K=V) and take labels away (K-)',
+      run: async (call, [name = '', ...changes]) => labelHost(call, checkHostName(name), changes),
+    },
+    {
+      name: 'remove',
+      words: '<host>',
+      summary: "end the host's session and its certificate at once",
+      run: async (call, [name = '']) => {
+        using fleet = await call.connect();
+        await fleet.ask((answer) => fleet.client.removeHost({ name: checkHostName(name) }, answer));
+        if (!call.globals.quiet) call.terminal.stderr(`host ${name} is removed\n`);
+        return 0;
+      },
+    },
+  ],
+};
+
+export const hostListing: Listing<Host> = {
+  nothing: 'no hosts yet: kompose tokens create --role agent, then kompose agent join TOKEN on the host',
+  columns: [
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'STATE', text: stateText },
+    { title: 'LAST SEEN', text: ({ online, lastSeenUnixMs }) => (online ? 'now' : timeText(lastSeenUnixMs)) },
+    { title: 'LABELS', text: ({ labels }) => labelsText(labels) },
+    { title: 'STACKS', text: ({ stacks }) => String(stacks) },
+    { title: 'AGENT', text: ({ agentVersion }) => agentVersion },
+  ],
+  json: (host) => ({
+    name: host.name,
+    labels: host.labels,
+    online: host.online,
+    lastSeen: timeOrNull(host.lastSeenUnixMs),
+    onlineSince: host.online ? timeOrNull(host.onlineSinceUnixMs) : null,
+    stacks: host.stacks,
+    agentVersion: host.agentVersion,
+    joined: timeOrNull(host.joinedUnixMs),
+    certificateExpires: timeOrNull(host.certificateNotAfterUnixMs),
+    clockSkewMs: host.clockSkewMs,
+  }),
+};
+
+function stateText({ online }: Host): string {
+  return online ? 'online' : 'offline';
+}
+
+async function findHost(call: Call, name: string): Promise<Host> {
+  using fleet = await call.connect();
+  const names: string[] = [];
+  for await (const host of fleet.read(fleet.client.listHosts({}))) {
+    if (host.name === name) return host;
+    names.push(host.name);
+  }
+  const meant = nearest(name, names);
+  const hint = meant.length === 0 ? 'see kompose hosts' : `did you mean ${meant.map(quoted).join(' or ')}?`;
+  throw new KomposeError('not-found', `no host ${quoted(name)}: ${hint}`);
+}
+
+function showHost(call: Call, host: Host): number {
+  return showFields(call, hostListing.json(host), [
+    ['name', host.name],
+    ['state', stateText(host)],
+    ['last seen', timeText(host.lastSeenUnixMs)],
+    ['online since', host.online ? timeText(host.onlineSinceUnixMs) : ''],
+    ['labels', labelsText(host.labels)],
+    ['stacks', String(host.stacks)],
+    ['agent', host.agentVersion],
+    ['joined', timeText(host.joinedUnixMs)],
+    ['certificate', `until ${timeText(host.certificateNotAfterUnixMs)}`],
+    ['clock', `${host.clockSkewMs} ms from the controller's`],
+  ]);
+}
+
+/** `K=V` sets, `K-` takes away. */
+async function labelHost(call: Call, name: string, changes: readonly string[]): Promise<number> {
+  const remove = changes.filter(isRemoval).map((change) => checkLabelKey(change.slice(0, -1)));
+  const labels = Object.fromEntries(changes.filter((change) => !isRemoval(change)).map(checkLabel));
+  using fleet = await call.connect();
+  const host = await fleet.ask<Host>((answer) => fleet.client.labelHost({ name, labels, remove }, answer));
+  if (call.globals.output === 'json') return showHost(call, host);
+  if (!call.globals.quiet) call.terminal.stderr(`host ${name}: ${labelsText(host.labels) || 'no labels'}\n`);
+  return 0;
+}
+
+function isRemoval(change: string): boolean {
+  return change.endsWith('-') && !change.includes('=');
+}

@@ -1,0 +1,44 @@
+import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Call } from '../call.ts';
+import { showListing, type Listing } from '../output/listing.ts';
+import type { ListOrder } from '../program.ts';
+
+/** `--list` and `kompose stacks`: what a pattern matches, and what of it is up. */
+export async function list(
+  call: Call,
+  { pattern, hosts, labels }: ListOrder,
+  limit?: number,
+): Promise<number> {
+  using fleet = await call.connect();
+  const filter = { hosts: [...hosts], labels: [...labels] };
+  const rows = fleet.read(fleet.client.listStacks({ pattern, filter, withServices: true }));
+  return showListing(call, stackListing, rows, limit);
+}
+
+export const stackListing: Listing<HostStack> = {
+  nothing: 'no stacks',
+  columns: [
+    { title: 'HOST', text: ({ host }) => host },
+    { title: 'STACK', text: ({ stack }) => stack },
+    { title: 'COMPOSE FILE', text: ({ composeFile }) => composeFile },
+    { title: 'HOOKS', text: ({ hooks }) => hooks.join(' ') },
+    { title: '.ENV', text: ({ hasEnvFile }) => (hasEnvFile ? 'yes' : '-') },
+    { title: 'DUMPS', text: ({ dumps }) => String(dumps) },
+    { title: 'SERVICES UP', text: servicesText },
+  ],
+  json: (row) => ({
+    host: row.host,
+    stack: row.stack,
+    composeFile: row.composeFile,
+    hooks: row.hooks,
+    env: row.hasEnvFile,
+    dumps: row.dumps,
+    services: row.servicesError === '' ? row.servicesUp : null,
+    ...(row.servicesError === '' ? {} : { servicesError: row.servicesError }),
+    online: row.online,
+  }),
+};
+
+function servicesText({ servicesUp, servicesError }: HostStack): string {
+  return servicesError === '' ? servicesUp.join(' ') : `- (${servicesError})`;
+}

@@ -1,0 +1,40 @@
+import type { Call } from '../call.ts';
+import { confirm } from '../confirm.ts';
+import { follow } from '../follow.ts';
+import type { RunOrder } from '../program.ts';
+import { RunWatch } from '../run-watch.ts';
+import type { RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
+import { jsonRenderer } from '../output/json.ts';
+import { KomposeError } from '../../common/errors.ts';
+
+/** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
+export async function run(call: Call, order: RunOrder): Promise<number> {
+  await confirm(call, order);
+  if (order.isDetached) return detach(call, order);
+  return follow(call, toWire(order), 'cancels');
+}
+
+async function detach(call: Call, order: RunOrder): Promise<number> {
+  const say = (text: string): void => call.terminal.stderr(`${text}\n`);
+  const watch = new RunWatch({ connect: call.connect, run: toWire(order), say });
+  for await (const event of watch.events()) {
+    if (call.globals.output === 'json') jsonRenderer(call.terminal, true).render(event);
+    else call.terminal.stdout(`${watch.runId}\n`);
+    return 0;
+  }
+  throw new KomposeError('protocol', 'the controller started no run');
+}
+
+function toWire({ pattern, command, args, hosts, labels, env, network, ...rest }: RunOrder): RunRequest {
+  return {
+    pattern,
+    command,
+    args: [...args],
+    filter: { hosts: [...hosts], labels: [...labels] },
+    env: { ...env },
+    network,
+    dryRun: rest.isDryRun,
+    timeoutMs: rest.timeoutMs,
+    detach: rest.isDetached,
+  };
+}

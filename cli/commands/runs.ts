@@ -1,0 +1,164 @@
+import type { GetRunResponse, Run, Step, Task } from '../../proto/gen/kompose/v1/fleet.ts';
+import { formatDuration } from '../../common/durations.ts';
+import { KomposeError } from '../../common/errors.ts';
+import type { Call } from '../call.ts';
+import { follow } from '../follow.ts';
+import type { Noun } from '../noun.ts';
+import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { fieldLines } from '../output/fields.ts';
+import { shellQuote } from '../output/shell-quote.ts';
+import { table } from '../output/table.ts';
+import { timeOrNull, timeText } from '../output/values.ts';
+
+export const runs: Noun = {
+  name: 'runs',
+  summary: 'What was asked of the fleet. An ID may be shortened as long as it means one run.',
+  unbuilt: ['retry'],
+  verbs: [
+    {
+      name: 'ls',
+      summary: 'list the runs, newest first',
+      isDefault: true,
+      options: () => [limitOption()],
+      run: async (call, _, { limit = 0 }) => {
+        using fleet = await call.connect();
+        return showListing(call, runListing, fleet.read(fleet.client.listRuns({ limit })));
+      },
+    },
+    {
+      name: 'show',
+      words: '<id>',
+      summary: "a run's targets, their end states and steps",
+      run: async (call, [runId = '']) => {
+        using fleet = await call.connect();
+        return show(
+          call,
+          await fleet.ask<GetRunResponse>((answer) => fleet.client.getRun({ runId }, answer)),
+        );
+      },
+    },
+    {
+      name: 'attach',
+      words: '<id>',
+      summary: 'all output from the start, then live; Ctrl-C leaves the run alone',
+      run: (call, [runId = '']) => follow(call, runId, 'leaves'),
+    },
+    {
+      name: 'cancel',
+      words: '<id>',
+      summary: 'ask every task of the run to end',
+      run: async (call, [runId = '']) => cancel(call, runId),
+    },
+  ],
+};
+
+const runListing: Listing<Run> = {
+  nothing: 'no runs yet',
+  columns: [
+    { title: 'ID', text: ({ id }) => id },
+    { title: 'STATE', text: ({ state }) => state },
+    { title: 'STARTED', text: ({ startedUnixMs }) => timeText(startedUnixMs) },
+    { title: 'TOOK', text: tookText },
+    { title: 'TARGETS', text: ({ targets }) => String(targets) },
+    { title: 'BY', text: ({ user }) => user },
+    { title: 'COMMAND', text: commandText },
+  ],
+  json: runJson,
+};
+
+function runJson(run: Run): object {
+  return {
+    run: run.id,
+    state: run.state,
+    pattern: run.pattern,
+    command: run.command,
+    args: run.args,
+    dryRun: run.dryRun,
+    user: run.user,
+    started: timeOrNull(run.startedUnixMs),
+    finished: timeOrNull(run.finishedUnixMs),
+    exitCode: run.exitCode ?? null,
+    targets: run.targets,
+    counts: run.counts,
+  };
+}
+
+function tookText({ startedUnixMs, finishedUnixMs }: Pick<Run, 'startedUnixMs' | 'finishedUnixMs'>): string {
+  if (startedUnixMs === 0 || finishedUnixMs === 0) return '';
+  return formatDuration(finishedUnixMs - startedUnixMs);
+}
+
+function commandText({ pattern, command, args, dryRun }: Run): string {
+  return shellQuote([...(dryRun ? ['--dry-run'] : []), pattern, command, ...args]);
+}
+
+async function show(call: Call, { run, tasks }: GetRunResponse): Promise<number> {
+  if (run === undefined) throw new KomposeError('protocol', 'the controller sent no run');
+  if (call.globals.output === 'json') {
+    for (const line of [runJson(run), ...tasks.map((task) => taskJson(run.id, task))]) {
+      call.terminal.stdout(`${JSON.stringify(line)}\n`);
+    }
+    return 0;
+  }
+  call.terminal.stdout(`${fieldLines(runFields(run))}\n${table(taskColumns, tasks)}`);
+  const steps = tasks.flatMap((task) => task.steps.map((step) => ({ task, step })));
+  if (steps.length > 0) call.terminal.stdout(`\n${table(stepColumns, steps)}`);
+  return 0;
+}
+
+function runFields(run: Run): [string, string][] {
+  return [
+    ['run', run.id],
+    ['command', commandText(run)],
+    ['by', run.user],
+    ['state', run.exitCode === undefined ? run.state : `${run.state} (exit code ${run.exitCode})`],
+    ['started', timeText(run.startedUnixMs)],
+    ['took', tookText(run)],
+  ];
+}
+
+const taskColumns = [
+  { title: 'TARGET', text: ({ host, stack }: Task) => `${host}:${stack}` },
+  { title: 'STATE', text: ({ state }: Task) => state },
+  { title: 'TOOK', text: tookText },
+  { title: 'EXIT CODE', text: ({ exitCode }: Task) => String(exitCode ?? '') },
+  { title: 'REASON', text: ({ reason }: Task) => reason },
+];
+
+interface TaskStep {
+  readonly task: Task;
+  readonly step: Step;
+}
+
+const stepColumns = [
+  { title: 'TARGET', text: ({ task }: TaskStep) => `${task.host}:${task.stack}` },
+  { title: 'STEP', text: ({ step }: TaskStep) => step.name },
+  { title: 'OUTCOME', text: ({ step }: TaskStep) => step.outcome },
+  { title: 'EXIT CODE', text: ({ step }: TaskStep) => String(step.exitCode) },
+  { title: 'TOOK', text: ({ step }: TaskStep) => formatDuration(step.durationMs) },
+];
+
+function taskJson(run: string, task: Task): object {
+  return {
+    run,
+    task: task.id,
+    host: task.host,
+    stack: task.stack,
+    state: task.state,
+    reason: task.reason,
+    exitCode: task.exitCode ?? null,
+    started: timeOrNull(task.startedUnixMs),
+    finished: timeOrNull(task.finishedUnixMs),
+    steps: task.steps,
+  };
+}
+
+async function cancel(call: Call, runId: string): Promise<number> {
+  using fleet = await call.connect();
+  const { cancelled } = await fleet.ask<{ cancelled: boolean }>((answer) =>
+    fleet.client.cancelRun({ runId }, answer),
+  );
+  const text = cancelled ? `cancelling; kompose runs attach ${runId} shows its end` : 'it has ended already';
+  if (!call.globals.quiet) call.terminal.stderr(`run ${runId}: ${text}\n`);
+  return 0;
+}

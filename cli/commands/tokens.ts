@@ -1,0 +1,94 @@
+import { Option } from 'commander';
+import { KomposeError } from '../../common/errors.ts';
+import { parseDuration } from '../../common/durations.ts';
+import { checkLabel, checkUserName } from '../../common/names.ts';
+import type { CreateTokenResponse, Token } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Call } from '../call.ts';
+import type { Noun, VerbOptions } from '../noun.ts';
+import { parseCount, repeated, valued } from '../options.ts';
+import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { labelsText, timeOrNull, timeText } from '../output/values.ts';
+
+export const tokens: Noun = {
+  name: 'tokens',
+  summary: 'Invitations: a host joins and a user logs in with one.',
+  verbs: [
+    {
+      name: 'create',
+      summary: 'print a new token, alone, on stdout',
+      options: () => [
+        new Option('--role <role>', 'what it makes')
+          .choices(['agent', 'admin', 'operator', 'viewer'])
+          .makeOptionMandatory(),
+        repeated('--label <k=v>', 'bound to the host that joins with it; repeatable', checkLabel),
+        valued(
+          '--ttl <duration>',
+          'how long it can be used (one day for agents, one hour for users)',
+          parseDuration,
+        ),
+        valued('--uses <n>', 'how often it can be used (once)', parseCount('--uses', 1)),
+        valued('--name <name>', 'of the user who logs in with it', checkUserName),
+      ],
+      run: (call, _, options) => create(call, options),
+    },
+    {
+      name: 'ls',
+      summary: 'list the tokens that can still be used',
+      isDefault: true,
+      options: () => [limitOption()],
+      run: async (call, _, { limit }) => {
+        using fleet = await call.connect();
+        return showListing(call, tokenListing, fleet.read(fleet.client.listTokens({})), limit);
+      },
+    },
+    {
+      name: 'revoke',
+      words: '<id>',
+      summary: 'make a token useless at once',
+      run: async (call, [id = '']) => {
+        using fleet = await call.connect();
+        await fleet.ask((answer) => fleet.client.revokeToken({ id }, answer));
+        if (!call.globals.quiet) call.terminal.stderr(`token ${id} is revoked\n`);
+        return 0;
+      },
+    },
+  ],
+};
+
+async function create(
+  call: Call,
+  { role = '', label = [], ttl, uses = 0, name = '' }: VerbOptions,
+): Promise<number> {
+  if (ttl === 0) throw new KomposeError('usage', 'a token with --ttl 0 could never be used');
+  const labels = Object.fromEntries(label.map(checkLabel));
+  const request = { role, labels, ttlMs: ttl ?? 0, uses, name };
+  using fleet = await call.connect();
+  const made = await fleet.ask<CreateTokenResponse>((answer) => fleet.client.createToken(request, answer));
+  const { token, id } = made;
+  if (call.globals.output === 'json')
+    call.terminal.stdout(`${JSON.stringify({ token, id, role, name: made.name })}\n`);
+  else call.terminal.stdout(`${token}\n`);
+  return 0;
+}
+
+const tokenListing: Listing<Token> = {
+  nothing: 'no tokens',
+  columns: [
+    { title: 'ID', text: ({ id }) => id },
+    { title: 'ROLE', text: ({ role }) => role },
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'LABELS', text: ({ labels }) => labelsText(labels) },
+    { title: 'USES LEFT', text: ({ usesLeft }) => String(usesLeft) },
+    { title: 'EXPIRES', text: ({ expiresUnixMs }) => timeText(expiresUnixMs) },
+    { title: 'BY', text: ({ createdBy }) => createdBy },
+  ],
+  json: (token) => ({
+    id: token.id,
+    role: token.role,
+    name: token.name,
+    labels: token.labels,
+    usesLeft: token.usesLeft,
+    expires: timeOrNull(token.expiresUnixMs),
+    createdBy: token.createdBy,
+  }),
+};

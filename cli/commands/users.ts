@@ -1,0 +1,52 @@
+import type { User } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Noun } from '../noun.ts';
+import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { timeOrNull, timeText } from '../output/values.ts';
+
+export const users: Noun = {
+  name: 'users',
+  summary: 'Who may use the fleet.',
+  unbuilt: ['add'],
+  verbs: [
+    {
+      name: 'ls',
+      summary: 'list the users and their roles',
+      isDefault: true,
+      options: () => [limitOption()],
+      run: async (call, _, { limit }) => {
+        using fleet = await call.connect();
+        return showListing(call, userListing, fleet.read(fleet.client.listUsers({})), limit);
+      },
+    },
+    {
+      name: 'remove',
+      words: '<name>',
+      summary: "end the user's certificate at once",
+      run: async (call, [name = '']) => {
+        using fleet = await call.connect();
+        await fleet.ask((answer) => fleet.client.removeUser({ name }, answer));
+        if (!call.globals.quiet) call.terminal.stderr(`user ${name} is removed\n`);
+        return 0;
+      },
+    },
+  ],
+};
+
+const userListing: Listing<User> = {
+  nothing: 'no users',
+  columns: [
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'ROLE', text: ({ role }) => role },
+    { title: 'SINCE', text: ({ createdUnixMs }) => timeText(createdUnixMs) },
+    {
+      title: 'CERTIFICATE UNTIL',
+      text: ({ certificateNotAfterUnixMs }) => timeText(certificateNotAfterUnixMs),
+    },
+  ],
+  json: (user) => ({
+    name: user.name,
+    role: user.role,
+    created: timeOrNull(user.createdUnixMs),
+    expires: timeOrNull(user.certificateNotAfterUnixMs),
+  }),
+};

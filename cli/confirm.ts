@@ -1,0 +1,40 @@
+import { commandTraits } from '../common/compose-command.ts';
+import { KomposeError } from '../common/errors.ts';
+import type { Call } from './call.ts';
+import { targetName } from './output/prefix.ts';
+import { shellQuote } from './output/shell-quote.ts';
+import type { RunOrder } from './program.ts';
+import { interruptedExitCode } from './interrupts.ts';
+
+/** More than this are counted instead of named. */
+const mostShown = 20;
+
+/** Asks before a command that takes away does so on several targets. Throws `failed` if the answer is no. */
+export async function confirm(call: Call, order: RunOrder): Promise<void> {
+  const mustAsk = commandTraits(order.command, order.args).confirms && !order.isConfirmed && !order.isDryRun;
+  if (!mustAsk || !call.terminal.canAsk) return;
+  const names = await matching(call, order);
+  if (names.length < 2) return;
+  const shown = names.slice(0, mostShown).map((name) => `  ${name}\n`);
+  const rest = names.length > mostShown ? `  and ${names.length - mostShown} more\n` : '';
+  call.terminal.stderr(`${shown.join('')}${rest}`);
+  const question = `${shellQuote([order.command, ...order.args])} on these ${names.length} targets? [y/N] `;
+  const answer = await call.terminal.ask(question).catch(leave);
+  if (!/^y(es)?$/i.test(answer.trim())) throw new KomposeError('failed', 'not confirmed: nothing was done');
+}
+
+async function matching(call: Call, { pattern, hosts, labels }: RunOrder): Promise<string[]> {
+  using fleet = await call.connect();
+  const filter = { hosts: [...hosts], labels: [...labels] };
+  const names: string[] = [];
+  for await (const target of fleet.read(fleet.client.listStacks({ pattern, filter, withServices: false }))) {
+    names.push(targetName(target));
+  }
+  return names;
+}
+
+/** Ctrl-C at the question. */
+function leave(): never {
+  process.stderr.write('\n');
+  process.exit(interruptedExitCode);
+}

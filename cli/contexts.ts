@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isSystemError, KomposeError } from '../common/errors.ts';
+import { nearest } from '../common/nearest.ts';
+import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
+import { quoted } from '../common/quoted.ts';
+
+/*
+ * USER-FOLDER/current                    the name of the context in use
+ * USER-FOLDER/contexts/NAME/context.json addresses, name, role
+ * USER-FOLDER/contexts/NAME/{ca.crt,client.crt,client.key}
+ * A context's folder is written beside its place and renamed: a key never stands beside another's certificate.
+ */
+
+/** A login: which controller, as whom. */
+export interface Context {
+  /** HOST:PORT, to be tried in order. */
+  readonly addresses: readonly string[];
+  readonly name: string;
+  readonly role: string;
+  /** PEM. */
+  readonly caCertificate: string;
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** Throws `usage`. */
+export function checkContextName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) return name;
+  const rule = 'begin with a letter or digit; then letters, digits, ".", "_", "-", 63 at most';
+  throw new KomposeError('usage', `bad context name ${quoted(name)}: ${rule}`);
+}
+
+/** Throws `failed` for a folder that others may look into. */
+export async function ensureUserFolder(userFolder: string): Promise<void> {
+  await ensurePrivateFolder(userFolder);
+  await ensurePrivateFolder(join(userFolder, 'contexts'));
+}
+
+/** Stores the context, in place of one of that name, and makes it the current one. */
+export async function saveContext(userFolder: string, contextName: string, context: Context): Promise<void> {
+  await ensureUserFolder(userFolder);
+  const folder = folderOf(userFolder, contextName);
+  const beside = `${folder}.${randomBytes(6).toString('hex')}`;
+  await ensurePrivateFolder(beside);
+  const { addresses, name, role } = context;
+  await writePrivateFile(join(beside, 'context.json'), `${JSON.stringify({ addresses, name, role })}\n`);
+  await writePrivateFile(join(beside, 'ca.crt'), context.caCertificate);
+  await writePrivateFile(join(beside, 'client.crt'), context.certificate);
+  await writePrivateFile(join(beside, 'client.key'), context.privateKey);
+  await rm(folder, { recursive: true, force: true });
+  await rename(beside, folder);
+  await writePrivateFile(join(userFolder, 'current'), `${contextName}\n`);
+}
+
+/** The context named, else the current one. Throws `unauthenticated` if there is none, `failed` if it is damaged. */
+export async function loadContext(userFolder: string, contextName: string | undefined): Promise<Context> {
+  const name = contextName ?? (await currentContext(userFolder));
+  if (name === undefined) throw notLoggedIn();
+  const folder = folderOf(userFolder, checkContextName(name));
+  try {
+    await refuseOpenKey(folder);
+    const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
+    return {
+      ...parseDescription(await read('context.json')),
+      caCertificate: await read('ca.crt'),
+      certificate: await read('client.crt'),
+      privateKey: await read('client.key'),
+    };
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) throw await unknownContext(userFolder, name, error);
+    if (error instanceof SyntaxError) throw damaged(folder, error);
+    throw error;
+  }
+}
+
+/** Forgets the context named, else the current one; gives its name. */
+export async function removeContext(userFolder: string, contextName: string | undefined): Promise<string> {
+  const current = await currentContext(userFolder);
+  const name = contextName ?? current;
+  if (name === undefined) throw notLoggedIn();
+  const folder = folderOf(userFolder, checkContextName(name));
+  try {
+    await rm(folder, { recursive: true });
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) throw await unknownContext(userFolder, name, error);
+    throw error;
+  }
+  if (name === current) await rm(join(userFolder, 'current'), { force: true });
+  return name;
+}
+
+async function currentContext(userFolder: string): Promise<string | undefined> {
+  try {
+    return (await readFile(join(userFolder, 'current'), 'utf8')).trim();
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+function folderOf(userFolder: string, contextName: string): string {
+  return join(userFolder, 'contexts', contextName);
+}
+
+async function refuseOpenKey(folder: string): Promise<void> {
+  for (const path of [folder, join(folder, 'client.key')]) {
+    const { mode } = await stat(path);
+    if ((mode & 0o077) === 0) continue;
+    throw new KomposeError('failed', `${path} is open to others: run chmod go= ${path}, or log in anew`);
+  }
+}
+
+function parseDescription(text: string): Pick<Context, 'addresses' | 'name' | 'role'> {
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== 'object' || parsed === null) throw new SyntaxError('not an object');
+  const { addresses, name, role } = { addresses: undefined, name: undefined, role: undefined, ...parsed };
+  if (!isTextList(addresses) || typeof name !== 'string' || typeof role !== 'string') {
+    throw new SyntaxError('a field is missing');
+  }
+  return { addresses, name, role };
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === 'string');
+}
+
+function notLoggedIn(): KomposeError {
+  const message =
+    'not logged in to a controller: run kompose login TOKEN (an admin makes one: kompose tokens create)';
+  return new KomposeError('unauthenticated', message);
+}
+
+async function unknownContext(userFolder: string, name: string, cause: unknown): Promise<KomposeError> {
+  const known = await readdir(join(userFolder, 'contexts')).catch(() => []);
+  const [meant] = nearest(name, known);
+  const hint =
+    meant === undefined ? `run kompose login TOKEN --context ${name}` : `did you mean ${quoted(meant)}?`;
+  return new KomposeError('unauthenticated', `not logged in: there is no context ${quoted(name)}; ${hint}`, {
+    cause,
+  });
+}
+
+function damaged(folder: string, cause: Error): KomposeError {
+  return new KomposeError('failed', `${folder} is damaged (${cause.message}): log in anew`, { cause });
+}

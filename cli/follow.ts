@@ -1,0 +1,54 @@
+import type { RunRequest } from '../proto/gen/kompose/v1/fleet.ts';
+import { KomposeError } from '../common/errors.ts';
+import type { Call } from './call.ts';
+import { interruptedExitCode, onInterrupt } from './interrupts.ts';
+import { jsonRenderer } from './output/json.ts';
+import { plainRenderer } from './output/plain.ts';
+import type { Renderer } from './output/sink.ts';
+import { RunWatch } from './run-watch.ts';
+
+/**
+ * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
+ * `cancels` the run (it is ours) or `leaves` it alone (we only look on); a second leaves at once.
+ */
+export async function follow(
+  call: Call,
+  run: RunRequest | string,
+  interrupt: 'cancels' | 'leaves',
+): Promise<number> {
+  const { terminal, style, globals } = call;
+  const renderer =
+    globals.output === 'json' ? jsonRenderer(terminal, style.quiet) : plainRenderer(terminal, style);
+  const watch = new RunWatch({ connect: call.connect, run, say: (text) => renderer.say(text) });
+  using _ =
+    interrupt === 'cancels' ? cancelOnInterrupt(call, watch, renderer) : leaveOnInterrupt(call, watch);
+  for await (const event of watch.events()) {
+    renderer.render(event);
+    await terminal.drained();
+    if (event.event.type === 'run.finished') return event.event.exitCode;
+  }
+  throw new KomposeError('internal', 'the events ended without the end of the run');
+}
+
+function cancelOnInterrupt(call: Call, watch: RunWatch, renderer: Renderer): Disposable {
+  const first = (): void => {
+    watch.cancel();
+    const attach = `kompose runs attach ${watch.runId ?? 'ID'}`;
+    renderer.say(
+      `cancelling (Ctrl-C again leaves at once; with --detach a run goes on, and ${attach} follows it)`,
+    );
+  };
+  return onInterrupt(first, () => leave(call, watch));
+}
+
+function leaveOnInterrupt(call: Call, watch: RunWatch): Disposable {
+  const first = (): never => leave(call, watch);
+  return onInterrupt(first, first);
+}
+
+function leave(call: Call, { runId }: RunWatch): never {
+  const next =
+    runId === undefined ? 'kompose runs ls shows what became of it' : `kompose runs attach ${runId}`;
+  call.terminal.stderr(`left the run: ${next}\n`);
+  process.exit(interruptedExitCode);
+}

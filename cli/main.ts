@@ -1,0 +1,117 @@
+import { KomposeError } from '../common/errors.ts';
+import { version } from '../common/version.ts';
+import type { Call } from './call.ts';
+import { readSettings, type Settings } from './config.ts';
+import { nouns } from './nouns.ts';
+import { notBuilt } from './not-built.ts';
+import { parseNoun } from './noun.ts';
+import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './options.ts';
+import { printable } from './output/printable.ts';
+import type { Style } from './output/style.ts';
+import { parseArguments, type Invocation } from './program.ts';
+import { Terminal } from './terminal.ts';
+
+/** What a program that is also a noun (`kompose agent …`) is told of the options before its name. */
+export interface ProgramGlobals {
+  readonly output: 'plain' | 'json';
+  readonly color: boolean;
+  readonly quiet: boolean;
+}
+
+/** `kompose-agent` or `kompose-controller`; gives the exit code. */
+export interface Program {
+  main(args: string[], globals: ProgramGlobals): Promise<number>;
+}
+
+export type Programs = Readonly<Record<'agent' | 'controller', () => Promise<Program>>>;
+
+/** The program `kompose`: `argv` are the words after its name. Prints failures, gives the exit code. */
+export async function main(argv: readonly string[], programs: Programs): Promise<number> {
+  const settings = readSettings(process.env);
+  const terminal = new Terminal(process);
+  try {
+    return await run(parseArguments(argv, version), settings, terminal, programs);
+  } catch (error) {
+    return report(error, settings, terminal);
+  }
+}
+
+async function run(
+  asked: Invocation,
+  settings: Settings,
+  terminal: Terminal,
+  programs: Programs,
+): Promise<number> {
+  if (asked.kind === 'text') return print(terminal, asked.text);
+  if (asked.kind === 'noun') return runNoun(asked, settings, terminal, programs);
+  const call = newCall(settings, terminal, mergeGlobals([asked.globals]));
+  if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
+  return (await import('./commands/run.ts')).run(call, asked.order);
+}
+
+async function runNoun(
+  { noun: word, args, hosts, labels, globals }: Invocation & { kind: 'noun' },
+  settings: Settings,
+  terminal: Terminal,
+  programs: Programs,
+): Promise<number> {
+  if (word === 'agent' || word === 'controller') {
+    const program = await programs[word]();
+    return program.main([...args], programGlobals(globals, settings, terminal));
+  }
+  const noun = await nouns[word]?.load?.();
+  if (noun === undefined) throw notBuilt(`kompose ${word}`);
+  const asked = parseNoun(noun, args, globals);
+  if (asked.kind === 'text') return print(terminal, asked.text);
+  const { verb, words, options } = asked;
+  const filter = { host: [...hosts, ...(options.host ?? [])], label: [...labels, ...(options.label ?? [])] };
+  return verb.run(newCall(settings, terminal, asked.globals), words, { ...options, ...filter });
+}
+
+function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions): Call {
+  terminal.endWithReader();
+  return {
+    settings,
+    globals,
+    terminal,
+    style: styleOf(globals, settings, terminal),
+    connect: async () => (await import('./connect.ts')).connect(settings, globals),
+  };
+}
+
+function styleOf({ quiet, color }: GlobalOptions, settings: Settings, terminal: Terminal): Style {
+  const isWanted = color && !settings.isColourUnwanted;
+  return {
+    quiet,
+    colour: { stdout: isWanted && terminal.isStdoutTerminal, stderr: isWanted && terminal.isStderrTerminal },
+    sharedTerminal: terminal.isStdoutTerminal && terminal.isStderrTerminal,
+  };
+}
+
+function programGlobals(typed: TypedGlobals, settings: Settings, terminal: Terminal): ProgramGlobals {
+  const globals = mergeGlobals([typed]);
+  const { output, quiet } = globals;
+  return { output, quiet, color: styleOf(globals, settings, terminal).colour.stderr };
+}
+
+function print(terminal: Terminal, text: string): number {
+  terminal.endWithReader();
+  terminal.stdout(text);
+  return 0;
+}
+
+/** One line on stderr; the stack of a bug only for those who ask. */
+function report(thrown: unknown, { isDebugging }: Settings, terminal: Terminal): number {
+  const error = KomposeError.from(thrown);
+  const isBug = error.code === 'internal' && error.cause !== undefined;
+  const hint = isBug && !isDebugging ? ' (a bug; KOMPOSE_DEBUG=1 shows the stack)' : '';
+  terminal.stderr(`kompose: ${printable(error.message)}${hint}\n`);
+  if (isDebugging) terminal.stderr(`${stackOf(thrown)}\n`);
+  return error.exitCode;
+}
+
+function stackOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const cause = thrown.cause === undefined ? '' : `\ncaused by ${stackOf(thrown.cause)}`;
+  return `${thrown.stack ?? thrown.message}${cause}`;
+}

@@ -1,0 +1,63 @@
+import type { Noun } from './noun.ts';
+
+interface NounEntry {
+  readonly summary: string;
+  /** Its verbs and what they do; absent for what is not built yet and for the programs. */
+  readonly load?: () => Promise<Noun>;
+}
+
+/** Section 8 of the command contract. */
+export const nouns: Readonly<Record<string, NounEntry>> = {
+  hosts: {
+    summary: 'ls, show, label, remove',
+    load: async () => (await import('./commands/hosts.ts')).hosts,
+  },
+  stacks: {
+    summary: 'what the hosts have (as --list)',
+    load: async () => (await import('./commands/stacks.ts')).stacks,
+  },
+  runs: {
+    summary: 'ls, show, attach, cancel',
+    load: async () => (await import('./commands/runs.ts')).runs,
+  },
+  audit: {
+    summary: 'ls',
+    load: async () => (await import('./commands/audit.ts')).audit,
+  },
+  users: {
+    summary: 'ls, remove',
+    load: async () => (await import('./commands/users.ts')).users,
+  },
+  tokens: {
+    summary: 'create, ls, revoke',
+    load: async () => (await import('./commands/tokens.ts')).tokens,
+  },
+  whoami: {
+    summary: 'name, role, controller, expiry',
+    load: async () => (await import('./commands/whoami.ts')).whoami,
+  },
+  login: {
+    summary: 'TOKEN: store your certificate',
+    load: async () => (await import('./commands/login.ts')).login,
+  },
+  logout: {
+    summary: 'forget it',
+    load: async () => (await import('./commands/logout.ts')).logout,
+  },
+  controller: { summary: 'init, serve (kompose-controller)' },
+  agent: { summary: 'join, serve, doctor (kompose-agent)' },
+  roles: { summary: 'not built yet' },
+  doctor: { summary: 'not built yet' },
+  completion: { summary: 'not built yet' },
+};
+
+/** Words kept for nouns to come. */
+export const reservedNouns: readonly string[] = [
+  'schedule',
+  'config',
+  'context',
+  'explain',
+  'db',
+  'git',
+  'ui',
+];

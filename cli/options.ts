@@ -1,0 +1,135 @@
+import { Option, type Command } from 'commander';
+import { parseDuration } from '../common/durations.ts';
+import { KomposeError } from '../common/errors.ts';
+import { checkEnvAssignment } from '../common/names.ts';
+import { hostFilter, labelFilter } from '../common/patterns.ts';
+import { quoted } from '../common/quoted.ts';
+
+/** Options that every command takes, before or after a noun. */
+export interface GlobalOptions {
+  readonly output: 'plain' | 'json';
+  readonly quiet: boolean;
+  readonly color: boolean;
+  readonly controller: string | undefined;
+  readonly context: string | undefined;
+}
+
+/** The same as commander gives them: what was not typed is absent, but for `color`. */
+export interface TypedGlobals {
+  output?: GlobalOptions['output'];
+  quiet?: true;
+  color: boolean;
+  controller?: string;
+  context?: string;
+}
+
+/** Of what was typed in several places, the last counts. */
+export function mergeGlobals(places: readonly TypedGlobals[]): GlobalOptions {
+  return {
+    output: lastOf(places, 'output') ?? 'plain',
+    quiet: lastOf(places, 'quiet') ?? false,
+    color: places.every(({ color }) => color),
+    controller: lastOf(places, 'controller'),
+    context: lastOf(places, 'context'),
+  };
+}
+
+function lastOf<Name extends keyof TypedGlobals>(
+  places: readonly TypedGlobals[],
+  name: Name,
+): TypedGlobals[Name] | undefined {
+  return places.findLast((typed) => typed[name] !== undefined)?.[name];
+}
+
+export function addGlobalOptions(command: Command): Command {
+  return command
+    .optionsGroup('Output and controller:')
+    .addOption(valued('-o, --output <how>', 'auto, live, plain or json', parseOutput))
+    .option('-q, --quiet', "drop kompose's own lines; output and failures stay")
+    .option('--no-color', 'no colour (as NO_COLOR)')
+    .option(
+      '--controller <address>',
+      'HOST:PORT of the controller (else KOMPOSE_CONTROLLER, else the context)',
+    )
+    .option('--context <name>', 'the login to use (see kompose login)');
+}
+
+/** An option whose value is checked as it is read. `parse` throws `usage`. */
+export function valued(flags: string, description: string, parse: (text: string) => unknown): Option {
+  return new Option(flags, description).argParser(parse);
+}
+
+/** One that may be repeated; its values are checked and kept as typed. */
+export function repeated(flags: string, description: string, check: (text: string) => unknown): Option {
+  return new Option(flags, description).argParser((text: string, before: string[] | undefined) => {
+    check(text);
+    return [...(before ?? []), text];
+  });
+}
+
+export function hostOption(): Option {
+  return repeated('-H, --host <pattern>', 'only these hosts: globs, comma lists, !not; repeatable', (text) =>
+    hostFilter([text]),
+  );
+}
+
+export function labelFilterOption(): Option {
+  return repeated('-L, --label <k=v>', 'only hosts with this label; K!=V, K; repeatable', (text) =>
+    labelFilter([text]),
+  );
+}
+
+/** Pairs of `-e`, the last of a name counting. */
+export function envOption(): Option {
+  const description = 'a variable for every step; repeatable; wins over every file';
+  return new Option('-e, --env <k=v>', description).argParser(withVariable);
+}
+
+function withVariable(text: string, before: Record<string, string> | undefined): Record<string, string> {
+  return { ...before, ...Object.fromEntries([checkEnvAssignment(text)]) };
+}
+
+/** `auto` is plain until there is a live view. */
+function parseOutput(text: string): GlobalOptions['output'] {
+  if (text === 'json') return 'json';
+  if (text === 'plain' || text === 'auto') return 'plain';
+  if (text === 'live') throw new KomposeError('usage', '--output live is not built yet: use plain or json');
+  return fail('--output', text, 'write auto, live, plain or json');
+}
+
+export function parseCount(flag: string, least: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text);
+    const isCount = /^\d{1,9}$/.test(text) && count >= least;
+    return isCount ? count : fail(flag, text, `write a whole number, at least ${least}`);
+  };
+}
+
+/** `N` or `N%`. */
+export function parseShare(flag: string, least: number): (text: string) => string {
+  return (text) => {
+    const count = Number(text.replace(/%$/, ''));
+    const most = text.endsWith('%') ? 100 : Infinity;
+    const isShare = /^\d{1,9}%?$/.test(text) && count >= least && count <= most;
+    return isShare ? text : fail(flag, text, `write a whole number or a percentage, at least ${least}`);
+  };
+}
+
+/** `fail`, `skip` or `wait=DURATION`. */
+export function parseOffline(text: string): string {
+  if (text === 'fail' || text === 'skip') return text;
+  if (!text.startsWith('wait=')) return fail('--offline', text, 'write fail, skip or wait=DURATION');
+  parseDuration(text.slice('wait='.length));
+  return text;
+}
+
+export function parseName(flag: string): (text: string) => string {
+  return (text) => {
+    if (text !== '' && !text.includes('\0')) return text;
+    return fail(flag, text, 'write a name');
+  };
+}
+
+function fail(flag: string, text: string, hint: string): never {
+  throw new KomposeError('usage', `bad value ${quoted(text)} of ${flag}: ${hint}`);
+}

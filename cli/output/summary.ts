@@ -1,0 +1,80 @@
+import type { RunFinished, Target, TaskFinished, TaskState } from '../../common/task-event.ts';
+import { formatDuration } from '../../common/durations.ts';
+import { longest, targetName } from './prefix.ts';
+import { printable } from './printable.ts';
+import type { Colour, Paint } from './style.ts';
+
+/** What a user wants to see first: trouble, then what did not happen, then what went well. */
+const order: readonly TaskState[] = [
+  'failed',
+  'timed-out',
+  'lost',
+  'unreachable',
+  'denied',
+  'cancelled',
+  'skipped',
+  'succeeded',
+];
+
+export function stateColour(state: TaskState): Colour {
+  if (state === 'succeeded') return 'green';
+  return state === 'skipped' || state === 'cancelled' ? 'yellow' : 'red';
+}
+
+/** Nothing went wrong with it: no reason to disturb somebody who asked for quiet. */
+export function isFine(state: TaskState): boolean {
+  return state === 'succeeded' || state === 'skipped';
+}
+
+/** `failed after 1.2s: hook_pre_up ended with 3` */
+export function endOf({ state, durationMs, reason }: TaskFinished): string {
+  if (state === 'succeeded') return `succeeded in ${formatDuration(durationMs)}`;
+  const took = isNeverStarted(state) ? '' : ` after ${formatDuration(durationMs)}`;
+  return `${state}${took}${reason === '' ? '' : `: ${printable(reason)}`}`;
+}
+
+function isNeverStarted(state: TaskState): boolean {
+  return state === 'unreachable' || state === 'denied' || state === 'skipped';
+}
+
+/** Every target with its end state and duration, the unusual first, then the sums. */
+export function summaryLines(
+  run: string,
+  targets: readonly Target[],
+  ends: ReadonlyMap<number, TaskFinished>,
+  finished: RunFinished,
+  paint: Paint,
+): string[] {
+  const rows = targets.map((target, index) => ({
+    name: targetName(target),
+    end: ends.get(index + 1) ?? unheard,
+  }));
+  rows.sort((a, b) => order.indexOf(a.end.state) - order.indexOf(b.end.state));
+  const widths = {
+    state: longest(rows.map(({ end }) => end.state)),
+    name: longest(rows.map(({ name }) => name)),
+    took: longest(rows.map(({ end }) => formatDuration(end.durationMs))),
+  };
+  const lines = rows.map(({ name, end }) => {
+    const state = paint(stateColour(end.state), end.state.padEnd(widths.state));
+    const took = formatDuration(end.durationMs).padStart(widths.took);
+    return `${state}  ${name.padEnd(widths.name)}  ${took}  ${printable(end.reason)}`.trimEnd();
+  });
+  return [...lines, ...totals(run, rows.length, finished)];
+}
+
+/** A target that the run ended without a word about. There is none unless the controller errs. */
+const unheard: TaskFinished = {
+  type: 'task.finished',
+  state: 'lost',
+  reason: 'the controller did not say how it ended',
+  durationMs: 0,
+  actionDecided: false,
+};
+
+function totals(run: string, targets: number, { counts, durationMs, exitCode }: RunFinished): string[] {
+  const sums = order.flatMap((state) => (counts[state] === undefined ? [] : [`${counts[state]} ${state}`]));
+  const line = `${targets} targets: ${sums.join(', ')} in ${formatDuration(durationMs)}`;
+  if (exitCode === 0) return [line];
+  return [`${line}; exit code ${exitCode}`, `more: kompose runs show ${printable(run)}`];
+}

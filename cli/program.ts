@@ -1,0 +1,217 @@
+import { Command } from 'commander';
+import { parseDuration } from '../common/durations.ts';
+import { KomposeError } from '../common/errors.ts';
+import { checkCommand } from '../common/names.ts';
+import { nearest } from '../common/nearest.ts';
+import { parsePattern } from '../common/patterns.ts';
+import { quoted } from '../common/quoted.ts';
+import { parseWith } from './parse.ts';
+import { refuseUnbuiltCommand, refuseUnbuiltOptions, type UnbuiltOptions } from './not-built.ts';
+import { nouns, reservedNouns } from './nouns.ts';
+import * as options from './options.ts';
+
+/** What is asked of the fleet, in the words of section 2 of the command contract. */
+export interface RunOrder {
+  readonly pattern: string;
+  readonly command: string;
+  /** Byte for byte, but for the `--dry-run` that was kompose's. */
+  readonly args: readonly string[];
+  readonly hosts: readonly string[];
+  readonly labels: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly network: string | undefined;
+  readonly isDryRun: boolean;
+  /** 0 means none. */
+  readonly timeoutMs: number;
+  readonly isDetached: boolean;
+  /** -y: do not ask. */
+  readonly isConfirmed: boolean;
+}
+
+export interface ListOrder {
+  /** Empty means everything. */
+  readonly pattern: string;
+  readonly hosts: readonly string[];
+  readonly labels: readonly string[];
+}
+
+/** What the words of a command line ask for. */
+export type Invocation =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'run'; readonly order: RunOrder; readonly globals: options.TypedGlobals }
+  | { readonly kind: 'list'; readonly order: ListOrder; readonly globals: options.TypedGlobals }
+  | {
+      readonly kind: 'noun';
+      readonly noun: string;
+      readonly args: readonly string[];
+      readonly hosts: readonly string[];
+      readonly labels: readonly string[];
+      readonly globals: options.TypedGlobals;
+    };
+
+/** As commander gives them: what was not typed is absent. */
+interface TypedOptions extends options.TypedGlobals, UnbuiltOptions {
+  host?: string[];
+  label?: string[];
+  env?: Record<string, string>;
+  network?: string;
+  dryRun?: true;
+  timeout?: number;
+  detach?: true;
+  yes?: true;
+  list?: true;
+}
+
+/** The words after `kompose`. Pure. Throws `usage`. */
+export function parseArguments(argv: readonly string[], version: string): Invocation {
+  const program = buildProgram(version);
+  const parsed = parseWith<TypedOptions>(program, argv);
+  if (parsed.kind === 'text') return parsed;
+  const { words, options: typed } = parsed;
+  const [first] = words;
+  if (first !== undefined && (Object.hasOwn(nouns, first) || reservedNouns.includes(first)))
+    return toNoun(first, words, typed);
+  refuseUnbuiltOptions(typed);
+  if (typed.list === true) return toList(first ?? '', typed);
+  return { kind: 'run', order: toRunOrder(words, typed), globals: typed };
+}
+
+function toNoun(noun: string, words: readonly string[], typed: TypedOptions): Invocation {
+  const unfit = unfitForNouns.find((name) => typed[name] !== undefined);
+  if (unfit !== undefined) {
+    const flag = `--${unfit.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw usage(`${flag} does not go with the noun ${quoted(noun)}; a stack of that name is :${noun}`);
+  }
+  if (reservedNouns.includes(noun)) {
+    throw usage(`the word ${quoted(noun)} is reserved and not built yet; a stack of that name is :${noun}`);
+  }
+  const { host: hosts = [], label: labels = [] } = typed;
+  if (noun !== 'stacks' && hosts.length + labels.length > 0) {
+    throw usage(`--host and --label before a noun go with "stacks" only; a stack named so is :${noun}`);
+  }
+  return { kind: 'noun', noun, args: words.slice(1), hosts, labels, globals: typed };
+}
+
+function toList(
+  pattern: string,
+  { host: hosts = [], label: labels = [], ...globals }: TypedOptions,
+): Invocation {
+  if (pattern !== '') parsePattern(pattern);
+  return { kind: 'list', order: { pattern, hosts, labels }, globals };
+}
+
+function toRunOrder([pattern, command, ...words]: readonly string[], typed: TypedOptions): RunOrder {
+  if (pattern === undefined)
+    throw usage('nothing to do: kompose <pattern> <command>, or a noun; see kompose --help');
+  parsePattern(pattern);
+  if (command === undefined) throw missingCommand(pattern);
+  refuseUnbuiltCommand(checkCommand(command));
+  const { args, isDryRun } = takeDryRun(words);
+  return {
+    pattern,
+    command,
+    args,
+    hosts: typed.host ?? [],
+    labels: typed.label ?? [],
+    env: typed.env ?? {},
+    network: typed.network,
+    isDryRun: isDryRun || typed.dryRun === true,
+    timeoutMs: typed.timeout ?? 0,
+    isDetached: typed.detach === true,
+    isConfirmed: typed.yes === true,
+  };
+}
+
+/** `--dry-run` is kompose's wherever it stands before a `--`. */
+function takeDryRun(words: readonly string[]): { args: string[]; isDryRun: boolean } {
+  const end = words.indexOf('--');
+  const ours = end < 0 ? words : words.slice(0, end);
+  const kept = ours.filter((word) => word !== '--dry-run');
+  return { args: [...kept, ...words.slice(ours.length)], isDryRun: kept.length < ours.length };
+}
+
+function missingCommand(pattern: string): KomposeError {
+  const [meant] = nearest(pattern, Object.keys(nouns), 1);
+  const hint = meant === undefined ? '' : `; did you mean kompose ${meant}?`;
+  return usage(`no command for ${quoted(pattern)}: write one after it, such as ps or up -d${hint}`);
+}
+
+function usage(message: string): KomposeError {
+  return new KomposeError('usage', message);
+}
+
+/** Options of a run that say nothing to a noun. */
+const unfitForNouns = [
+  'dryRun',
+  'env',
+  'network',
+  'parallel',
+  'batch',
+  'batchWait',
+  'maxFailures',
+  'timeout',
+  'offline',
+  'detach',
+  'yes',
+  'raw',
+  'list',
+  'local',
+] as const satisfies readonly (keyof TypedOptions)[];
+
+function buildProgram(version: string): Command {
+  const program = new Command('kompose')
+    .usage('[options] <pattern> <command> [args...]\n       kompose <noun> [verb] ...')
+    .description('Runs docker compose, with hooks, on the stacks of a fleet of hosts.')
+    .argument('[words...]')
+    .passThroughOptions()
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .optionsGroup('Which targets:')
+    .addOption(options.hostOption())
+    .addOption(options.labelFilterOption())
+    .option('-l, --list', 'show what the pattern matches (default everything)')
+    .optionsGroup('How to run:')
+    .option('-n, --dry-run', 'print the plan and touch nothing (--dry-run also after the command)')
+    .addOption(options.envOption())
+    .addOption(options.valued('--network <name>', 'set NETWORK_NAME', options.parseName('--network')))
+    .addOption(
+      options.valued('--timeout <duration>', 'a deadline for each task: 500ms 3s 1m30s 2h 1d', parseDuration),
+    )
+    .option('--detach', "print the run's id and return; the run goes on")
+    .option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets');
+  addUnbuilt(program);
+  return options.addGlobalOptions(program).addHelpText('after', helpFooter());
+}
+
+/** Known already, so that a script written for them is refused by name and not as a typing mistake. */
+function addUnbuilt(program: Command): void {
+  program
+    .optionsGroup('Not built yet:')
+    .addOption(options.valued('--parallel <n>', 'tasks at a time', options.parseCount('--parallel', 1)))
+    .addOption(options.valued('--batch <n>', 'hosts at a time: N or N%', options.parseShare('--batch', 1)))
+    .addOption(options.valued('--batch-wait <duration>', 'pause between groups', parseDuration))
+    .addOption(options.valued('--max-failures <n>', 'N or N%', options.parseShare('--max-failures', 0)))
+    .addOption(options.valued('--offline <what>', 'fail (as now), skip, wait=DURATION', options.parseOffline))
+    .option('--raw', 'no masking of the output of exec and run')
+    .option('--local', 'act on this machine, without a controller');
+}
+
+function helpFooter(): string {
+  const width = Math.max(...Object.keys(nouns).map((noun) => noun.length));
+  const lines = Object.entries(nouns).map(([noun, { summary }]) => `  ${noun.padEnd(width)}  ${summary}`);
+  return `
+Patterns:
+  sexy              that stack on every host         "*"           every stack everywhere
+  "prod-1:*"        every stack of a host            "*,!*:proxy"  all but one
+  "prod-*:{a,b}"    globs: * ? [abc] [!abc] {a,b}    :hosts        a stack that is named like a noun
+
+Nouns (kompose <noun> --help tells more):
+${lines.join('\n')}
+
+Examples:
+  kompose "*" up -d                      kompose -H prod-1 sexy restart
+  kompose -n sexy up -d                  kompose --timeout 5m "prod-*:*" pull
+
+Exit codes: 0 well, 1 a task failed, 2 usage, 3 nothing matched, 4 a host was not reached, 5 not allowed,
+6 no controller, 130 cancelled; exec and run on one target: the command's own.`;
+}

@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createBackoff } from '../common/backoff.ts';
+import { KomposeError } from '../common/errors.ts';
+import type { RunEvent } from '../common/task-event.ts';
+import { fromWireRunEvent } from '../proto/event-codec.ts';
+import type { RunEvent as WireRunEvent } from '../proto/gen/kompose/v1/event.ts';
+import type { RunRequest, StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
+import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
+import type { Fleet } from './client.ts';
+
+/** How long a lost controller is looked for. The run does not need us. */
+const patienceMs = 60_000;
+/** A link that lived this long was a good one: what comes after it is a new loss. */
+const goodLinkMs = 10_000;
+
+type EventStream = ClientDuplexStream<StartRunInput, WireRunEvent> | ClientReadableStream<WireRunEvent>;
+
+interface Watching {
+  readonly connect: () => Promise<Fleet>;
+  /** What to start, or the id (or its beginning) of the run to watch. */
+  readonly run: RunRequest | string;
+  /** Told what goes on with the link, for people. */
+  readonly say: (text: string) => void;
+}
+
+/**
+ * The events of one run, each once and in order, although the link to the controller may be lost in between.
+ *
+ * INVARIANTS
+ * - A run is started at most once: only the first link sends a request, and once it may have arrived every
+ *   other link watches.
+ * - `#seq` is the number of the newest event handed out; what comes again is dropped.
+ */
+export class RunWatch {
+  readonly #options: Watching;
+  readonly #backoff = createBackoff(200, 5000);
+  #runId: string | undefined;
+  #seq = 0;
+  #isCancelled = false;
+  #sendCancel: (() => Promise<void>) | undefined;
+  #linkedAtMs: number | undefined;
+  #lostAtMs: number | undefined;
+
+  constructor(options: Watching) {
+    this.#options = options;
+  }
+
+  /** Known from the first event on. */
+  get runId(): string | undefined {
+    return this.#runId;
+  }
+
+  /**
+   * Ends after `run.finished`. Errors: the controller's own of StartRun and WatchRun; `controller-unreachable`
+   * when it stays away.
+   */
+  async *events(): AsyncGenerator<RunEvent, void, undefined> {
+    for (;;) {
+      try {
+        for await (const event of this.#link()) {
+          yield event;
+          if (event.event.type === 'run.finished') return;
+        }
+        throw new KomposeError('controller-unreachable', 'the controller ended the stream of events');
+      } catch (error) {
+        await this.#bear(KomposeError.from(error));
+      }
+    }
+  }
+
+  /** Asks the run to end; its events tell the rest. Repeats itself on the next link if this one is lost. */
+  cancel(): void {
+    this.#isCancelled = true;
+    this.#cancelOnLink();
+  }
+
+  async *#link(): AsyncGenerator<RunEvent, void, undefined> {
+    using fleet = await this.#options.connect();
+    this.#linkedAtMs = Date.now();
+    const call = this.#open(fleet);
+    if (this.#isCancelled) this.#cancelOnLink();
+    try {
+      for await (const message of fleet.read(call)) {
+        const event = fromWireRunEvent(message);
+        if (event.seq > this.#seq) yield this.#taken(event);
+      }
+    } finally {
+      this.#sendCancel = undefined;
+    }
+  }
+
+  #open(fleet: Fleet): EventStream {
+    const { run } = this.#options;
+    const watched = this.#runId ?? (typeof run === 'string' ? run : undefined);
+    if (watched !== undefined) {
+      this.#sendCancel = async () => {
+        await fleet.ask((answer) => fleet.client.cancelRun({ runId: this.#runId ?? watched }, answer));
+      };
+      return fleet.client.watchRun({ runId: watched, afterSeq: this.#seq });
+    }
+    const call = fleet.client.startRun();
+    if (typeof run !== 'string') call.write({ kind: { $case: 'request', value: run } });
+    this.#sendCancel = async () => {
+      call.write({ kind: { $case: 'cancel', value: {} } });
+    };
+    return call;
+  }
+
+  #taken(event: RunEvent): RunEvent {
+    if (event.event.type === 'run.started') this.#runId = event.event.run;
+    this.#seq = event.seq;
+    this.#lostAtMs = undefined;
+    this.#backoff.reset();
+    return event;
+  }
+
+  #cancelOnLink(): void {
+    this.#sendCancel?.().catch((error: unknown) => {
+      this.#options.say(`could not cancel: ${KomposeError.from(error).message}`);
+    });
+  }
+
+  /** Waits before the next try, or throws if there is none. */
+  async #bear(error: KomposeError): Promise<void> {
+    if (!error.isRetryable) throw error;
+    if (this.#runId === undefined) throw this.#lostBeforeStart(error);
+    const now = Date.now();
+    const wasGood = this.#linkedAtMs !== undefined && now - this.#linkedAtMs > goodLinkMs;
+    if (this.#lostAtMs === undefined || wasGood) {
+      this.#lostAtMs = now;
+      this.#options.say('the link to the controller is lost; the run goes on, looking for the controller …');
+    }
+    this.#linkedAtMs = undefined;
+    if (now - this.#lostAtMs > patienceMs) throw gone(this.#runId, error);
+    await sleep(this.#backoff.next());
+  }
+
+  #lostBeforeStart(error: KomposeError): KomposeError {
+    const mayHaveStarted = this.#linkedAtMs !== undefined && typeof this.#options.run !== 'string';
+    if (!mayHaveStarted || error.code !== 'controller-unreachable') return error;
+    const message =
+      'the link was lost before the controller said whether the run has started: see kompose runs ls';
+    return new KomposeError('controller-unreachable', message, { cause: error });
+  }
+}
+
+function gone(runId: string, cause: KomposeError): KomposeError {
+  const message = `the controller has not come back; the run goes on: kompose runs attach ${runId}`;
+  return new KomposeError('controller-unreachable', message, { cause });
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join, basename } from 'node:path';
+import { KomposeError } from './errors.ts';
+
+/** Makes `folder` with mode 0700, or checks that an existing one is ours and closed to others. Throws `failed`. */
+export async function ensurePrivateFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = await lstat(folder);
+  const own = process.getuid?.();
+  if (own !== undefined && uid !== own) {
+    throw new KomposeError('failed', `${folder} belongs to another user: keys are not kept there`);
+  }
+  if ((mode & 0o077) !== 0) {
+    throw new KomposeError('failed', `${folder} is open to others: run chmod 700 ${folder}`);
+  }
+}
+
+/**
+ * Writes a file of mode 0600 whole or not at all: beside its final name, synced, renamed, the folder synced.
+ */
+export async function writePrivateFile(path: string, content: string | Uint8Array): Promise<void> {
+  const beside = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    const file = await open(beside, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Makes a rename or removal inside `folder` durable. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,87 @@
+import { access, readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { parseDuration } from '../common/durations.ts';
+import { isSystemError, KomposeError } from '../common/errors.ts';
+import { komposeHome } from '../common/kompose-home.ts';
+import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
+import type { KeyPair } from './identity/authority.ts';
+
+/** What `controller init` decided. */
+export interface ControllerConfig {
+  /** HOST:PORT that agents and users dial. */
+  readonly addresses: readonly string[];
+}
+
+export interface ControllerState {
+  readonly config: ControllerConfig;
+  readonly authority: KeyPair;
+  readonly server: KeyPair;
+}
+
+export interface ControllerSettings {
+  readonly folder: string;
+  readonly heartbeatPeriodMs: number;
+  readonly lostAfterMs: number;
+}
+
+/** Reads the environment; only main calls this. */
+export function readSettings(): ControllerSettings {
+  const { env } = process;
+  return {
+    folder: join(komposeHome(env, process.getuid?.(), homedir()), 'controller'),
+    heartbeatPeriodMs: parseDuration(env['KOMPOSE_HEARTBEAT'] ?? '5s'),
+    lostAfterMs: parseDuration(env['KOMPOSE_LOST_AFTER'] ?? '2m'),
+  };
+}
+
+const files = {
+  authorityKey: 'ca.key',
+  authorityCertificate: 'ca.crt',
+  serverKey: 'server.key',
+  serverCertificate: 'server.crt',
+  config: 'config.json',
+};
+
+export async function isInitialised(folder: string): Promise<boolean> {
+  return access(join(folder, files.config)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The configuration is written last: without it nothing was initialised. */
+export async function saveState(
+  folder: string,
+  { config, authority, server }: ControllerState,
+): Promise<void> {
+  await ensurePrivateFolder(folder);
+  await writePrivateFile(join(folder, files.authorityKey), authority.privateKey);
+  await writePrivateFile(join(folder, files.authorityCertificate), authority.certificate);
+  await writePrivateFile(join(folder, files.serverKey), server.privateKey);
+  await writePrivateFile(join(folder, files.serverCertificate), server.certificate);
+  await writePrivateFile(join(folder, files.config), `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+/** Throws `failed` with the next step when there is no state. */
+export async function loadState(folder: string): Promise<ControllerState> {
+  const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
+  try {
+    const [config, authorityKey, authorityCertificate, serverKey, serverCertificate] = await Promise.all([
+      read(files.config),
+      read(files.authorityKey),
+      read(files.authorityCertificate),
+      read(files.serverKey),
+      read(files.serverCertificate),
+    ]);
+    return {
+      config: JSON.parse(config) as ControllerConfig,
+      authority: { privateKey: authorityKey, certificate: authorityCertificate },
+      server: { privateKey: serverKey, certificate: serverCertificate },
+    };
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    const message = `there is no controller in ${folder}: kompose controller init --address HOST:PORT`;
+    throw new KomposeError('failed', message, { cause: error });
+  }
+}

@@ -1,0 +1,149 @@
+import { KomposeError } from '../../common/errors.ts';
+import type { StackSummary } from '../../common/inventory.ts';
+import type { HostsTable } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+import type { HostSession } from './host-session.ts';
+
+/** A host as the fleet knows it. */
+export interface HostRecord {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly joinedMs: number;
+  readonly certificateNotAfterMs: number;
+  readonly agentVersion: string;
+  readonly lastSeenMs: number | undefined;
+  readonly clockSkewMs: number;
+  /** As last told; undefined if the host never told. */
+  readonly stacks: readonly StackSummary[] | undefined;
+  /** Its live link, if it is online. */
+  readonly session: HostSession | undefined;
+}
+
+export interface FleetListener {
+  /** A host is online; `openTasks` are those it accepted and has not fully reported. */
+  hostOnline(session: HostSession, openTasks: ReadonlySet<string>): void;
+  hostOffline(host: string): void;
+}
+
+/*
+ * All hosts that joined, with their stacks and live links; the store keeps what must outlive this process.
+ *
+ * INVARIANTS
+ * - At most one session a host. A later instance of the same agent ends the earlier one; an earlier is refused.
+ * - A host is in here exactly as long as it is in the store.
+ */
+export class Fleet {
+  readonly #store: Store;
+  readonly #clock: () => number;
+  readonly #hosts = new Map<string, HostRecord>();
+  #listener: FleetListener | undefined;
+
+  private constructor(store: Store, clock: () => number) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  static async open(store: Store, clock: () => number): Promise<Fleet> {
+    const fleet = new Fleet(store, clock);
+    for (const row of await store.db.selectFrom('hosts').selectAll().execute()) fleet.add(row);
+    return fleet;
+  }
+
+  listen(listener: FleetListener): void {
+    this.#listener = listener;
+  }
+
+  /** All hosts by name. */
+  list(): HostRecord[] {
+    return [...this.#hosts.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  get(name: string): HostRecord | undefined {
+    return this.#hosts.get(name);
+  }
+
+  /** A host that has just been stored. */
+  add(row: HostsTable): void {
+    this.#hosts.set(row.name, {
+      name: row.name,
+      labels: JSON.parse(row.labels) as Record<string, string>,
+      joinedMs: row.joined_at,
+      certificateNotAfterMs: row.certificate_not_after,
+      agentVersion: row.agent_version,
+      lastSeenMs: row.last_seen ?? undefined,
+      clockSkewMs: 0,
+      stacks: row.inventory === null ? undefined : (JSON.parse(row.inventory) as StackSummary[]),
+      session: undefined,
+    });
+  }
+
+  /** A host that has just been removed from the store: its link ends at once. */
+  remove(name: string): void {
+    const session = this.#hosts.get(name)?.session;
+    this.#hosts.delete(name);
+    session?.end('denied', `the host ${name} was removed from the fleet`);
+    if (session !== undefined) this.#listener?.hostOffline(name);
+  }
+
+  relabel(name: string, labels: Readonly<Record<string, string>>): void {
+    this.#update(name, { labels });
+  }
+
+  /** Takes a link into service. Throws `conflict` if a later instance of this agent is connected. */
+  connect(session: HostSession, agentVersion: string, openTasks: ReadonlySet<string>): void {
+    const host = this.#hosts.get(session.host);
+    if (host === undefined)
+      throw new KomposeError('denied', `the host ${session.host} was removed from the fleet`);
+    const earlier = host.session;
+    if (earlier !== undefined && isLater(earlier, session)) {
+      throw new KomposeError('conflict', laterInstance(session.host));
+    }
+    this.#update(session.host, { session, agentVersion, lastSeenMs: this.#clock() });
+    if (earlier !== undefined) {
+      const isSame = earlier.instanceId === session.instanceId;
+      earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
+    }
+    this.#keep(session.host, { agent_version: agentVersion, last_seen: this.#clock() });
+    this.#listener?.hostOnline(session, openTasks);
+  }
+
+  /** A link has ended; nothing happens if another has taken its place. */
+  disconnect(session: HostSession): void {
+    if (this.#hosts.get(session.host)?.session !== session) return;
+    this.#update(session.host, { session: undefined, lastSeenMs: this.#clock() });
+    this.#keep(session.host, { last_seen: this.#clock() });
+    this.#listener?.hostOffline(session.host);
+  }
+
+  /** A word from the agent: it lives, and its clock shows `agentNowMs`. */
+  heard(session: HostSession, agentNowMs: number): void {
+    if (this.#hosts.get(session.host)?.session !== session) return;
+    this.#update(session.host, { lastSeenMs: this.#clock(), clockSkewMs: agentNowMs - this.#clock() });
+  }
+
+  setStacks(session: HostSession, stacks: readonly StackSummary[]): void {
+    if (this.#hosts.get(session.host)?.session !== session) return;
+    this.#update(session.host, { stacks, lastSeenMs: this.#clock() });
+    this.#keep(session.host, { inventory: JSON.stringify(stacks) });
+  }
+
+  #update(name: string, change: Partial<HostRecord>): void {
+    const host = this.#hosts.get(name);
+    if (host !== undefined) this.#hosts.set(name, { ...host, ...change });
+  }
+
+  /** What is kept here is for the next start only, so a store that cannot write holds up nothing. */
+  #keep(name: string, change: Partial<HostsTable>): void {
+    this.#store
+      .write((transaction) => transaction.updateTable('hosts').set(change).where('name', '=', name).execute())
+      .catch(() => undefined);
+  }
+}
+
+function isLater(one: HostSession, other: HostSession): boolean {
+  return one.instanceId !== other.instanceId && one.instanceStartedMs > other.instanceStartedMs;
+}
+
+function laterInstance(host: string): string {
+  return `another agent for ${host} was started later with the same certificate and has taken over`;
+}

@@ -1,0 +1,33 @@
+import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+
+/** A task as an agent is asked for it. */
+export interface TaskOrder {
+  readonly task: string;
+  readonly run: string;
+  readonly stack: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly network: string | undefined;
+  readonly timeoutMs: number;
+  readonly dryRun: boolean;
+  readonly user: string;
+}
+
+/**
+ * One agent's live link, as the controller's logic sees it. Orders are sent and forgotten: what became of them
+ * comes back as reports. The questions reject with `unreachable` when the link ends or the answer takes too long.
+ */
+export interface HostSession {
+  readonly host: string;
+  readonly instanceId: string;
+  /** When the agent's process started: of two instances the later wins. */
+  readonly instanceStartedMs: number;
+  readonly connectedMs: number;
+  startTask(order: TaskOrder): void;
+  cancelTask(task: string, reason: string): void;
+  rescan(): Promise<readonly StackSummary[]>;
+  askStatus(): Promise<readonly StackStatus[]>;
+  /** Ends the link and tells the agent why: `conflict` and `denied` make it stay away. */
+  end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void;
+}

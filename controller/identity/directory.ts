@@ -1,0 +1,44 @@
+import { KomposeError } from '../../common/errors.ts';
+import type { Actor } from '../audit/audit.ts';
+import type { HostsTable } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+
+/** Who a verified certificate says is calling. */
+export interface Peer {
+  readonly kind: 'host' | 'user';
+  readonly name: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string;
+}
+
+/**
+ * The user that a certificate stands for now. Throws `unauthenticated` if the user was removed or has another
+ * certificate since: the one in the store is the only valid one.
+ */
+export async function findUser(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
+  const user = await store.db.selectFrom('users').selectAll().where('name', '=', name).executeTakeFirst();
+  if (user === undefined || user.certificate !== fingerprint) {
+    throw new KomposeError(
+      'unauthenticated',
+      `the login of ${name} was removed or replaced: ask an admin for a token`,
+    );
+  }
+  return { name, role: user.role, certificate: fingerprint };
+}
+
+/** Likewise for a host; throws `denied`. */
+export async function findHost(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
+  const host = await store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
+  if (host === undefined) throw new KomposeError('denied', `the host ${name} was removed from the fleet`);
+  if (host.certificate !== fingerprint) {
+    throw new KomposeError('denied', `the host ${name} has joined again with another certificate`);
+  }
+  return { name, role: 'agent', certificate: fingerprint };
+}
+
+/** Throws `not-found`. */
+export async function findHostRow(store: Store, name: string): Promise<HostsTable> {
+  const host = await store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
+  if (host === undefined) throw new KomposeError('not-found', `there is no host ${name}: kompose hosts`);
+  return host;
+}

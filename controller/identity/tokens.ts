@@ -1,0 +1,117 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Transaction } from 'kysely';
+import { KomposeError } from '../../common/errors.ts';
+import type { Schema, TokensTable } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+import { userRoles } from './roles.ts';
+
+const hourMs = 60 * 60 * 1000;
+const defaultTtlMs = { agent: 24 * hourMs, user: hourMs };
+
+export interface TokenRequest {
+  /** `agent` or a user role. */
+  readonly role: string;
+  /** Of the user to be; empty picks one at login. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** 0 means the role's default. */
+  readonly ttlMs: number;
+  /** 0 means one. */
+  readonly uses: number;
+  readonly createdBy: string;
+}
+
+/** A token's secret is known to its holder only; here it is a hash, looked up by the hash. */
+export function hashSecret(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+/** Stores a new token; the secret is in the result only. Throws `usage` for an unknown role, `conflict` for a taken name. */
+export async function createToken(
+  transaction: Transaction<Schema>,
+  request: TokenRequest,
+  nowMs: number,
+): Promise<{ id: string; secret: string }> {
+  const { role, name } = request;
+  if (role !== 'agent' && !userRoles.some((known) => known === role)) {
+    throw new KomposeError('usage', `there is no role ${role}: agent, ${userRoles.join(', ')}`);
+  }
+  if (name !== '') await refuseTakenName(transaction, name);
+  const secret = randomBytes(24).toString('base64url');
+  const id = randomBytes(5).toString('hex');
+  const ttlMs = request.ttlMs || (role === 'agent' ? defaultTtlMs.agent : defaultTtlMs.user);
+  const row: TokensTable = {
+    id,
+    secret_hash: hashSecret(secret),
+    role,
+    name,
+    labels: JSON.stringify(request.labels),
+    uses_left: request.uses || 1,
+    expires_at: nowMs + ttlMs,
+    created_by: request.createdBy,
+    created_at: nowMs,
+  };
+  await transaction.insertInto('tokens').values(row).execute();
+  return { id, secret };
+}
+
+async function refuseTakenName(transaction: Transaction<Schema>, name: string): Promise<void> {
+  const taken = await transaction
+    .selectFrom('users')
+    .select('name')
+    .where('name', '=', name)
+    .executeTakeFirst();
+  if (taken !== undefined) throw new KomposeError('conflict', `there is a user ${name} already`);
+}
+
+/**
+ * Uses up one use of a token. Throws `unauthenticated`, with one answer for unknown, used, expired and revoked ones
+ * and for those of the other kind.
+ */
+export async function useToken(
+  transaction: Transaction<Schema>,
+  secret: string,
+  kind: 'agent' | 'user',
+  nowMs: number,
+): Promise<TokensTable> {
+  const token = await transaction
+    .selectFrom('tokens')
+    .selectAll()
+    .where('secret_hash', '=', hashSecret(secret))
+    .executeTakeFirst();
+  const isKind = (token?.role === 'agent') === (kind === 'agent');
+  if (token === undefined || !isKind || token.uses_left < 1 || token.expires_at <= nowMs) {
+    const way = kind === 'agent' ? '--role agent' : '--role ROLE';
+    const message = `this token is not valid (any more): ask an admin for a new one (kompose tokens create ${way})`;
+    throw new KomposeError('unauthenticated', message);
+  }
+  await transaction
+    .updateTable('tokens')
+    .set({ uses_left: token.uses_left - 1 })
+    .where('id', '=', token.id)
+    .execute();
+  return token;
+}
+
+/** Those that can still be used. */
+export function listTokens(store: Store, nowMs: number): Promise<TokensTable[]> {
+  return store.db
+    .selectFrom('tokens')
+    .selectAll()
+    .where('uses_left', '>', 0)
+    .where('expires_at', '>', nowMs)
+    .orderBy('created_at')
+    .execute();
+}
+
+/** Throws `not-found`. */
+export async function revokeToken(transaction: Transaction<Schema>, id: string): Promise<void> {
+  const { numUpdatedRows } = await transaction
+    .updateTable('tokens')
+    .set({ uses_left: 0 })
+    .where('id', '=', id)
+    .where('uses_left', '>', 0)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n)
+    throw new KomposeError('not-found', `there is no open token ${id}: kompose tokens ls`);
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { KomposeError } from '../common/errors.ts';
+import { controllerTlsName } from '../proto/channel-options.ts';
+import { formatToken } from '../proto/enrolment-token.ts';
+import { splitAddress } from '../proto/enrol.ts';
+import { record } from './audit/audit.ts';
+import { ensurePrivateFolder } from '../common/private-files.ts';
+import { isInitialised, saveState } from './config.ts';
+import { authorityFingerprint, createAuthority, createServerPair } from './identity/authority.ts';
+import { createToken } from './identity/tokens.ts';
+import { Store } from './store/store.ts';
+
+const databaseFile = 'kompose.db';
+
+export function databasePath(folder: string): string {
+  return join(folder, databaseFile);
+}
+
+/** Makes the controller's state; returns the first admin's login token. Throws `conflict` the second time. */
+export async function initController(folder: string, addresses: readonly string[]): Promise<string> {
+  const hosts = addresses.map((address) => splitAddress(address).host);
+  if (await isInitialised(folder)) {
+    throw new KomposeError('conflict', `there is a controller in ${folder} already; it was left as it is`);
+  }
+  await ensurePrivateFolder(folder);
+  const authority = await createAuthority(Date.now());
+  const server = await createServerPair(authority, [controllerTlsName, ...hosts], Date.now());
+  const store = await Store.open(databasePath(folder));
+  try {
+    const secret = await firstToken(store);
+    await saveState(folder, { config: { addresses }, authority, server });
+    return formatToken({ addresses, secret, caFingerprint: authorityFingerprint(authority.certificate) });
+  } finally {
+    await store.close();
+  }
+}
+
+async function firstToken(store: Store): Promise<string> {
+  const request = {
+    role: 'admin',
+    name: 'admin',
+    labels: {},
+    ttlMs: 0,
+    uses: 0,
+    createdBy: 'controller init',
+  };
+  return store.write(async (transaction) => {
+    const { id, secret } = await createToken(transaction, request, Date.now());
+    const actor = { name: 'controller', role: 'controller', certificate: '' };
+    await record(transaction, Date.now(), {
+      type: 'token.created',
+      actor,
+      detail: { token: id, role: 'admin' },
+    });
+    return secret;
+  });
+}

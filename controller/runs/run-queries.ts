@@ -1,0 +1,60 @@
+import { KomposeError } from '../../common/errors.ts';
+import type { RunsTable, StepsTable, TasksTable } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+
+export function findRun(store: Store, id: string): Promise<RunsTable | undefined> {
+  return store.db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+export function unfinishedRuns(store: Store): Promise<RunsTable[]> {
+  return store.db.selectFrom('runs').selectAll().where('finished_at', 'is', null).orderBy('id').execute();
+}
+
+/** Newest first; `limit` 0 means all. Read in pages, so that memory stays bounded. */
+export async function* listRuns(store: Store, limit: number): AsyncGenerator<RunsTable> {
+  let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
+  let before: string | undefined;
+  while (left > 0) {
+    let query = store.db.selectFrom('runs').selectAll().orderBy('id', 'desc').limit(Math.min(left, 500));
+    if (before !== undefined) query = query.where('id', '<', before);
+    const page = await query.execute();
+    yield* page;
+    before = page.at(-1)?.id;
+    if (before === undefined) return;
+    left -= page.length;
+  }
+}
+
+/** In the order of the run's targets. */
+export function tasksOfRun(store: Store, run: string): Promise<TasksTable[]> {
+  return store.db.selectFrom('tasks').selectAll().where('run_id', '=', run).orderBy('place').execute();
+}
+
+/** Of all tasks of a run, by task and order. */
+export function stepsOfRun(store: Store, run: string): Promise<StepsTable[]> {
+  return store.db
+    .selectFrom('steps')
+    .innerJoin('tasks', 'tasks.id', 'steps.task_id')
+    .selectAll('steps')
+    .where('tasks.run_id', '=', run)
+    .orderBy('tasks.place')
+    .orderBy('steps.place')
+    .execute();
+}
+
+const shortestPrefix = 4;
+
+/** The id that a unique prefix means, in any case. Throws `not-found`, `usage` if it is not unique. */
+export async function completeRunId(store: Store, prefix: string): Promise<string> {
+  const typed = prefix.toUpperCase();
+  const ids = /^[0-9A-Z]+$/.test(typed)
+    ? await store.db.selectFrom('runs').select('id').where('id', 'like', `${typed}%`).limit(2).execute()
+    : [];
+  const [first, second] = ids;
+  if (first === undefined || typed.length < shortestPrefix) {
+    throw new KomposeError('not-found', `there is no run ${prefix}: kompose runs ls`);
+  }
+  if (second !== undefined)
+    throw new KomposeError('usage', `${prefix} is the beginning of several runs' ids`);
+  return first.id;
+}

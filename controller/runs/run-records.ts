@@ -1,0 +1,194 @@
+import type { Transaction } from 'kysely';
+import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
+import { record, type Actor } from '../audit/audit.ts';
+import type { Schema } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+import type { RunOutcome } from './run-outcome.ts';
+
+/** What all records of a run share. */
+export interface RunFacts {
+  readonly id: string;
+  readonly pattern: string;
+  readonly command: string;
+  /** Masked. */
+  readonly args: readonly string[];
+  readonly dryRun: boolean;
+  readonly actor: Actor;
+  readonly clientAddress: string;
+  readonly startedMs: number;
+}
+
+export interface TaskFacts {
+  readonly id: string;
+  /** From 1, in the order of the run's targets. */
+  readonly place: number;
+  readonly host: string;
+  readonly stack: string;
+}
+
+/** The rows and audit records of runs; each method is one transaction, durable when it resolves. */
+export class RunRecords {
+  readonly #store: Store;
+  readonly #clock: () => number;
+
+  constructor(store: Store, clock: () => number) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Before any agent hears of it. Throws `unavailable`. */
+  started(run: RunFacts, tasks: readonly TaskFacts[], envNames: readonly string[]): Promise<void> {
+    return this.#store.write(async (transaction) => {
+      await transaction
+        .insertInto('runs')
+        .values({
+          id: run.id,
+          pattern: run.pattern,
+          command: run.command,
+          args: JSON.stringify(run.args),
+          user: run.actor.name,
+          state: 'running',
+          started_at: run.startedMs,
+          finished_at: null,
+          exit_code: null,
+          targets: tasks.length,
+          counts: '{}',
+          dry_run: run.dryRun ? 1 : 0,
+        })
+        .execute();
+      await insertTasks(transaction, run.id, tasks);
+      await record(transaction, this.#clock(), {
+        type: 'run.started',
+        ...about(run),
+        pattern: run.pattern,
+        args: run.args,
+        envNames,
+        dryRun: run.dryRun,
+        targets: tasks.map(({ host, stack }) => `${host}:${stack}`),
+      });
+    });
+  }
+
+  taskStarted(task: TaskFacts): Promise<void> {
+    return this.#store.write(async (transaction) => {
+      await transaction
+        .updateTable('tasks')
+        .set({ state: 'running', started_at: this.#clock() })
+        .where('id', '=', task.id)
+        .execute();
+    });
+  }
+
+  /** Does nothing for a step that is recorded already: an event may arrive again after a crash. */
+  stepFinished(
+    run: RunFacts,
+    task: TaskFacts,
+    place: number,
+    step: StepFinished,
+    agentVersion: string,
+  ): Promise<void> {
+    return this.#store.write(async (transaction) => {
+      const { numInsertedOrUpdatedRows } = await transaction
+        .insertInto('steps')
+        .values({
+          task_id: task.id,
+          place,
+          step: step.step,
+          name: step.name,
+          outcome: step.outcome,
+          exit_code: step.exitCode,
+          duration_ms: step.durationMs,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirst();
+      if (numInsertedOrUpdatedRows === 0n) return;
+      const { name, exitCode, durationMs, hookSha256: sha256, outputSha256 } = step;
+      const what =
+        step.step === 'action'
+          ? ({ type: 'action.finished', action: { name, exitCode, durationMs } } as const)
+          : ({ type: 'hook.finished', hook: { name, sha256, exitCode, durationMs, outputSha256 } } as const);
+      await record(transaction, this.#clock(), {
+        ...what,
+        ...about(run),
+        ...aboutTask(task),
+        outcome: step.outcome,
+        agentVersion,
+      });
+    });
+  }
+
+  /** Does nothing for a task that is recorded as ended already. */
+  taskFinished(run: RunFacts, task: TaskFacts, end: TaskFinished): Promise<void> {
+    return this.#store.write(async (transaction) => {
+      const { state, reason, exitCode } = end;
+      const { numUpdatedRows } = await transaction
+        .updateTable('tasks')
+        .set({ state, reason, exit_code: exitCode ?? null, finished_at: this.#clock() })
+        .where('id', '=', task.id)
+        .where('finished_at', 'is', null)
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) return;
+      const outcome = {
+        outcome: state,
+        ...(reason === '' ? {} : { reason }),
+        ...(exitCode === undefined ? {} : { exitCode }),
+      };
+      await record(transaction, this.#clock(), {
+        type: 'task.finished',
+        ...about(run),
+        ...aboutTask(task),
+        ...outcome,
+      });
+    });
+  }
+
+  cancelled(run: RunFacts, actor: Actor, clientAddress: string, reason: string): Promise<void> {
+    return this.#store.write((transaction) =>
+      record(transaction, this.#clock(), {
+        type: 'run.cancelled',
+        ...about(run),
+        actor,
+        clientAddress,
+        reason,
+      }),
+    );
+  }
+
+  finished(run: RunFacts, { state, counts, exitCode }: RunOutcome): Promise<void> {
+    return this.#store.write(async (transaction) => {
+      await transaction
+        .updateTable('runs')
+        .set({ state, counts: JSON.stringify(counts), exit_code: exitCode, finished_at: this.#clock() })
+        .where('id', '=', run.id)
+        .execute();
+      const outcome = { outcome: state, exitCode, detail: counts };
+      await record(transaction, this.#clock(), { type: 'run.finished', ...about(run), ...outcome });
+    });
+  }
+}
+
+/** SQLite takes some thousand values a statement. */
+const tasksAStatement = 500;
+
+async function insertTasks(
+  transaction: Transaction<Schema>,
+  run: string,
+  tasks: readonly TaskFacts[],
+): Promise<void> {
+  const none = { state: 'queued', reason: '', exit_code: null, started_at: null, finished_at: null };
+  const rows = tasks.map(({ id, place, host, stack }) => ({ id, run_id: run, place, host, stack, ...none }));
+  for (let at = 0; at < rows.length; at += tasksAStatement) {
+    await transaction
+      .insertInto('tasks')
+      .values(rows.slice(at, at + tasksAStatement))
+      .execute();
+  }
+}
+
+function about({ id, command, actor, clientAddress }: RunFacts) {
+  return { run: id, command, actor, clientAddress };
+}
+
+function aboutTask({ id, host, stack }: TaskFacts) {
+  return { task: id, host, stack };
+}

@@ -1,0 +1,227 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { monotonicFactory } from 'ulid';
+import { commandTraits } from '../../common/compose-command.ts';
+import { KomposeError } from '../../common/errors.ts';
+import { EventLog } from '../../common/event-log.ts';
+import { Masker } from '../../common/redaction/masker.ts';
+import { encodeRunEvent, decodeRunEvent } from '../../proto/event-codec.ts';
+import type { Actor } from '../audit/audit.ts';
+import type { Fleet, FleetListener } from '../fleet/fleet.ts';
+import type { HostSession } from '../fleet/host-session.ts';
+import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
+import { refusal } from '../identity/roles.ts';
+import type { Store } from '../store/store.ts';
+import { argumentSecrets } from './argument-secrets.ts';
+import { Run } from './run.ts';
+import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
+import type { RunRequest } from './run-request.ts';
+import { findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import type { RunsTable } from '../store/schema.ts';
+import type { TaskCounts, TaskState } from '../../common/task-event.ts';
+
+interface RegistryDeps {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  /** Private to this controller; holds one event log a run. */
+  readonly runsFolder: string;
+  readonly clock: () => number;
+  readonly logger: Logger;
+  /** How long a host may be away before its tasks are given up. */
+  readonly lostAfterMs: number;
+}
+
+/** How long hosts have to look again for an unknown stack. */
+const rescanTimeoutMs = 3_000;
+
+/** All runs that have not ended, and the logs of those that have. */
+export class RunRegistry implements FleetListener {
+  readonly #deps: RegistryDeps;
+  readonly #records: RunRecords;
+  readonly #runs = new Map<string, Run>();
+  readonly #runOfTask = new Map<string, Run>();
+  readonly #lostTimers = new Map<string, NodeJS.Timeout>();
+  readonly #nextId = monotonicFactory();
+
+  /** Takes up what an earlier process left unfinished. */
+  static async open(deps: RegistryDeps): Promise<RunRegistry> {
+    mkdirSync(deps.runsFolder, { recursive: true, mode: 0o700 });
+    const registry = new RunRegistry(deps);
+    deps.fleet.listen(registry);
+    for (const row of await unfinishedRuns(deps.store)) await registry.#resume(row);
+    return registry;
+  }
+
+  private constructor(deps: RegistryDeps) {
+    this.#deps = deps;
+    this.#records = new RunRecords(deps.store, deps.clock);
+  }
+
+  /**
+   * Resolves, checks, records and starts a run; when it returns, the run and its audit record are durable and the
+   * hosts are being asked. Throws `usage`, `not-found`, `unavailable`; nothing has started then.
+   */
+  async start(request: RunRequest, actor: Actor, clientAddress: string): Promise<Run> {
+    const targets = await this.#resolve(request);
+    refuseAttachedToMany(request, targets);
+    const masker = new Masker();
+    masker.add(argumentSecrets(request));
+    const facts: RunFacts = {
+      id: this.#nextId(),
+      pattern: request.pattern,
+      command: request.command,
+      args: request.args.map((argument) => masker.maskText(argument)),
+      dryRun: request.dryRun,
+      actor,
+      clientAddress,
+      startedMs: this.#deps.clock(),
+    };
+    const tasks = targets.map(({ host, stack }, at): TaskFacts => {
+      return { id: this.#nextId(), place: at + 1, host, stack };
+    });
+    const envNames = Object.keys(request.env).toSorted();
+    await this.#records.started(facts, tasks, envNames);
+    const run = this.#keep(facts, tasks, request);
+    const reason = refusal(actor.role, { command: request.command, args: request.args, envNames });
+    const denied = new Map(reason === undefined ? [] : tasks.map(({ id }) => [id, reason]));
+    run.begin(denied).catch((error: unknown) => this.#complain(run, error));
+    return run;
+  }
+
+  /** A run that has not ended. */
+  live(id: string): Run | undefined {
+    return this.#runs.get(id);
+  }
+
+  /** The run that a task belongs to. Throws `not-found`. */
+  ofTask(task: string): Run {
+    const run = this.#runOfTask.get(task);
+    if (run === undefined) throw new KomposeError('not-found', `there is no open task ${task}`);
+    return run;
+  }
+
+  /** The event log of any run; the caller closes it unless the run is live. */
+  async openLog(id: string): Promise<EventLog> {
+    const run = this.#runs.get(id);
+    if (run !== undefined) return run.log;
+    const log = EventLog.open(this.#logPath(id));
+    await completeLog(log, await findRun(this.#deps.store, id));
+    return log;
+  }
+
+  hostOnline(session: HostSession, openTasks: ReadonlySet<string>): void {
+    clearTimeout(this.#lostTimers.get(session.host));
+    this.#lostTimers.delete(session.host);
+    for (const run of this.#runs.values()) {
+      run.hostOnline(session.host, openTasks).catch((error: unknown) => this.#complain(run, error));
+    }
+    for (const task of openTasks) {
+      if (!this.#runOfTask.has(task)) session.cancelTask(task, 'the run has ended');
+    }
+  }
+
+  hostOffline(host: string): void {
+    clearTimeout(this.#lostTimers.get(host));
+    const { lostAfterMs, fleet } = this.#deps;
+    const isRemoved = fleet.get(host) === undefined;
+    this.#lostTimers.set(host, setTimeout(() => this.#giveUp(host), isRemoved ? 0 : lostAfterMs).unref());
+  }
+
+  #giveUp(host: string): void {
+    this.#lostTimers.delete(host);
+    for (const run of this.#runs.values()) {
+      run.hostLost(host).catch((error: unknown) => this.#complain(run, error));
+    }
+  }
+
+  /** Before it answers that nothing matches it has the hosts look again. */
+  async #resolve({ pattern, filter }: RunRequest): Promise<ResolvedTarget[]> {
+    const { fleet } = this.#deps;
+    try {
+      return resolveTargets(pattern, filter, fleet.list());
+    } catch (error) {
+      if (KomposeError.from(error).code !== 'not-found') throw error;
+    }
+    await this.rescan();
+    return resolveTargets(pattern, filter, fleet.list());
+  }
+
+  /** Has every connected host look at its stacks root again, and waits for the answers, but not for long. */
+  async rescan(): Promise<void> {
+    const sessions = this.#deps.fleet.list().map(({ session }) => session);
+    const answers = sessions.map(async (session) => session?.rescan().catch(() => undefined));
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, rescanTimeoutMs);
+    await Promise.race([Promise.all(answers), late.promise]);
+    clearTimeout(timer);
+  }
+
+  #keep(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined): Run {
+    const { fleet, clock, logger } = this.#deps;
+    const log = EventLog.open(this.#logPath(facts.id));
+    const run = new Run(facts, tasks, request, { fleet, clock, logger, log, records: this.#records });
+    this.#runs.set(facts.id, run);
+    for (const task of run.taskIds) this.#runOfTask.set(task, run);
+    void run.finished.then(() => this.#forget(run));
+    return run;
+  }
+
+  #forget(run: Run): void {
+    this.#runs.delete(run.facts.id);
+    for (const task of run.taskIds) this.#runOfTask.delete(task);
+    run.log.close();
+  }
+
+  async #resume(row: RunsTable): Promise<void> {
+    const tasks = await tasksOfRun(this.#deps.store, row.id);
+    const facts: RunFacts = {
+      id: row.id,
+      pattern: row.pattern,
+      command: row.command,
+      args: JSON.parse(row.args) as string[],
+      dryRun: row.dry_run !== 0,
+      actor: { name: row.user, role: '', certificate: '' },
+      clientAddress: '',
+      startedMs: row.started_at,
+    };
+    const run = this.#keep(facts, tasks, undefined);
+    await run.resume();
+    for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
+  }
+
+  #logPath(id: string): string {
+    return join(this.#deps.runsFolder, `${id}.events`);
+  }
+
+  #complain(run: Run, error: unknown): void {
+    this.#deps.logger.error({ err: error, run: run.facts.id }, 'a run met a bug');
+  }
+}
+
+/** A controller that was killed between the last record and the last event left a log without its end. */
+async function completeLog(log: EventLog, row: RunsTable | undefined): Promise<void> {
+  let last: Uint8Array | undefined;
+  for await (const records of log.snapshot()) last = records.at(-1)?.bytes;
+  const isComplete = last !== undefined && decodeRunEvent(last).event.type === 'run.finished';
+  if (!isComplete && row?.finished_at !== null && row?.finished_at !== undefined) {
+    const outcome = {
+      state: row.state as TaskState,
+      counts: JSON.parse(row.counts) as TaskCounts,
+      exitCode: row.exit_code ?? 1,
+      durationMs: row.finished_at - row.started_at,
+    };
+    log.append(encodeRunEvent(log.count + 1, row.finished_at, { type: 'run.finished', ...outcome }));
+  }
+  log.end();
+}
+
+function refuseAttachedToMany(
+  { command, args, pattern, dryRun }: RunRequest,
+  targets: readonly ResolvedTarget[],
+): void {
+  if (targets.length < 2 || dryRun || !commandTraits(command, args).endsWithWatcher) return;
+  const instead = command === 'up' ? `; give it -d: kompose ${JSON.stringify(pattern)} up -d` : '';
+  const message = `${command} stays attached, so it takes one target, not ${targets.length}${instead}`;
+  throw new KomposeError('usage', message);
+}

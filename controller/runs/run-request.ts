@@ -1,0 +1,16 @@
+import type { HostFilter } from '../fleet/resolve-targets.ts';
+
+/** One thing that a user asked for, checked at the edge. */
+export interface RunRequest {
+  readonly pattern: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly filter: HostFilter;
+  /** Variables of -e; in memory only. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly network: string | undefined;
+  readonly timeoutMs: number;
+  readonly dryRun: boolean;
+  /** The run goes on without anybody watching, whatever the command. */
+  readonly detach: boolean;
+}

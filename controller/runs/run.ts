@@ -1,0 +1,360 @@
+import type { Logger } from 'pino';
+import { commandTraits, type CommandTraits } from '../../common/compose-command.ts';
+import { KomposeError } from '../../common/errors.ts';
+import type { EventLog } from '../../common/event-log.ts';
+import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
+import {
+  decodeRunEvent,
+  decodeTaskEvent,
+  encodeRunEvent,
+  encodeTaskEvent,
+  wrapTaskEvent,
+} from '../../proto/event-codec.ts';
+import type { Actor } from '../audit/audit.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import { runOutcome } from './run-outcome.ts';
+import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
+import type { RunRequest } from './run-request.ts';
+
+/** Where a task stands: not asked of its host yet, asked, known to have begun, or ended. */
+type Phase = 'queued' | 'sent' | 'running' | 'ended';
+
+interface TaskProgress extends TaskFacts {
+  phase: Phase;
+  /** The agent's number of the newest event in the log. */
+  lastSeq: number;
+  steps: number;
+  /** Set once the log holds the task's last event. */
+  end: TaskFinished | undefined;
+}
+
+export interface RunDeps {
+  readonly fleet: Fleet;
+  readonly records: RunRecords;
+  readonly log: EventLog;
+  readonly clock: () => number;
+  readonly logger: Logger;
+}
+
+/** How long a run that needs a watcher goes on without one: time for a client to come back after a lost link. */
+const unwatchedMs = 3_000;
+
+/*
+ * One run from its start to its end.
+ *
+ * INVARIANTS
+ * - Every task ends in exactly one state: who sets its phase to `ended` writes its end. The run ends right after
+ *   its last task.
+ * - What the audit must hold is durable before the event log shows it, and the log holds an event before the agent
+ *   hears that it may forget it.
+ * - On one host the tasks of a changing command run one by one in the order of the targets.
+ * - All events enter the log through this class, in order, each agent event once: `lastSeq` decides.
+ */
+export class Run {
+  readonly facts: RunFacts;
+  readonly #request: RunRequest | undefined;
+  readonly #deps: RunDeps;
+  readonly #traits: CommandTraits;
+  readonly #tasks: ReadonlyMap<string, TaskProgress>;
+  readonly #byHost: ReadonlyMap<string, readonly TaskProgress[]>;
+  readonly #finished = Promise.withResolvers<void>();
+  #unended: number;
+  #cancelledBy: Actor | undefined;
+  #watchers = 0;
+  #unwatched: NodeJS.Timeout | undefined;
+
+  /** `request` is absent for a run that an earlier process of the controller began. */
+  constructor(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined, deps: RunDeps) {
+    this.facts = facts;
+    this.#request = request;
+    this.#deps = deps;
+    this.#traits = commandTraits(facts.command, facts.args);
+    const progress = tasks.map((task): TaskProgress => {
+      return { ...task, phase: 'queued', lastSeq: 0, steps: 0, end: undefined };
+    });
+    this.#tasks = new Map(progress.map((task) => [task.id, task]));
+    this.#byHost = Map.groupBy(progress, ({ host }) => host);
+    this.#unended = progress.length;
+  }
+
+  get log(): EventLog {
+    return this.#deps.log;
+  }
+
+  /** Resolves when the run has ended and its log is complete. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  get taskIds(): readonly string[] {
+    return [...this.#tasks.keys()];
+  }
+
+  get hosts(): readonly string[] {
+    return [...this.#byHost.keys()];
+  }
+
+  /** Writes the run's first event, ends what may not run (with its reason), and asks the hosts for the rest. */
+  async begin(denied: ReadonlyMap<string, string>): Promise<void> {
+    const { id, pattern, command, args, actor, dryRun } = this.facts;
+    const tasks = [...this.#tasks.values()];
+    const targets = tasks.map(({ id: task, host, stack }) => ({ task, host, stack }));
+    const started = { run: id, targets, pattern, command, args, user: actor.name, dryRun };
+    this.log.append(
+      encodeRunEvent(this.log.count + 1, this.#deps.clock(), { type: 'run.started', ...started }),
+    );
+    const refused = tasks.filter((task) => denied.has(task.id));
+    await Promise.all(refused.map((task) => this.#endTask(task, 'denied', denied.get(task.id) ?? '')));
+    await Promise.all(this.hosts.map((host) => this.#advance(host)));
+  }
+
+  /** Takes up a run of an earlier process: what its log holds is where it stands. */
+  async resume(): Promise<void> {
+    for await (const records of this.log.snapshot()) {
+      for (const { bytes } of records) this.#replay(decodeRunEvent(bytes));
+    }
+    await this.#finishIfDone();
+  }
+
+  /** The task's newest event in the log, from which the agent goes on; of an ended task there is nothing to come. */
+  lastSeq(taskId: string): number {
+    const task = this.#task(taskId);
+    return task.phase === 'ended' ? Number.MAX_SAFE_INTEGER : task.lastSeq;
+  }
+
+  /** Throws `not-found`. */
+  hostOf(taskId: string): string {
+    return this.#task(taskId).host;
+  }
+
+  /** Takes an agent's events in order; resolves when they are in the log. Throws `protocol` for a gap. */
+  async take(taskId: string, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
+    const task = this.#task(taskId);
+    for (const bytes of events) {
+      const numbered = decodeTaskEvent(bytes);
+      if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;
+      if (numbered.seq !== task.lastSeq + 1) {
+        throw new KomposeError(
+          'protocol',
+          `event ${numbered.seq} of task ${taskId} came after ${task.lastSeq}`,
+        );
+      }
+      await this.#takeEvent(task, numbered, bytes, agentVersion);
+    }
+  }
+
+  /** An agent could not accept a task. */
+  async refuse(taskId: string, reason: string): Promise<void> {
+    const task = this.#task(taskId);
+    await this.#endTask(task, 'failed', `the agent refused the task: ${reason}`);
+    await this.#advance(task.host);
+  }
+
+  /** Somebody ends the run. */
+  async cancel(actor: Actor, clientAddress: string, reason: string): Promise<void> {
+    if (this.#unended === 0) return;
+    this.#cancelledBy ??= actor;
+    await this.#deps.records.cancelled(this.facts, actor, clientAddress, reason);
+    await Promise.all([...this.#tasks.values()].map((task) => this.#cancelTask(task, reason)));
+    await this.#finishIfDone();
+  }
+
+  /** Somebody watches; the result says that they do so no more. */
+  watch(): () => void {
+    this.#watchers++;
+    clearTimeout(this.#unwatched);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#watchers--;
+      if (this.#watchers > 0 || !this.#needsWatcher) return;
+      this.#unwatched = setTimeout(() => this.#abandon(), unwatchedMs);
+    };
+  }
+
+  /** A host of this run is linked (again); `openTasks` are those that its agent has. */
+  async hostOnline(host: string, openTasks: ReadonlySet<string>): Promise<void> {
+    for (const task of this.#byHost.get(host) ?? []) {
+      if (openTasks.has(task.id)) {
+        if (task.phase === 'ended' || this.#cancelledBy !== undefined)
+          this.#sendCancel(task, 'the run was cancelled');
+        else if (task.phase === 'queued') task.phase = 'sent';
+      } else {
+        await this.#missing(task);
+      }
+    }
+    await this.#advance(host);
+  }
+
+  /** A host of this run is away for so long that its tasks are given up. */
+  async hostLost(host: string): Promise<void> {
+    for (const task of this.#byHost.get(host) ?? []) {
+      if (task.phase === 'queued') await this.#endTask(task, 'unreachable', this.#offline(host));
+      else await this.#endTask(task, 'lost', `host ${host} went away while the task ran`);
+    }
+    await this.#finishIfDone();
+  }
+
+  get #needsWatcher(): boolean {
+    const needs = this.#traits.reads || this.#traits.endsWithWatcher;
+    return needs && this.#request?.detach !== true && this.#unended > 0;
+  }
+
+  #abandon(): void {
+    const actor = { name: 'controller', role: 'controller', certificate: '' };
+    this.cancel(actor, '', 'nobody watches any more').catch((error: unknown) => this.#complain(error));
+  }
+
+  #task(taskId: string): TaskProgress {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined) throw new KomposeError('not-found', `there is no task ${taskId}`);
+    return task;
+  }
+
+  /** The agent is back and does not have the task. */
+  async #missing(task: TaskProgress): Promise<void> {
+    if (task.phase === 'sent') this.#send(task);
+    else if (task.phase === 'running') {
+      await this.#endTask(
+        task,
+        'lost',
+        `the agent of ${task.host} has lost the task; its output shows how far it came`,
+      );
+    } else if (task.phase === 'queued' && this.#request === undefined) {
+      await this.#endTask(task, 'cancelled', 'the controller was restarted before this task was started');
+    }
+  }
+
+  async #takeEvent(
+    task: TaskProgress,
+    { seq, timeMs, event }: NumberedTaskEvent,
+    bytes: Uint8Array,
+    agentVersion: string,
+  ): Promise<void> {
+    if (task.phase !== 'running') {
+      task.phase = 'running';
+      await this.#deps.records.taskStarted(task);
+    }
+    if (event.type === 'step.finished') {
+      await this.#deps.records.stepFinished(this.facts, task, task.steps + 1, event, agentVersion);
+      task.steps++;
+    }
+    if (event.type === 'task.finished') {
+      await this.#endTask(task, event, bytes);
+      await this.#advance(task.host);
+      return;
+    }
+    if (this.#tasks.get(task.id)?.phase === 'ended') return;
+    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, bytes));
+    task.lastSeq = seq;
+  }
+
+  #replay(runEvent: RunEvent): void {
+    if (!('taskSeq' in runEvent)) return;
+    const task = [...this.#tasks.values()][runEvent.task - 1];
+    if (task === undefined) return;
+    const { event, taskSeq } = runEvent;
+    task.lastSeq = Math.max(task.lastSeq, taskSeq);
+    task.phase = 'running';
+    if (event.type === 'step.finished') task.steps++;
+    if (event.type !== 'task.finished') return;
+    task.phase = 'ended';
+    task.end = event;
+    this.#unended--;
+  }
+
+  async #cancelTask(task: TaskProgress, reason: string): Promise<void> {
+    if (task.phase === 'queued') {
+      await this.#endTask(task, 'cancelled', reason);
+    } else if (this.#deps.fleet.get(task.host)?.session === undefined) {
+      const message = `host ${task.host} is away: its task may go on until it is back and hears of the cancel`;
+      await this.#endTask(task, 'lost', message);
+    } else if (task.phase !== 'ended') {
+      this.#sendCancel(task, reason);
+    }
+  }
+
+  #sendCancel(task: TaskProgress, reason: string): void {
+    this.#deps.fleet.get(task.host)?.session?.cancelTask(task.id, reason);
+  }
+
+  /** Asks a host for each of its tasks whose turn it is; the run ends when none is left. */
+  async #advance(host: string): Promise<void> {
+    const tasks = this.#byHost.get(host) ?? [];
+    if (this.#request !== undefined && this.#deps.fleet.get(host)?.session === undefined) {
+      const queued = tasks.filter(({ phase }) => phase === 'queued');
+      await Promise.all(queued.map((task) => this.#endTask(task, 'unreachable', this.#offline(host))));
+    }
+    for (const task of tasks) {
+      const isBusy = tasks.some(({ phase }) => phase === 'sent' || phase === 'running');
+      if (task.phase === 'queued' && (!isBusy || this.#traits.reads)) this.#send(task);
+    }
+    await this.#finishIfDone();
+  }
+
+  #send(task: TaskProgress): void {
+    const session = this.#deps.fleet.get(task.host)?.session;
+    if (session === undefined || this.#request === undefined) return;
+    task.phase = 'sent';
+    const { args, env, network, timeoutMs } = this.#request;
+    const { id: run, command, dryRun, actor } = this.facts;
+    const order = { task: task.id, run, stack: task.stack, command, args, env, network, timeoutMs, dryRun };
+    session.startTask({ ...order, user: actor.name });
+  }
+
+  #endTask(task: TaskProgress, end: TaskFinished, taskEvent: Uint8Array): Promise<void>;
+  #endTask(task: TaskProgress, state: TaskState, reason: string): Promise<void>;
+  /** The only way for a task to end; the second of two ends is dropped. */
+  async #endTask(
+    task: TaskProgress,
+    what: TaskFinished | TaskState,
+    how: Uint8Array | string,
+  ): Promise<void> {
+    if (task.phase === 'ended') return;
+    task.phase = 'ended';
+    const end = typeof what === 'string' ? ownEnd(what, String(how)) : what;
+    await this.#deps.records
+      .taskFinished(this.facts, task, end)
+      .catch((error: unknown) => this.#complain(error));
+    const seq = this.log.count + 1;
+    const timeMs = this.#deps.clock();
+    const inner = typeof how === 'string' ? encodeTaskEvent({ seq: 0, timeMs, event: end }) : how;
+    this.log.append(wrapTaskEvent(seq, task.place, timeMs, inner));
+    task.end = end;
+    this.#unended--;
+  }
+
+  async #finishIfDone(): Promise<void> {
+    if (this.#unended > 0 || this.log.isEnded) return;
+    clearTimeout(this.#unwatched);
+    const ends = [...this.#tasks.values()].map(({ end }) => end).filter((end) => end !== undefined);
+    const outcome = runOutcome(ends, this.facts.command, this.#cancelledBy !== undefined);
+    await this.#deps.records.finished(this.facts, outcome).catch((error: unknown) => this.#complain(error));
+    if (this.log.isEnded) return;
+    const timeMs = this.#deps.clock();
+    const durationMs = timeMs - this.facts.startedMs;
+    this.log.append(
+      encodeRunEvent(this.log.count + 1, timeMs, { type: 'run.finished', ...outcome, durationMs }),
+    );
+    this.log.end();
+    this.#finished.resolve();
+  }
+
+  #offline(host: string): string {
+    const lastSeenMs = this.#deps.fleet.get(host)?.lastSeenMs;
+    const seen = lastSeenMs === undefined ? 'never seen' : `last seen ${new Date(lastSeenMs).toISOString()}`;
+    return `host ${host} is offline (${seen}); its task was not started`;
+  }
+
+  #complain(error: unknown): void {
+    this.#deps.logger.error(
+      { err: error, run: this.facts.id },
+      'something about a run could not be recorded',
+    );
+  }
+}
+
+function ownEnd(state: TaskState, reason: string): TaskFinished {
+  return { type: 'task.finished', state, reason, durationMs: 0, actionDecided: false };
+}

@@ -1,0 +1,202 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { KomposeError } from '../../common/errors.ts';
+import { version } from '../../common/version.ts';
+import type {
+  AgentHello,
+  AgentLinkServer,
+  AgentMessage,
+  ControllerMessage,
+  TaskControl,
+  TaskReport,
+} from '../../proto/gen/kompose/v1/agent_link.ts';
+import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
+import { record } from '../audit/audit.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import { findHost, type Peer } from '../identity/directory.ts';
+import type { RunRegistry } from '../runs/run-registry.ts';
+import type { Store } from '../store/store.ts';
+import { AgentSession } from './agent-session.ts';
+import { cancelSignal, incoming, type Handlers } from './handlers.ts';
+import { clientAddress, requirePeer } from './peer.ts';
+
+export interface AgentLinkDeps {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly runs: RunRegistry;
+  readonly handlers: Handlers;
+  readonly log: Logger;
+  readonly clock: () => number;
+  readonly heartbeatPeriodMs: number;
+}
+
+type AttachCall = ServerDuplexStream<AgentMessage, ControllerMessage>;
+type ReportCall = ServerDuplexStream<TaskReport, TaskControl>;
+
+/** The agents' calls; see agent_link.proto. */
+export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
+  return {
+    attach: (call) => {
+      new AttachedAgent(deps, call).serve();
+    },
+    report: (call) => {
+      const signal = cancelSignal(call);
+      deps.handlers.finish(call, signal, takeReport(deps, call));
+    },
+  };
+}
+
+/** One Attach stream from hello to its end. */
+class AttachedAgent {
+  readonly #deps: AgentLinkDeps;
+  readonly #call: AttachCall;
+  #session: AgentSession | undefined;
+  #silence: NodeJS.Timeout | undefined;
+  #isOver = false;
+
+  constructor(deps: AgentLinkDeps, call: AttachCall) {
+    this.#deps = deps;
+    this.#call = call;
+  }
+
+  serve(): void {
+    this.#expectWord();
+    this.#call.on('data', (message: AgentMessage) => this.#receive(message));
+    this.#call.on('end', () => this.#end(new KomposeError('unreachable', 'the agent ended the link')));
+    this.#call.on('cancelled', () => this.#end(new KomposeError('unreachable', 'the link was lost')));
+    this.#call.on('error', () => this.#end(new KomposeError('unreachable', 'the link broke')));
+  }
+
+  #receive(message: AgentMessage): void {
+    if (this.#isOver) return;
+    this.#expectWord();
+    this.#handle(message).catch((error: unknown) => this.#end(KomposeError.from(error)));
+  }
+
+  async #handle({ kind }: AgentMessage): Promise<void> {
+    if (kind?.$case === 'hello') return this.#greet(kind.value);
+    const session = this.#session;
+    if (session === undefined) throw new KomposeError('protocol', 'an agent says hello first');
+    switch (kind?.$case) {
+      case 'inventory':
+        this.#deps.fleet.setStacks(session, kind.value.stacks);
+        session.answer(kind.value.requestId, kind.value.stacks);
+        return undefined;
+      case 'heartbeat':
+        this.#deps.fleet.heard(session, kind.value.nowUnixMs);
+        session.send({ $case: 'heartbeat', value: { nowUnixMs: this.#deps.clock() } });
+        return undefined;
+      case 'taskRefused':
+        return this.#deps.runs.ofTask(kind.value.taskId).refuse(kind.value.taskId, kind.value.reason);
+      case 'stackStatus': {
+        const { error, stacks, requestId } = kind.value;
+        session.answer(requestId, error === '' ? stacks : new KomposeError('failed', error));
+        return undefined;
+      }
+      case undefined:
+        throw new KomposeError(
+          'protocol',
+          'the agent sent a message of an unknown kind: upgrade the controller',
+        );
+    }
+  }
+
+  async #greet(hello: AgentHello): Promise<void> {
+    const peer = requirePeer(this.#call, 'host');
+    if (hello.protocolVersion !== protocolVersion) {
+      const versions = `the agent speaks protocol ${hello.protocolVersion}, the controller ${protocolVersion}`;
+      throw new KomposeError('protocol', `${versions}: upgrade the older one`);
+    }
+    await this.#admit(peer);
+    if (this.#isOver || this.#session !== undefined) return;
+    const session = new AgentSession(peer.name, hello, this.#call, this.#deps.clock(), (error) =>
+      this.#end(error),
+    );
+    this.#session = session;
+    this.#welcome(session);
+    this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));
+    this.#deps.fleet.heard(session, hello.nowUnixMs);
+    this.#deps.log.info({ host: peer.name, address: this.#call.getPeer() }, 'a host is online');
+  }
+
+  async #admit(peer: Peer): Promise<void> {
+    try {
+      await findHost(this.#deps.store, peer);
+    } catch (error) {
+      const reason = KomposeError.from(error).message;
+      const actor = { name: peer.name, role: 'agent', certificate: peer.fingerprint };
+      const entry = {
+        type: 'host.refused',
+        actor,
+        host: peer.name,
+        clientAddress: clientAddress(this.#call),
+        reason,
+      } as const;
+      await this.#deps.store.write((transaction) => record(transaction, this.#deps.clock(), entry));
+      throw error;
+    }
+  }
+
+  #welcome(session: AgentSession): void {
+    // Spread by a tenth, so that a fleet that came back together does not beat together.
+    const heartbeatPeriodMs = Math.round(this.#deps.heartbeatPeriodMs * (0.9 + Math.random() * 0.1));
+    const value = {
+      protocolVersion,
+      capabilities: [...capabilities],
+      controllerVersion: version,
+      heartbeatPeriodMs,
+    };
+    session.send({ $case: 'welcome', value });
+  }
+
+  #expectWord(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      this.#end(new KomposeError('unreachable', 'the agent has fallen silent'));
+    }, this.#deps.heartbeatPeriodMs * 2.5);
+  }
+
+  #end(error: KomposeError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#silence);
+    const session = this.#session;
+    if (session !== undefined) {
+      session.close();
+      this.#deps.fleet.disconnect(session);
+      this.#deps.log.info({ host: session.host, why: error.message }, 'a host is offline');
+    }
+    this.#call.emit('error', this.#deps.handlers.status(error));
+  }
+}
+
+/** Takes a task's events at the pace of the log; acknowledges what is in it. */
+async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCall): Promise<void> {
+  const peer = requirePeer(call, 'host');
+  await findHost(store, peer);
+  const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
+  let task: string | undefined;
+  for await (const { kind } of incoming<TaskReport>(call)) {
+    if (kind?.$case === 'opening') {
+      task = kind.value.taskId;
+      refuseForeignTask(runs, task, peer);
+      call.write(ack(runs.ofTask(task).lastSeq(task)));
+    } else if (kind?.$case === 'events' && task !== undefined) {
+      const run = runs.ofTask(task);
+      await run.take(task, kind.value.events, agentVersion);
+      call.write(ack(run.lastSeq(task)));
+    } else {
+      throw new KomposeError('protocol', 'a report is opened first, then holds events');
+    }
+  }
+}
+
+/** A host reports its own tasks only. */
+function refuseForeignTask(runs: RunRegistry, task: string, peer: Peer): void {
+  if (runs.ofTask(task).hostOf(task) === peer.name) return;
+  throw new KomposeError('not-found', `there is no open task ${task} of ${peer.name}`);
+}
+
+function ack(seq: number): TaskControl {
+  return { kind: { $case: 'ack', value: { seq } } };
+}

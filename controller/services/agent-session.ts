@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { KomposeError } from '../../common/errors.ts';
+import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import type { AgentHello, AgentMessage, ControllerMessage } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { HostSession, TaskOrder } from '../fleet/host-session.ts';
+
+type Stream = ServerDuplexStream<AgentMessage, ControllerMessage>;
+type Question = 'rescan' | 'stackStatus';
+interface Answers {
+  rescan: readonly StackSummary[];
+  stackStatus: readonly StackStatus[];
+}
+
+const answerTimeoutMs = 12_000;
+
+/** The live link of one agent, as the rest of the controller sees it, over its Attach stream. */
+export class AgentSession implements HostSession {
+  readonly host: string;
+  readonly instanceId: string;
+  readonly instanceStartedMs: number;
+  readonly connectedMs: number;
+  readonly #stream: Stream;
+  readonly #end: (error: KomposeError) => void;
+  readonly #waiting = new Map<
+    string,
+    { resolve: (answer: never) => void; reject: (error: unknown) => void }
+  >();
+
+  constructor(
+    host: string,
+    hello: AgentHello,
+    stream: Stream,
+    nowMs: number,
+    end: (error: KomposeError) => void,
+  ) {
+    this.host = host;
+    this.instanceId = hello.instanceId;
+    this.instanceStartedMs = hello.startedUnixMs;
+    this.connectedMs = nowMs;
+    this.#stream = stream;
+    this.#end = end;
+  }
+
+  startTask({ task, run, ...order }: TaskOrder): void {
+    const value = { ...order, taskId: task, runId: run, args: [...order.args], env: { ...order.env } };
+    this.send({ $case: 'startTask', value: { ...value, network: order.network } });
+  }
+
+  cancelTask(task: string, reason: string): void {
+    this.send({ $case: 'cancelTask', value: { taskId: task, reason } });
+  }
+
+  rescan(): Promise<readonly StackSummary[]> {
+    return this.#ask('rescan');
+  }
+
+  askStatus(): Promise<readonly StackStatus[]> {
+    return this.#ask('stackStatus');
+  }
+
+  end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void {
+    this.#end(new KomposeError(code, reason));
+  }
+
+  /** The agent's answer to a question; one that nobody asked (any more) is dropped. */
+  answer(requestId: string, answer: Answers[Question] | KomposeError): void {
+    const waiting = this.#waiting.get(requestId);
+    this.#waiting.delete(requestId);
+    if (answer instanceof KomposeError) waiting?.reject(answer);
+    else waiting?.resolve(answer as never);
+  }
+
+  /** The link has ended: nobody will answer any more. */
+  close(): void {
+    for (const { reject } of this.#waiting.values()) {
+      reject(new KomposeError('unreachable', `${this.host} went away before it answered`));
+    }
+    this.#waiting.clear();
+  }
+
+  send(kind: NonNullable<ControllerMessage['kind']>): void {
+    this.#stream.write({ kind });
+  }
+
+  #ask<Kind extends Question>(kind: Kind): Promise<Answers[Kind]> {
+    const requestId = randomUUID();
+    const { promise, resolve, reject } = Promise.withResolvers<Answers[Kind]>();
+    const timer = setTimeout(() => {
+      this.answer(requestId, new KomposeError('unreachable', `${this.host} did not answer in time`));
+    }, answerTimeoutMs);
+    this.#waiting.set(requestId, { resolve, reject });
+    this.send({ $case: kind, value: { requestId } });
+    return promise.finally(() => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,33 @@
+import type { EnrolmentServer } from '../../proto/gen/kompose/v1/enrolment.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { EnrolmentDesk } from '../identity/enrolment.ts';
+import { findHostRow } from '../identity/directory.ts';
+import type { Store } from '../store/store.ts';
+import type { Handlers } from './handlers.ts';
+import { clientAddress } from './peer.ts';
+import { RateLimit } from './rate-limit.ts';
+
+/** The two calls for those who have no certificate yet; see enrolment.proto. */
+export function enrolmentService(
+  desk: EnrolmentDesk,
+  fleet: Fleet,
+  store: Store,
+  handlers: Handlers,
+): EnrolmentServer {
+  const limit = new RateLimit(20, 100);
+  return {
+    join: handlers.unary(async (call) => {
+      limit.take();
+      const { tokenSecret: secret, name, labels, certificateRequest } = call.request;
+      const caller = { clientAddress: clientAddress(call) };
+      const joined = await desk.join({ secret, name, labels, certificateRequest }, caller);
+      fleet.add(await findHostRow(store, name));
+      return joined;
+    }),
+    login: handlers.unary(async (call) => {
+      limit.take();
+      const { tokenSecret: secret, certificateRequest } = call.request;
+      return desk.login({ secret, certificateRequest }, { clientAddress: clientAddress(call) });
+    }),
+  };
+}

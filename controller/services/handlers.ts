@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream';
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { isSystemError, KomposeError } from '../../common/errors.ts';
+import { toStatus } from '../../proto/status.ts';
+import { send } from '../../proto/streams.ts';
+
+/**
+ * Turns plain async functions into gRPC handlers. The one place where an error becomes a status: expected ones as
+ * they are, of bugs the peer hears only that there was one and the log gets the stack.
+ */
+export class Handlers {
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  unary<Request, Response>(
+    answer: (call: ServerUnaryCall<Request, Response>) => Promise<Response>,
+  ): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      answer(call).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(this.status(error)),
+      );
+    };
+  }
+
+  /** The answer's items, at the pace of the one who reads them. */
+  stream<Request, Response>(
+    answer: (call: ServerWritableStream<Request, Response>, signal: AbortSignal) => AsyncIterable<Response>,
+  ): handleServerStreamingCall<Request, Response> {
+    return (call) => {
+      const signal = cancelSignal(call);
+      const pass = async (): Promise<void> => {
+        for await (const item of answer(call, signal)) await send(call, item, signal);
+      };
+      this.finish(call, signal, pass());
+    };
+  }
+
+  /** Ends a streaming call with what `work` comes to. */
+  finish(call: EndableCall, signal: AbortSignal, work: Promise<void>): void {
+    work.then(
+      () => call.end(),
+      (error: unknown) => {
+        if (!signal.aborted) call.emit('error', this.status(error));
+      },
+    );
+  }
+
+  status(error: unknown): ReturnType<typeof toStatus> {
+    if (KomposeError.from(error).code === 'internal') this.#log.error({ err: error }, 'a call met a bug');
+    return toStatus(error);
+  }
+}
+
+interface EndableCall {
+  end(): unknown;
+  emit(event: 'error', error: unknown): boolean;
+}
+
+/**
+ * The client's messages in order, until it has no more or the call is over. Leaving the loop, also by a throw, leaves
+ * the call open, so that its status can still be sent.
+ */
+export async function* incoming<Message>(call: Pick<Readable, 'iterator'>): AsyncGenerator<Message> {
+  try {
+    yield* call.iterator({ destroyOnReturn: false }) as AsyncIterable<Message>;
+  } catch (error) {
+    if (!isSystemError(error, 'ERR_STREAM_PREMATURE_CLOSE')) throw error;
+  }
+}
+
+/** Fires when the client is gone or has cancelled. */
+export function cancelSignal(call: { on(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
+  const controller = new AbortController();
+  call.on('cancelled', () =>
+    controller.abort(new KomposeError('controller-unreachable', 'the client is gone')),
+  );
+  return controller.signal;
+}

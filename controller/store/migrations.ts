@@ -1,0 +1,90 @@
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+/** Forward only, in order of their names; one that was released is never changed. */
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-first-tables': { up: createFirstTables },
+};
+
+async function createFirstTables(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('hosts')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('labels', 'text', (column) => column.notNull())
+    .addColumn('certificate', 'text', (column) => column.notNull())
+    .addColumn('certificate_not_after', 'integer', (column) => column.notNull())
+    .addColumn('joined_at', 'integer', (column) => column.notNull())
+    .addColumn('last_seen', 'integer')
+    .addColumn('agent_version', 'text', (column) => column.notNull())
+    .addColumn('inventory', 'text')
+    .execute();
+  await db.schema
+    .createTable('users')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('role', 'text', (column) => column.notNull())
+    .addColumn('certificate', 'text', (column) => column.notNull())
+    .addColumn('certificate_not_after', 'integer', (column) => column.notNull())
+    .addColumn('created_at', 'integer', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('tokens')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('secret_hash', 'text', (column) => column.notNull().unique())
+    .addColumn('role', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('labels', 'text', (column) => column.notNull())
+    .addColumn('uses_left', 'integer', (column) => column.notNull())
+    .addColumn('expires_at', 'integer', (column) => column.notNull())
+    .addColumn('created_by', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'integer', (column) => column.notNull())
+    .execute();
+  await createRunTables(db);
+  await db.schema
+    .createTable('audit')
+    .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('record', 'text', (column) => column.notNull())
+    .execute();
+}
+
+async function createRunTables(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('runs')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('pattern', 'text', (column) => column.notNull())
+    .addColumn('command', 'text', (column) => column.notNull())
+    .addColumn('args', 'text', (column) => column.notNull())
+    .addColumn('user', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('started_at', 'integer', (column) => column.notNull())
+    .addColumn('finished_at', 'integer')
+    .addColumn('exit_code', 'integer')
+    .addColumn('targets', 'integer', (column) => column.notNull())
+    .addColumn('counts', 'text', (column) => column.notNull())
+    .addColumn('dry_run', 'integer', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('tasks')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('run_id', 'text', (column) => column.notNull().references('runs.id'))
+    .addColumn('place', 'integer', (column) => column.notNull())
+    .addColumn('host', 'text', (column) => column.notNull())
+    .addColumn('stack', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('exit_code', 'integer')
+    .addColumn('started_at', 'integer')
+    .addColumn('finished_at', 'integer')
+    .execute();
+  await db.schema.createIndex('tasks_of_run').on('tasks').columns(['run_id', 'place']).execute();
+  await db.schema
+    .createTable('steps')
+    .addColumn('task_id', 'text', (column) => column.notNull().references('tasks.id'))
+    .addColumn('place', 'integer', (column) => column.notNull())
+    .addColumn('step', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('outcome', 'text', (column) => column.notNull())
+    .addColumn('exit_code', 'integer', (column) => column.notNull())
+    .addColumn('duration_ms', 'integer', (column) => column.notNull())
+    .addPrimaryKeyConstraint('steps_key', ['task_id', 'place'])
+    .execute();
+}

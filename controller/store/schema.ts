@@ -1,0 +1,97 @@
+import type { Generated } from 'kysely';
+
+/*
+ * The tables. Times are Unix milliseconds; lists and maps are JSON text; absent values are null. Of secrets only
+ * hashes are here.
+ */
+
+export interface HostsTable {
+  name: string;
+  labels: string;
+  /** SHA-256 of the host's one valid certificate, lower-case hex. */
+  certificate: string;
+  certificate_not_after: number;
+  joined_at: number;
+  last_seen: number | null;
+  agent_version: string;
+  /** The stacks as last told; null if the host never told. */
+  inventory: string | null;
+}
+
+export interface UsersTable {
+  name: string;
+  role: string;
+  certificate: string;
+  certificate_not_after: number;
+  created_at: number;
+}
+
+export interface TokensTable {
+  id: string;
+  /** SHA-256 of the secret, lower-case hex. */
+  secret_hash: string;
+  role: string;
+  /** Of the user to be; empty for agents. */
+  name: string;
+  labels: string;
+  uses_left: number;
+  expires_at: number;
+  created_by: string;
+  created_at: number;
+}
+
+export interface RunsTable {
+  id: string;
+  pattern: string;
+  command: string;
+  args: string;
+  user: string;
+  state: string;
+  started_at: number;
+  finished_at: number | null;
+  exit_code: number | null;
+  targets: number;
+  counts: string;
+  dry_run: number;
+}
+
+export interface TasksTable {
+  id: string;
+  run_id: string;
+  /** From 1, in the order of the run's targets. */
+  place: number;
+  host: string;
+  stack: string;
+  state: string;
+  reason: string;
+  exit_code: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+}
+
+export interface StepsTable {
+  task_id: string;
+  /** From 1, in order. */
+  place: number;
+  step: string;
+  name: string;
+  outcome: string;
+  exit_code: number;
+  duration_ms: number;
+}
+
+export interface AuditTable {
+  seq: Generated<number>;
+  /** The whole record as one JSON object. */
+  record: string;
+}
+
+export interface Schema {
+  hosts: HostsTable;
+  users: UsersTable;
+  tokens: TokensTable;
+  runs: RunsTable;
+  tasks: TasksTable;
+  steps: StepsTable;
+  audit: AuditTable;
+}

@@ -1,0 +1,93 @@
+import { Kysely, SqliteDialect, type Transaction } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { KomposeError } from '../../common/errors.ts';
+import { migrations } from './migrations.ts';
+import type { Schema } from './schema.ts';
+import { openSqlite } from './sqlite-database.ts';
+
+export type Write<Result> = (transaction: Transaction<Schema>) => Promise<Result>;
+
+interface Waiting {
+  readonly write: Write<unknown>;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/*
+ * The controller's tables.
+ *
+ * INVARIANTS
+ * - When `write` has resolved, its changes are on the disk; when it rejected, none of them is there.
+ * - Writes asked for while a transaction is under way share the next one (group commit), in order.
+ */
+export class Store {
+  readonly db: Kysely<Schema>;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+
+  private constructor(db: Kysely<Schema>) {
+    this.db = db;
+  }
+
+  /** Opens or makes the database and brings its schema up to date. Throws `unavailable` if that fails. */
+  static async open(path: string): Promise<Store> {
+    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openSqlite(path) }) });
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+    const { error } = await migrator.migrateToLatest();
+    if (error !== undefined) {
+      throw new KomposeError('unavailable', `the database ${path} cannot be opened or upgraded`, {
+        cause: error,
+      });
+    }
+    return new Store(db);
+  }
+
+  /**
+   * Runs `write` in a transaction. Rejects with what it threw if that was a KomposeError, else with `unavailable`:
+   * the store cannot record.
+   */
+  write<Result>(write: Write<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, resolve: resolve as (result: unknown) => void, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.db.destroy();
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      await this.#commit(batch);
+    }
+    this.#writing = undefined;
+  }
+
+  /** All in one transaction; if one of them fails, each in one of its own, so that it fails alone. */
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const results = await this.db.transaction().execute(async (transaction) => {
+        const done: unknown[] = [];
+        for (const { write } of batch) done.push(await write(transaction));
+        return done;
+      });
+      for (const [at, { resolve }] of batch.entries()) resolve(results[at]);
+    } catch (error) {
+      if (batch.length === 1) batch[0]?.reject(asUnavailable(error));
+      else for (const one of batch) await this.#commit([one]);
+    }
+  }
+}
+
+function asUnavailable(error: unknown): KomposeError {
+  if (error instanceof KomposeError) return error;
+  const detail = error instanceof Error ? error.message : String(error);
+  return new KomposeError('unavailable', `the controller's store cannot record this: ${detail}`, {
+    cause: error,
+  });
+}

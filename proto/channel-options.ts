@@ -1,0 +1,25 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+
+/** Of a stream and of a connection. HTTP/2's default of 64 KiB bounds a stream to 64 KiB a round trip. */
+export const flowControlWindowBytes = 4 * 1024 * 1024;
+
+/** The largest message either side accepts; output travels in chunks of at most 64 KiB. */
+export const maxMessageBytes = 4 * 1024 * 1024;
+
+/**
+ * The name that every controller's certificate bears. Clients check it in place of the address they dialled: whom
+ * they trust is decided by the fleet's own CA, which signs no other server, and an IP address is no TLS server name.
+ */
+export const controllerTlsName = 'kompose-controller';
+
+/** Options of every client channel; the agent and the CLI add nothing to them. */
+export const clientChannelOptions: ChannelOptions = {
+  'grpc.ssl_target_name_override': controllerTlsName,
+  'grpc-node.flow_control_window': flowControlWindowBytes,
+  'grpc.max_receive_message_length': maxMessageBytes,
+  'grpc.max_send_message_length': maxMessageBytes,
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+};

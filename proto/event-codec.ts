@@ -1,0 +1,208 @@
+import type {
+  NumberedTaskEvent,
+  OutputStream,
+  RunEvent,
+  RunFinished,
+  RunStarted,
+  StepKind,
+  StepOutcome,
+  TaskCounts,
+  TaskEvent,
+  TaskState,
+} from '../common/task-event.ts';
+import { KomposeError } from '../common/errors.ts';
+import * as wire from './gen/kompose/v1/event.ts';
+
+/*
+ * The only place that knows how events look on the wire. What this version does not know (a newer peer's enum
+ * value or event) is refused by name: an event that is dropped in silence would be a hole in the report.
+ */
+
+const states = {
+  succeeded: wire.TaskState.SUCCEEDED,
+  failed: wire.TaskState.FAILED,
+  skipped: wire.TaskState.SKIPPED,
+  cancelled: wire.TaskState.CANCELLED,
+  'timed-out': wire.TaskState.TIMED_OUT,
+  unreachable: wire.TaskState.UNREACHABLE,
+  lost: wire.TaskState.LOST,
+  denied: wire.TaskState.DENIED,
+} satisfies Record<TaskState, wire.TaskState>;
+
+const steps = {
+  pre: wire.StepKind.PRE,
+  action: wire.StepKind.ACTION,
+  post: wire.StepKind.POST,
+  fail: wire.StepKind.FAIL,
+} satisfies Record<StepKind, wire.StepKind>;
+
+const outcomes = {
+  succeeded: wire.StepOutcome.SUCCEEDED,
+  failed: wire.StepOutcome.FAILED,
+  cancelled: wire.StepOutcome.CANCELLED,
+  'timed-out': wire.StepOutcome.TIMED_OUT,
+} satisfies Record<StepOutcome, wire.StepOutcome>;
+
+const streams = {
+  stdout: wire.OutputStream.STDOUT,
+  stderr: wire.OutputStream.STDERR,
+} satisfies Record<OutputStream, wire.OutputStream>;
+
+const stateOf = inverse<TaskState>(states, 'task state');
+const stepOf = inverse<StepKind>(steps, 'step');
+const outcomeOf = inverse<StepOutcome>(outcomes, 'step outcome');
+const streamOf = inverse<OutputStream>(streams, 'output stream');
+
+function inverse<Word extends string>(table: Record<Word, number>, what: string): (code: number) => Word {
+  const words = new Map<number, Word>();
+  for (const word in table) words.set(table[word], word);
+  return (code) => {
+    const word = words.get(code);
+    if (word === undefined) throw new KomposeError('protocol', `the peer sent an unknown ${what} (${code})`);
+    return word;
+  };
+}
+
+/** The bytes of a task's event, as spooled, reported and logged. */
+export function encodeTaskEvent({ seq, timeMs, event }: NumberedTaskEvent): Uint8Array {
+  return wire.TaskEvent.encode({ seq, timeUnixMs: timeMs, kind: toWireKind(event) }).finish();
+}
+
+function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
+  switch (event.type) {
+    case 'task.queued':
+      return { $case: 'queued', value: { waitingFor: event.waitingFor } };
+    case 'task.started':
+      return { $case: 'started', value: {} };
+    case 'step.started':
+      return {
+        $case: 'stepStarted',
+        value: { step: steps[event.step], name: event.name, argv: [...event.argv] },
+      };
+    case 'output':
+      return {
+        $case: 'output',
+        value: { step: steps[event.step], stream: streams[event.stream], data: event.data },
+      };
+    case 'step.finished':
+      return {
+        $case: 'stepFinished',
+        value: { ...event, step: steps[event.step], outcome: outcomes[event.outcome] },
+      };
+    case 'plan.step':
+      return {
+        $case: 'planStep',
+        value: { ...event, step: steps[event.step], argv: [...event.argv], envNames: [...event.envNames] },
+      };
+    case 'notice':
+      return { $case: 'notice', value: { text: event.text } };
+    case 'task.finished':
+      return {
+        $case: 'finished',
+        value: { ...event, state: states[event.state], exitCode: event.exitCode },
+      };
+  }
+}
+
+/** Throws `protocol` for what this version does not know. */
+export function decodeTaskEvent(bytes: Uint8Array): NumberedTaskEvent {
+  const { seq, timeUnixMs, kind } = wire.TaskEvent.decode(bytes);
+  return { seq, timeMs: timeUnixMs, event: fromWireKind(kind) };
+}
+
+function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
+  switch (kind?.$case) {
+    case 'queued':
+      return { type: 'task.queued', waitingFor: kind.value.waitingFor };
+    case 'started':
+      return { type: 'task.started' };
+    case 'stepStarted':
+      return {
+        type: 'step.started',
+        step: stepOf(kind.value.step),
+        name: kind.value.name,
+        argv: kind.value.argv,
+      };
+    case 'output':
+      return {
+        type: 'output',
+        step: stepOf(kind.value.step),
+        stream: streamOf(kind.value.stream),
+        data: kind.value.data,
+      };
+    case 'stepFinished':
+      return {
+        type: 'step.finished',
+        ...kind.value,
+        step: stepOf(kind.value.step),
+        outcome: outcomeOf(kind.value.outcome),
+      };
+    case 'planStep':
+      return { type: 'plan.step', ...kind.value, step: stepOf(kind.value.step) };
+    case 'notice':
+      return { type: 'notice', text: kind.value.text };
+    case 'finished': {
+      const { exitCode, state, reason, durationMs, actionDecided } = kind.value;
+      const end = { state: stateOf(state), reason, durationMs, actionDecided };
+      return { type: 'task.finished', ...end, ...(exitCode === undefined ? {} : { exitCode }) };
+    }
+    case undefined:
+      throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');
+  }
+}
+
+/** The bytes of one of the run's own events, as logged and as sent to clients. */
+export function encodeRunEvent(seq: number, timeMs: number, event: RunStarted | RunFinished): Uint8Array {
+  return wire.RunEvent.encode({ seq, task: 0, timeUnixMs: timeMs, kind: toWireRunKind(event) }).finish();
+}
+
+/** The bytes of a run's event that passes on a task's, `taskEvent` as the agent encoded it. */
+export function wrapTaskEvent(seq: number, task: number, timeMs: number, taskEvent: Uint8Array): Uint8Array {
+  const kind = { $case: 'taskEvent', value: taskEvent } as const;
+  return wire.RunEvent.encode({ seq, task, timeUnixMs: timeMs, kind }).finish();
+}
+
+function toWireRunKind(event: RunStarted | RunFinished): NonNullable<wire.RunEvent['kind']> {
+  if (event.type === 'run.finished') {
+    return { $case: 'finished', value: { ...event, counts: { ...event.counts } } };
+  }
+  const targets = event.targets.map(({ task, host, stack }) => ({ taskId: task, host, stack }));
+  return { $case: 'started', value: { ...event, runId: event.run, targets, args: [...event.args] } };
+}
+
+/** Throws `protocol` for what this version does not know. */
+export function decodeRunEvent(bytes: Uint8Array): RunEvent {
+  return fromWireRunEvent(wire.RunEvent.decode(bytes));
+}
+
+/** From the wire's form. Throws `protocol` for what this version does not know. */
+export function fromWireRunEvent({ seq, task, timeUnixMs, kind }: wire.RunEvent): RunEvent {
+  switch (kind?.$case) {
+    case 'started': {
+      const { runId, targets, pattern, command, args, user, dryRun } = kind.value;
+      const named = targets.map(({ taskId, host, stack }) => ({ task: taskId, host, stack }));
+      const event = { run: runId, targets: named, pattern, command, args, user, dryRun };
+      return { seq, task: 0, timeMs: timeUnixMs, event: { type: 'run.started', ...event } };
+    }
+    case 'finished': {
+      const { state, counts, exitCode, durationMs } = kind.value;
+      const event = { state: checkedState(state), counts: checkedCounts(counts), exitCode, durationMs };
+      return { seq, task: 0, timeMs: timeUnixMs, event: { type: 'run.finished', ...event } };
+    }
+    case 'taskEvent': {
+      const { seq: taskSeq, timeMs, event } = decodeTaskEvent(kind.value);
+      return { seq, task, taskSeq, timeMs, event };
+    }
+    case undefined:
+      throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');
+  }
+}
+
+function checkedState(word: string): TaskState {
+  if (Object.hasOwn(states, word)) return word as TaskState;
+  throw new KomposeError('protocol', `the peer sent an unknown state ${JSON.stringify(word)}`);
+}
+
+function checkedCounts(counts: Record<string, number>): TaskCounts {
+  return Object.fromEntries(Object.entries(counts).map(([word, count]) => [checkedState(word), count]));
+}

@@ -1,0 +1,51 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+const entry = join(import.meta.dirname, '../../../bin/kompose.ts');
+
+/** The real `kompose`, as a process of its own. */
+export class CliProcess {
+  readonly child: ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
+  stdout = '';
+  stderr = '';
+  readonly #ended: Promise<number>;
+
+  constructor(home: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(process.execPath, [entry, ...args], {
+      env: { PATH: process.env['PATH'], KOMPOSE_HOME: home, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.#ended = once(this.child, 'close').then(([code, signal]) => (code === null ? signal : code));
+  }
+
+  /** The exit code, once all output is here. */
+  get ended(): Promise<number> {
+    return this.#ended;
+  }
+
+  /** Waits until one of the streams has shown this. */
+  async shows(stream: 'stdout' | 'stderr', text: string): Promise<void> {
+    while (!this[stream].includes(text)) {
+      if (this.child.exitCode !== null)
+        throw new Error(`ended without showing ${text}: ${this.stdout}${this.stderr}`);
+      await Promise.race([once(this.child[stream], 'data'), this.#ended]);
+    }
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+}
+
+export async function runCli(
+  home: string,
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const cli = new CliProcess(home, args);
+  const code = await cli.ended;
+  return { code, stdout: cli.stdout, stderr: cli.stderr };
+}
