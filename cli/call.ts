@@ -1,6 +1,7 @@
 import type { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
 import type { GlobalOptions } from './options.ts';
+import { printable } from './output/printable.ts';
 import type { Style } from './output/style.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -12,4 +13,9 @@ export interface Call {
   readonly style: Style;
   /** A link to the controller of the chosen context; the caller disposes of it. */
   readonly connect: () => Promise<Fleet>;
+}
+
+/** A line of kompose's own, on stderr. */
+export function say({ globals, terminal }: Call, text: string): void {
+  if (!globals.quiet) terminal.stderr(`${printable(text)}\n`);
 }

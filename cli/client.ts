@@ -43,8 +43,9 @@ export class Fleet implements Disposable {
     for (const [index, address] of addresses.entries()) {
       const fleet = Fleet.#open(address, context);
       const share = (end - Date.now()) / (addresses.length - index);
-      if (await isReady(fleet.client, Date.now() + share)) return fleet;
-      failure = await fleet.#whyNot();
+      const outcome = await handshake(fleet.client, Date.now() + share);
+      if (outcome === 'ready') return fleet;
+      failure = outcome === 'silent' ? silent(address) : await fleet.#whyNot();
       fleet[Symbol.dispose]();
     }
     throw failure;
@@ -111,22 +112,27 @@ export class Fleet implements Disposable {
   }
 }
 
-/** Whether the handshake is done before `deadline` (ms since 1970). A silent peer would keep it open for ever. */
-function isReady(client: FleetClient, deadline: number): Promise<boolean> {
+/** How the handshake goes until `deadline` (ms since 1970): a silent peer would keep it open for ever. */
+function handshake(client: FleetClient, deadline: number): Promise<'ready' | 'failed' | 'silent'> {
   const channel = client.getChannel();
   return new Promise((resolve) => {
     const look = (): void => {
       const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) return resolve(true);
+      if (state === connectivityState.READY) return resolve('ready');
       if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) {
-        return resolve(false);
+        return resolve('failed');
       }
       channel.watchConnectivityState(state, deadline, (error) =>
-        error === undefined ? look() : resolve(false),
+        error === undefined ? look() : resolve('silent'),
       );
     };
     look();
   });
+}
+
+function silent(address: string): KomposeError {
+  const message = `cannot reach the controller at ${address}: no answer. Is it running, and the address right?`;
+  return new KomposeError('controller-unreachable', message);
 }
 
 /** States the protocol version with each call and bounds those with one answer. */

@@ -3,7 +3,7 @@ import type { AuditRecord } from '../../proto/gen/kompose/v1/fleet.ts';
 import { describeAudit, type AuditLine } from '../output/audit-line.ts';
 import type { Call } from '../call.ts';
 import type { Noun } from '../noun.ts';
-import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { limitOption, showRows, type Listing } from '../listing.ts';
 
 export const audit: Noun = {
   name: 'audit',
@@ -22,7 +22,7 @@ export const audit: Noun = {
 
 async function list(call: Call, limit: number): Promise<number> {
   using fleet = await call.connect();
-  return showListing(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
+  return await showRows(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
 }
 
 interface Parsed {

@@ -2,10 +2,10 @@ import { KomposeError } from '../../common/errors.ts';
 import { checkHostName, checkLabel, checkLabelKey } from '../../common/names.ts';
 import { quoted } from '../../common/quoted.ts';
 import type { Host } from '../../proto/gen/kompose/v1/fleet.ts';
-import type { Call } from '../call.ts';
+import { say, type Call } from '../call.ts';
 import type { Noun } from '../noun.ts';
-import { limitOption, showListing, type Listing } from '../output/listing.ts';
-import { showFields } from '../output/fields.ts';
+import { limitOption, showListing, type Listing } from '../listing.ts';
+import { showFields } from '../fields.ts';
 import { nearest } from '../../common/nearest.ts';
 import { labelsText, timeOrNull, timeText } from '../output/values.ts';
 
@@ -18,10 +18,7 @@ export const hosts: Noun = {
       summary: 'list the hosts, their labels and which are online',
       isDefault: true,
       options: () => [limitOption()],
-      run: async (call, _, { limit }) => {
-        using fleet = await call.connect();
-        return showListing(call, hostListing, fleet.read(fleet.client.listHosts({})), limit);
-      },
+      run: (call, _, { limit }) => showListing(call, hostListing, (client) => client.listHosts({}), limit),
     },
     {
       name: 'show',
@@ -42,14 +39,14 @@ export const hosts: Noun = {
       run: async (call, [name = '']) => {
         using fleet = await call.connect();
         await fleet.ask((answer) => fleet.client.removeHost({ name: checkHostName(name) }, answer));
-        if (!call.globals.quiet) call.terminal.stderr(`host ${name} is removed\n`);
+        say(call, `host ${name} is removed`);
         return 0;
       },
     },
   ],
 };
 
-export const hostListing: Listing<Host> = {
+const hostListing: Listing<Host> = {
   nothing: 'no hosts yet: kompose tokens create --role agent, then kompose agent join TOKEN on the host',
   columns: [
     { title: 'NAME', text: ({ name }) => name },
@@ -111,7 +108,7 @@ async function labelHost(call: Call, name: string, changes: readonly string[]): 
   using fleet = await call.connect();
   const host = await fleet.ask<Host>((answer) => fleet.client.labelHost({ name, labels, remove }, answer));
   if (call.globals.output === 'json') return showHost(call, host);
-  if (!call.globals.quiet) call.terminal.stderr(`host ${name}: ${labelsText(host.labels) || 'no labels'}\n`);
+  say(call, `host ${name}: ${labelsText(host.labels) || 'no labels'}`);
   return 0;
 }
 

@@ -1,6 +1,6 @@
 import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Call } from '../call.ts';
-import { showListing, type Listing } from '../output/listing.ts';
+import { showListing, type Listing } from '../listing.ts';
 import type { ListOrder } from '../program.ts';
 
 /** `--list` and `kompose stacks`: what a pattern matches, and what of it is up. */
@@ -9,13 +9,11 @@ export async function list(
   { pattern, hosts, labels }: ListOrder,
   limit?: number,
 ): Promise<number> {
-  using fleet = await call.connect();
-  const filter = { hosts: [...hosts], labels: [...labels] };
-  const rows = fleet.read(fleet.client.listStacks({ pattern, filter, withServices: true }));
-  return showListing(call, stackListing, rows, limit);
+  const request = { pattern, filter: { hosts: [...hosts], labels: [...labels] }, withServices: true };
+  return showListing(call, stackListing, (client) => client.listStacks(request), limit);
 }
 
-export const stackListing: Listing<HostStack> = {
+const stackListing: Listing<HostStack> = {
   nothing: 'no stacks',
   columns: [
     { title: 'HOST', text: ({ host }) => host },

@@ -32,7 +32,7 @@ async function storeLogin({ settings, globals, terminal }: Call, token: string):
     const { certificate, name, role } = answer;
     const context = { addresses, name, role, caCertificate, certificate, privateKey };
     await saveContext(settings.userFolder, contextName, context);
-    if (!globals.quiet) terminal.stderr(printable(`logged in to ${address} as ${name} (${role})`) + '\n');
+    say(call, `logged in to ${address} as ${name} (${role})`);
     return 0;
   } finally {
     client.close();

@@ -1,11 +1,11 @@
 import type { GetRunResponse, Run, Step, Task } from '../../proto/gen/kompose/v1/fleet.ts';
 import { formatDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
-import type { Call } from '../call.ts';
+import { say, type Call } from '../call.ts';
 import { follow } from '../follow.ts';
 import type { Noun } from '../noun.ts';
-import { limitOption, showListing, type Listing } from '../output/listing.ts';
-import { fieldLines } from '../output/fields.ts';
+import { limitOption, showListing, type Listing } from '../listing.ts';
+import { fieldLines } from '../fields.ts';
 import { shellQuote } from '../output/shell-quote.ts';
 import { table } from '../output/table.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
@@ -20,10 +20,7 @@ export const runs: Noun = {
       summary: 'list the runs, newest first',
       isDefault: true,
       options: () => [limitOption()],
-      run: async (call, _, { limit = 0 }) => {
-        using fleet = await call.connect();
-        return showListing(call, runListing, fleet.read(fleet.client.listRuns({ limit })));
-      },
+      run: (call, _, { limit = 0 }) => showListing(call, runListing, (client) => client.listRuns({ limit })),
     },
     {
       name: 'show',
@@ -159,6 +156,6 @@ async function cancel(call: Call, runId: string): Promise<number> {
     fleet.client.cancelRun({ runId }, answer),
   );
   const text = cancelled ? `cancelling; kompose runs attach ${runId} shows its end` : 'it has ended already';
-  if (!call.globals.quiet) call.terminal.stderr(`run ${runId}: ${text}\n`);
+  say(call, `run ${runId}: ${text}`);
   return 0;
 }

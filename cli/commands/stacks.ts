@@ -1,7 +1,7 @@
 import { parsePattern } from '../../common/patterns.ts';
 import type { Noun } from '../noun.ts';
 import { hostOption, labelFilterOption } from '../options.ts';
-import { limitOption } from '../output/listing.ts';
+import { limitOption } from '../listing.ts';
 import { list } from './list.ts';
 
 export const stacks: Noun = {

@@ -3,10 +3,10 @@ import { KomposeError } from '../../common/errors.ts';
 import { parseDuration } from '../../common/durations.ts';
 import { checkLabel, checkUserName } from '../../common/names.ts';
 import type { CreateTokenResponse, Token } from '../../proto/gen/kompose/v1/fleet.ts';
-import type { Call } from '../call.ts';
+import { say, type Call } from '../call.ts';
 import type { Noun, VerbOptions } from '../noun.ts';
 import { parseCount, repeated, valued } from '../options.ts';
-import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { limitOption, showListing, type Listing } from '../listing.ts';
 import { labelsText, timeOrNull, timeText } from '../output/values.ts';
 
 export const tokens: Noun = {
@@ -36,10 +36,7 @@ export const tokens: Noun = {
       summary: 'list the tokens that can still be used',
       isDefault: true,
       options: () => [limitOption()],
-      run: async (call, _, { limit }) => {
-        using fleet = await call.connect();
-        return showListing(call, tokenListing, fleet.read(fleet.client.listTokens({})), limit);
-      },
+      run: (call, _, { limit }) => showListing(call, tokenListing, (client) => client.listTokens({}), limit),
     },
     {
       name: 'revoke',
@@ -48,7 +45,7 @@ export const tokens: Noun = {
       run: async (call, [id = '']) => {
         using fleet = await call.connect();
         await fleet.ask((answer) => fleet.client.revokeToken({ id }, answer));
-        if (!call.globals.quiet) call.terminal.stderr(`token ${id} is revoked\n`);
+        say(call, `token ${id} is revoked`);
         return 0;
       },
     },

@@ -1,6 +1,7 @@
 import type { User } from '../../proto/gen/kompose/v1/fleet.ts';
+import { say } from '../call.ts';
 import type { Noun } from '../noun.ts';
-import { limitOption, showListing, type Listing } from '../output/listing.ts';
+import { limitOption, showListing, type Listing } from '../listing.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
 
 export const users: Noun = {
@@ -13,10 +14,7 @@ export const users: Noun = {
       summary: 'list the users and their roles',
       isDefault: true,
       options: () => [limitOption()],
-      run: async (call, _, { limit }) => {
-        using fleet = await call.connect();
-        return showListing(call, userListing, fleet.read(fleet.client.listUsers({})), limit);
-      },
+      run: (call, _, { limit }) => showListing(call, userListing, (client) => client.listUsers({}), limit),
     },
     {
       name: 'remove',
@@ -25,7 +23,7 @@ export const users: Noun = {
       run: async (call, [name = '']) => {
         using fleet = await call.connect();
         await fleet.ask((answer) => fleet.client.removeUser({ name }, answer));
-        if (!call.globals.quiet) call.terminal.stderr(`user ${name} is removed\n`);
+        say(call, `user ${name} is removed`);
         return 0;
       },
     },

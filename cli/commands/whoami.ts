@@ -1,6 +1,6 @@
 import type { WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Noun } from '../noun.ts';
-import { showFields } from '../output/fields.ts';
+import { showFields } from '../fields.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
 
 export const whoami: Noun = {

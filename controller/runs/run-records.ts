@@ -63,7 +63,6 @@ export class RunRecords {
         pattern: run.pattern,
         args: run.args,
         envNames,
-        dryRun: run.dryRun,
         targets: tasks.map(({ host, stack }) => `${host}:${stack}`),
       });
     });
@@ -185,8 +184,8 @@ async function insertTasks(
   }
 }
 
-function about({ id, command, actor, clientAddress }: RunFacts) {
-  return { run: id, command, actor, clientAddress };
+function about({ id, command, actor, clientAddress, dryRun }: RunFacts) {
+  return { run: id, command, actor, clientAddress, ...(dryRun ? { dryRun } : {}) };
 }
 
 function aboutTask({ id, host, stack }: TaskFacts) {

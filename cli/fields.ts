@@ -1,6 +1,6 @@
-import type { Call } from '../call.ts';
-import { longest } from './prefix.ts';
-import { printable } from './printable.ts';
+import type { Call } from './call.ts';
+import { longest } from './output/prefix.ts';
+import { printable } from './output/printable.ts';
 
 /** One thing, field by field, or as one JSON object. Gives the exit code. */
 export function showFields(call: Call, json: object, fields: readonly (readonly [string, string])[]): number {

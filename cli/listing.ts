@@ -1,7 +1,9 @@
+import type { ClientReadableStream } from '@grpc/grpc-js';
 import type { Option } from 'commander';
-import type { Call } from '../call.ts';
-import { parseCount, valued } from '../options.ts';
-import { table, type Column } from './table.ts';
+import type { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
+import { say, type Call } from './call.ts';
+import { parseCount, valued } from './options.ts';
+import { table, type Column } from './output/table.ts';
 
 /** How the rows of a listing look to people and to programs. */
 export interface Listing<Row> {
@@ -16,8 +18,19 @@ export function limitOption(): Option {
   return valued('--limit <n>', 'no more than so many (all unless given)', parseCount('--limit', 1));
 }
 
-/** JSON goes out row by row; a table needs all rows for its widths. Gives the exit code. */
+/** Asks the controller and shows what it answers. Gives the exit code. */
 export async function showListing<Row>(
+  call: Call,
+  listing: Listing<Row>,
+  open: (client: FleetClient) => ClientReadableStream<Row>,
+  limit?: number,
+): Promise<number> {
+  using fleet = await call.connect();
+  return await showRows(call, listing, fleet.read(open(fleet.client)), limit);
+}
+
+/** JSON goes out row by row; a table needs all rows for its widths. Gives the exit code. */
+export async function showRows<Row>(
   call: Call,
   listing: Listing<Row>,
   rows: AsyncIterable<Row>,
@@ -37,6 +50,6 @@ export async function showListing<Row>(
   }
   if (isJson) return 0;
   if (count > 0) call.terminal.stdout(table(listing.columns, held));
-  else if (!call.globals.quiet) call.terminal.stderr(`${listing.nothing}\n`);
+  else say(call, listing.nothing);
   return 0;
 }
