@@ -1,9 +1,4 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
+import { launch } from './launch.ts';
 
-enableCompileCache();
-const { main } = await import('../cli/main.ts');
-process.exitCode = await main(['controller', ...process.argv.slice(2)], {
-  agent: () => import('../agent/main.ts'),
-  controller: () => import('../controller/main.ts'),
-});
+await launch(['controller', ...process.argv.slice(2)]);

@@ -1,10 +1,9 @@
 import { createCertificateRequest } from '../../proto/certificate-request.ts';
 import { openEnrolment, unary } from '../../proto/enrol.ts';
 import type { LoginResponse } from '../../proto/gen/kompose/v1/enrolment.ts';
-import type { Call } from '../call.ts';
+import { say, type Call } from '../call.ts';
 import { checkContextName, ensureUserFolder, saveContext } from '../contexts.ts';
 import type { Noun } from '../noun.ts';
-import { printable } from '../output/printable.ts';
 
 export const login: Noun = {
   name: 'login',
@@ -20,7 +19,8 @@ export const login: Noun = {
 };
 
 /** The folder comes first: a token can be used once, and not for a certificate that cannot be kept. */
-async function storeLogin({ settings, globals, terminal }: Call, token: string): Promise<number> {
+async function storeLogin(call: Call, token: string): Promise<number> {
+  const { settings, globals } = call;
   const contextName = checkContextName(globals.context ?? 'default');
   await ensureUserFolder(settings.userFolder);
   const { addresses, address, secret, caCertificate, client } = await openEnrolment(token);

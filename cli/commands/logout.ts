@@ -1,4 +1,5 @@
 import { removeContext } from '../contexts.ts';
+import { say } from '../call.ts';
 import type { Noun } from '../noun.ts';
 
 export const logout: Noun = {
@@ -8,9 +9,9 @@ export const logout: Noun = {
     {
       name: '',
       summary: '',
-      run: async ({ settings, globals, terminal }) => {
-        const name = await removeContext(settings.userFolder, globals.context);
-        if (!globals.quiet) terminal.stderr(`logged out of the context ${name}\n`);
+      run: async (call) => {
+        const name = await removeContext(call.settings.userFolder, call.globals.context);
+        say(call, `logged out of the context ${name}`);
         return 0;
       },
     },

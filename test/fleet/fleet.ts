@@ -34,7 +34,7 @@ export interface Rig extends AsyncDisposable {
   startEngine(name: string): Promise<void>;
   /** Cuts a host off: packets both ways are lost, open connections stay open. */
   cutLink(name: string): Promise<void>;
-  /** Undoes it. A side that was asking for the other's address (ARP) asks again within a second. */
+  /** Undoes it: packets pass when this returns. */
   healLink(name: string): Promise<void>;
   /**
    * Ends everything on the hosts at once (SIGKILL: containers, engines, agents) and removes all of it. Returns

@@ -1,12 +1,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { writeFile } from 'node:fs/promises';
-import { execa, type ResultPromise } from 'execa';
+import { execa } from 'execa';
 import type { FleetHost, Rig } from './fleet.ts';
 
 const projectFolder = fileURLToPath(new URL('../..', import.meta.url));
@@ -36,7 +35,8 @@ export interface FleetOptions {
   readonly logs?: 'ignore' | 'inherit';
 }
 
-type Server = ResultPromise<{ reject: false; buffer: false }>;
+/** As much of a served program as is needed to end it. */
+type Server = PromiseLike<{ exitCode?: number }> & { kill(signal: NodeJS.Signals): boolean };
 
 /**
  * kompose on a rig: a controller on this machine, an agent inside each host, an admin who is logged in. All of them
@@ -161,8 +161,8 @@ export class KomposeFleet implements AsyncDisposable {
       '--label',
       `${k}=${v}`,
     ]);
-    const join = ['agent', 'join', token, '--name', host.name, '--stacks', this.stacks(host.name), ...labels];
-    await this.#must(join, this.#agentEnv(host), host.argvPrefix);
+    const argv = ['agent', 'join', token, '--name', host.name, '--stacks', this.stacks(host.name), ...labels];
+    await this.#must(argv, this.#agentEnv(host), host.argvPrefix);
     await this.startAgent(host.name);
   }
 

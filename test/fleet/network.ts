@@ -41,9 +41,19 @@ function hostCommands(rig: RigState, host: HostState): string[][] {
   ];
 }
 
-/** Cuts (`down`) or heals (`up`) a host's link: packets are lost, open connections stay open. */
-export async function setLink(host: HostState, state: 'up' | 'down', signal?: AbortSignal): Promise<void> {
-  await ip(['link', 'set', host.veth, state], signal);
+/** Cuts a host's link: packets are lost, open connections stay open. */
+export async function cutLink(host: HostState): Promise<void> {
+  await ip(['link', 'set', host.veth, 'down']);
+}
+
+/**
+ * Heals it. Both sides forget that they were looking for the other's hardware address in vain: the kernel drops
+ * what it queued behind such a search when that fails, which could be just after the healing.
+ */
+export async function healLink(rig: RigState, host: HostState): Promise<void> {
+  await ip(['link', 'set', host.veth, 'up']);
+  await ip(['-n', host.netns, 'neighbour', 'flush', 'dev', 'eth0']);
+  await ip(['neighbour', 'flush', 'to', host.address, 'dev', rig.bridge]);
 }
 
 /** Removes whatever of the rig's network is there. */

@@ -9,7 +9,7 @@ import { hostNamed, type FleetHost, type Rig } from './fleet.ts';
 import { busyboxImage, type Image } from './images.ts';
 import { ensureEngine, type Engine } from './install.ts';
 import { loadImage } from './load-image.ts';
-import { freeSubnet, insideNetns, setLink, setUpNetwork } from './network.ts';
+import { cutLink, freeSubnet, healLink, insideNetns, setUpNetwork } from './network.ts';
 import { identify } from './process-identity.ts';
 import { rigVariable } from './rig-processes.ts';
 import { planRig, readState, rigFolders, writeState, type HostState, type RigState } from './rig-state.ts';
@@ -151,11 +151,11 @@ class NamespaceRig implements Rig {
   }
 
   async cutLink(name: string): Promise<void> {
-    await setLink(hostNamed(this.#state.hosts, name), 'down');
+    await cutLink(hostNamed(this.#state.hosts, name));
   }
 
   async healLink(name: string): Promise<void> {
-    await setLink(hostNamed(this.#state.hosts, name), 'up');
+    await healLink(this.#state, hostNamed(this.#state.hosts, name));
   }
 
   async stop(): Promise<void> {

@@ -23,8 +23,8 @@ before(async () => {
   home = await mkdtemp(join(tmpdir(), 'kompose-cli-'));
   const controller = await FakeController.start({}, keys);
   const { code, stderr } = await runCli(home, 'login', controller.token);
-  assert.equal(code, 0, stderr);
   await controller.kill();
+  assert.equal(code, 0, stderr);
 });
 
 after(() => rm(home, { recursive: true }));
