@@ -26,6 +26,8 @@ interface TaskProgress extends TaskFacts {
   steps: number;
   /** Set once the log holds the task's last event. */
   end: TaskFinished | undefined;
+  /** Settles when the batch of events that is being taken is in the log. */
+  taking: Promise<void>;
 }
 
 export interface RunDeps {
@@ -70,7 +72,7 @@ export class Run {
     this.#deps = deps;
     this.#traits = commandTraits(facts.command, facts.args);
     const progress = tasks.map((task): TaskProgress => {
-      return { ...task, phase: 'queued', lastSeq: 0, steps: 0, end: undefined };
+      return { ...task, phase: 'queued', lastSeq: 0, steps: 0, end: undefined, taking: Promise.resolve() };
     });
     this.#tasks = new Map(progress.map((task) => [task.id, task]));
     this.#byHost = Map.groupBy(progress, ({ host }) => host);
@@ -128,8 +130,15 @@ export class Run {
   }
 
   /** Takes an agent's events in order; resolves when they are in the log. Throws `protocol` for a gap. */
-  async take(taskId: string, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
+  take(taskId: string, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
     const task = this.#task(taskId);
+    // An agent that lost its link may report anew while its old stream still delivers: one batch at a time.
+    const taken = task.taking.then(() => this.#takeAll(task, events, agentVersion));
+    task.taking = taken.catch(() => undefined);
+    return taken;
+  }
+
+  async #takeAll(task: TaskProgress, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
     for (const bytes of events) {
       const numbered = decodeTaskEvent(bytes);
       if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;

@@ -1,0 +1,26 @@
+import { globSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { basename } from 'node:path';
+import type { Bench } from './measure.ts';
+
+/*
+ * `npm run bench` measures all, `npm run bench -- NAME` one. Each bench runs kompose and its reference in turn and
+ * prints medians and their ratio; bench-results/ gets the numbers.
+ */
+const asked = process.argv.slice(2);
+const folder = new URL('../../bench-results/', import.meta.url);
+const names = globSync('*.bench.ts', { cwd: import.meta.dirname }).map((file) => basename(file, '.bench.ts'));
+const unknown = asked.filter((name) => !names.includes(name));
+if (unknown.length > 0) {
+  process.stderr.write(`no bench ${unknown.join(', ')}; there are: ${names.join(', ')}\n`);
+  process.exit(2);
+}
+await mkdir(folder, { recursive: true });
+process.stdout.write(`${cpus().length} cores, Node ${process.versions.node}, ${new Date().toISOString()}\n`);
+for (const name of names.filter((each) => asked.length === 0 || asked.includes(each))) {
+  const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench };
+  process.stdout.write(`\n${name}: ${bench.about}\n`);
+  const rows = await bench.run((line) => process.stdout.write(`  ${line}\n`));
+  await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(rows, undefined, 2)}\n`);
+}

@@ -1,0 +1,47 @@
+/** A measurement: what it is about, and how to take it. */
+export interface Bench {
+  readonly about: string;
+  run(report: (line: string) => void): Promise<unknown>;
+}
+
+/** Milliseconds of several runs. */
+export interface Samples {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly all: readonly number[];
+}
+
+/** Runs each in turn, `rounds` times after one round that does not count, so that drift hits all alike. */
+export async function measureInTurn(
+  rounds: number,
+  subjects: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<Record<string, Samples>> {
+  const times = new Map<string, number[]>(Object.keys(subjects).map((name) => [name, []]));
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, subject] of Object.entries(subjects)) {
+      const startMs = performance.now();
+      await subject();
+      if (round >= 0) times.get(name)?.push(performance.now() - startMs);
+    }
+  }
+  return Object.fromEntries([...times].map(([name, all]) => [name, summarise(name, all)]));
+}
+
+function summarise(name: string, all: readonly number[]): Samples {
+  const sorted = all.toSorted((a, b) => a - b);
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  return {
+    name,
+    all,
+    medianMs: at(Math.floor(sorted.length / 2)),
+    minMs: at(0),
+    maxMs: at(sorted.length - 1),
+  };
+}
+
+/** `name  123 ms (100 to 150)`. */
+export function describe({ name, medianMs, minMs, maxMs }: Samples): string {
+  return `${name.padEnd(40)} ${medianMs.toFixed(0).padStart(6)} ms  (${minMs.toFixed(0)} to ${maxMs.toFixed(0)})`;
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { version } from '../../common/version.ts';
+
+const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+
+test('the programs say the version of package.json', () => {
+  assert.equal(version, (JSON.parse(read('package.json')) as { version: string }).version);
+});
+
+test('README names every setting that the programs read', () => {
+  const sources = ['agent/config.ts', 'controller/config.ts', 'cli/config.ts', 'common/kompose-home.ts'].map(
+    read,
+  );
+  const settings = new Set(sources.flatMap((source) => source.match(/KOMPOSE_[A-Z_]+/g) ?? []));
+  const readme = read('README.md');
+  assert.deepEqual(
+    [...settings].filter((name) => !readme.includes(name)),
+    [],
+  );
+});
