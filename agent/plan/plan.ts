@@ -32,8 +32,16 @@ export interface ProgramStep extends StepBase {
 
 export type Step = HookStep | ProgramStep;
 
-/** The steps of a compose command, in order: each runs only if all before it succeeded. Pure. */
-export function plan(input: PlanInput): Step[] {
+/** What a task will do. */
+export interface Plan {
+  /** In order; each runs only if all before it succeeded. */
+  readonly steps: readonly Step[];
+  /** Runs last when one of them failed, timed out or was cancelled. */
+  readonly failHook: HookStep | undefined;
+}
+
+/** The plan of a compose command. Pure. */
+export function plan(input: PlanInput): Plan {
   const { command, args, compose } = input;
   const action: ProgramStep = {
     kind: 'program',
@@ -41,7 +49,8 @@ export function plan(input: PlanInput): Step[] {
     name: `docker compose ${command}`,
     argv: [...compose, command, ...args],
   };
-  return [...hookStep('pre', input), action, ...hookStep('post', input)];
+  const [failHook] = hookStep('fail', input);
+  return { steps: [...hookStep('pre', input), action, ...hookStep('post', input)], failHook };
 }
 
 /** `pre` and `db:export` give `hook_pre_db_export`. */
@@ -49,7 +58,7 @@ export function hookName(step: 'pre' | 'post' | 'fail', command: string): string
   return `hook_${step}_${command.replaceAll(/[-:]/g, '_')}`;
 }
 
-function hookStep(step: 'pre' | 'post', { command, args, hooks }: PlanInput): HookStep[] {
+function hookStep(step: 'pre' | 'post' | 'fail', { command, args, hooks }: PlanInput): HookStep[] {
   if (hooks.kind === 'none') return [];
   const name = hookName(step, command);
   const isDefined = hooks.functions.includes(name);

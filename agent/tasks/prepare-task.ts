@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
-import { plan, type Step } from '../plan/plan.ts';
+import { plan, type Plan } from '../plan/plan.ts';
 import { readProjectName } from '../stacks/compose-file.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
 import { findStack, type StackFolder } from '../stacks/discovery.ts';
@@ -25,7 +25,7 @@ export interface TaskHost {
 /** A task ready to run: everything decided, nothing done. */
 export interface PreparedTask {
   readonly stack: StackFolder;
-  readonly steps: readonly Step[];
+  readonly plan: Plan;
   /** Of every step and of compose. */
   readonly env: Readonly<Record<string, string>>;
   /** What hooks get on top. */
@@ -48,7 +48,7 @@ export async function prepareTask(spec: TaskSpec, host: TaskHost): Promise<Prepa
   return {
     stack,
     env,
-    steps: plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks }),
+    plan: plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks }),
     hookEnv: hookEnv(spec, host.name),
     notices: hints(hooks),
   };

@@ -4,7 +4,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
 import { runStep, type StepContext, type StepResult } from './step-runner.ts';
-import type { StopSignal } from './stop-signal.ts';
+import { StopSignal } from './stop-signal.ts';
 import type { EventSink } from './task-recorder.ts';
 import type { TaskSpec } from './task-spec.ts';
 
@@ -60,14 +60,42 @@ async function perform(run: TaskRun): Promise<Ending> {
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
   const context: StepContext = { prepared, masker, sink, stop, workFolder: run.workFolder, now: run.now };
   let env = prepared.env;
-  for (const step of prepared.steps) {
+  let last: StepResult | undefined;
+  for (const step of prepared.plan.steps) {
     if (stop.cause !== undefined) break;
-    const result = await runStep(step, env, context);
-    if (result.outcome !== 'succeeded') return endingOf(result, stop);
-    env = result.env;
+    last = await runStep(step, env, context);
+    env = last.env;
+    if (last.outcome !== 'succeeded') break;
   }
-  if (stop.cause !== undefined) return { ...stop.cause, actionDecided: false };
+  const ending = last === undefined || last.outcome === 'succeeded' ? endOfAll(stop) : endingOf(last, stop);
+  if (ending.state !== 'succeeded' && last !== undefined) await runFailHook(prepared, env, last, context);
+  return ending;
+}
+
+function endOfAll({ cause }: StopSignal): Ending {
+  if (cause !== undefined) return { ...cause, actionDecided: false };
   return { state: 'succeeded', exitCode: 0, reason: '', actionDecided: true };
+}
+
+/** How long a fail hook has: its task's own deadline or cancel is what brought it about. */
+const failHookMs = 60_000;
+
+/** Its own result is told and changes nothing. */
+async function runFailHook(
+  prepared: PreparedTask,
+  env: Readonly<Record<string, string>>,
+  failed: StepResult,
+  context: StepContext,
+): Promise<void> {
+  const hook = prepared.plan.failHook;
+  if (hook === undefined) return;
+  const stop = new StopSignal();
+  const reason = `not done after ${failHookMs / 1000} s`;
+  const timer = setTimeout(() => stop.stop({ state: 'timed-out', reason }), failHookMs);
+  const why = { KOMPOSE_FAILED_STEP: failed.step, KOMPOSE_EXIT_CODE: String(failed.exitCode) };
+  const hookEnv = { ...prepared.hookEnv, ...why };
+  await runStep(hook, env, { ...context, stop, prepared: { ...prepared, hookEnv } });
+  clearTimeout(timer);
 }
 
 function endingOf({ step, name, outcome, exitCode, error }: StepResult, stop: StopSignal): Ending {
@@ -84,8 +112,8 @@ function endingOf({ step, name, outcome, exitCode, error }: StepResult, stop: St
 }
 
 async function tellPlan(prepared: PreparedTask, masker: Masker, sink: EventSink): Promise<Ending> {
-  const { stack, env, hookEnv, steps } = prepared;
-  for (const step of steps) {
+  const { stack, env, hookEnv, plan } = prepared;
+  for (const step of [...plan.steps, ...(plan.failHook === undefined ? [] : [plan.failHook])]) {
     const names = step.kind === 'hook' ? { ...env, ...hookEnv, KOMPOSE_HOOK: '' } : env;
     await sink({
       type: 'plan.step',
