@@ -32,6 +32,7 @@ export async function follow(
 
 function cancelOnInterrupt(call: Call, watch: RunWatch, renderer: Renderer): Disposable {
   const first = (): void => {
+    if (!watch.mayRun) leave(call, watch);
     watch.cancel();
     const attach = `kompose runs attach ${watch.runId ?? 'ID'}`;
     renderer.say(
@@ -46,9 +47,9 @@ function leaveOnInterrupt(call: Call, watch: RunWatch): Disposable {
   return onInterrupt(first, first);
 }
 
-function leave(call: Call, { runId }: RunWatch): never {
+function leave(call: Call, { runId, mayRun }: RunWatch): never {
   const next =
     runId === undefined ? 'kompose runs ls shows what became of it' : `kompose runs attach ${runId}`;
-  call.terminal.stderr(`left the run: ${next}\n`);
+  call.terminal.stderr(mayRun ? `left the run: ${next}\n` : 'nothing was started\n');
   process.exit(interruptedExitCode);
 }

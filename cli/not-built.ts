@@ -2,11 +2,6 @@ import { KomposeError } from '../common/errors.ts';
 
 /** Options of section 2 of the command contract that nothing stands behind yet. */
 export interface UnbuiltOptions {
-  parallel?: number;
-  batch?: string;
-  batchWait?: number;
-  maxFailures?: string;
-  offline?: string;
   raw?: true;
   local?: true;
 }
@@ -18,11 +13,6 @@ export function notBuilt(what: string): KomposeError {
 
 /** Throws `usage` by name, rather than to do something else than what was asked. */
 export function refuseUnbuiltOptions(typed: UnbuiltOptions): void {
-  if (typed.parallel !== undefined) throw notBuilt('--parallel');
-  if (typed.batch !== undefined) throw notBuilt('--batch');
-  if (typed.batchWait !== undefined) throw notBuilt('--batch-wait');
-  if (typed.maxFailures !== undefined) throw notBuilt('--max-failures');
-  if (typed.offline !== undefined && typed.offline !== 'fail') throw notBuilt(`--offline ${typed.offline}`);
   if (typed.raw === true) throw notBuilt('--raw');
   if (typed.local === true) throw notBuilt('--local');
 }

@@ -105,22 +105,31 @@ export function parseCount(flag: string, least: number): (text: string) => numbe
   };
 }
 
+/** `N`, or `N%`. */
+export interface Share {
+  readonly count: number;
+  readonly isPercent: boolean;
+}
+
 /** `N` or `N%`. */
-export function parseShare(flag: string, least: number): (text: string) => string {
+export function parseShare(flag: string, least: number): (text: string) => Share {
   return (text) => {
     const count = Number(text.replace(/%$/, ''));
     const most = text.endsWith('%') ? 100 : Infinity;
     const isShare = /^\d{1,9}%?$/.test(text) && count >= least && count <= most;
-    return isShare ? text : fail(flag, text, `write a whole number or a percentage, at least ${least}`);
+    if (isShare) return { count, isPercent: text.endsWith('%') };
+    return fail(flag, text, `write a whole number or a percentage, at least ${least}`);
   };
 }
 
+/** What becomes of a host that is not connected. */
+export type Offline = 'fail' | 'skip' | { readonly waitMs: number };
+
 /** `fail`, `skip` or `wait=DURATION`. */
-export function parseOffline(text: string): string {
+export function parseOffline(text: string): Offline {
   if (text === 'fail' || text === 'skip') return text;
   if (!text.startsWith('wait=')) return fail('--offline', text, 'write fail, skip or wait=DURATION');
-  parseDuration(text.slice('wait='.length));
-  return text;
+  return { waitMs: parseDuration(text.slice('wait='.length)) };
 }
 
 export function parseName(flag: string): (text: string) => string {

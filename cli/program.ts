@@ -23,9 +23,20 @@ export interface RunOrder {
   readonly isDryRun: boolean;
   /** 0 means none. */
   readonly timeoutMs: number;
+  readonly rollout: RolloutOrder;
+  readonly offline: options.Offline;
   readonly isDetached: boolean;
   /** -y: do not ask. */
   readonly isConfirmed: boolean;
+}
+
+/** How to go through the fleet. */
+export interface RolloutOrder {
+  /** Tasks at a time; 0 means no limit. */
+  readonly parallel: number;
+  readonly batch: options.Share | undefined;
+  readonly batchWaitMs: number;
+  readonly maxFailures: options.Share | undefined;
 }
 
 export interface ListOrder {
@@ -55,6 +66,11 @@ interface TypedOptions extends options.TypedGlobals, UnbuiltOptions {
   label?: string[];
   env?: Record<string, string>;
   network?: string;
+  parallel?: number;
+  batch?: options.Share;
+  batchWait?: number;
+  maxFailures?: options.Share;
+  offline?: options.Offline;
   dryRun?: true;
   timeout?: number;
   detach?: true;
@@ -117,6 +133,13 @@ function toRunOrder([pattern, command, ...words]: readonly string[], typed: Type
     network: typed.network,
     isDryRun: isDryRun || typed.dryRun === true,
     timeoutMs: typed.timeout ?? 0,
+    rollout: {
+      parallel: typed.parallel ?? 0,
+      batch: typed.batch,
+      batchWaitMs: typed.batchWait ?? 0,
+      maxFailures: typed.maxFailures,
+    },
+    offline: typed.offline ?? 'fail',
     isDetached: typed.detach === true,
     isConfirmed: typed.yes === true,
   };
@@ -179,19 +202,30 @@ function buildProgram(version: string): Command {
     )
     .option('--detach', "print the run's id and return; the run goes on")
     .option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets');
+  addRolling(program);
   addUnbuilt(program);
   return options.addGlobalOptions(program).addHelpText('after', helpFooter());
+}
+
+function addRolling(program: Command): void {
+  const { parseCount, parseShare, parseOffline, valued } = options;
+  program
+    .optionsGroup('How to go through the fleet (default: all hosts at once):')
+    .addOption(valued('--parallel <n>', 'at most N tasks at a time, fleet-wide', parseCount('--parallel', 1)))
+    .addOption(valued('--batch <n>', 'N (or N%) hosts, then the next ones', parseShare('--batch', 1)))
+    .addOption(valued('--batch-wait <duration>', 'pause between those groups', parseDuration))
+    .addOption(
+      valued('--max-failures <n>', 'stop once more than N (or N%) failed', parseShare('--max-failures', 0)),
+    )
+    .addOption(
+      valued('--offline <what>', 'hosts that are away: fail (default), skip, wait=DURATION', parseOffline),
+    );
 }
 
 /** Known already, so that a script written for them is refused by name and not as a typing mistake. */
 function addUnbuilt(program: Command): void {
   program
     .optionsGroup('Not built yet:')
-    .addOption(options.valued('--parallel <n>', 'tasks at a time', options.parseCount('--parallel', 1)))
-    .addOption(options.valued('--batch <n>', 'hosts at a time: N or N%', options.parseShare('--batch', 1)))
-    .addOption(options.valued('--batch-wait <duration>', 'pause between groups', parseDuration))
-    .addOption(options.valued('--max-failures <n>', 'N or N%', options.parseShare('--max-failures', 0)))
-    .addOption(options.valued('--offline <what>', 'fail (as now), skip, wait=DURATION', options.parseOffline))
     .option('--raw', 'no masking of the output of exec and run')
     .option('--local', 'act on this machine, without a controller');
 }

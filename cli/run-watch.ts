@@ -35,6 +35,7 @@ export class RunWatch {
   readonly #options: Watching;
   readonly #backoff = createBackoff(200, 5000);
   #runId: string | undefined;
+  #mayRun = false;
   #seq = 0;
   #isCancelled = false;
   #sendCancel: (() => Promise<void>) | undefined;
@@ -48,6 +49,11 @@ export class RunWatch {
   /** Known from the first event on. */
   get runId(): string | undefined {
     return this.#runId;
+  }
+
+  /** Something was asked of the controller: the run may be under way, also if its id is not known. */
+  get mayRun(): boolean {
+    return this.#mayRun;
   }
 
   /**
@@ -78,6 +84,7 @@ export class RunWatch {
     using fleet = await this.#options.connect();
     this.#linkedAtMs = Date.now();
     const call = this.#open(fleet);
+    this.#mayRun = true;
     if (this.#isCancelled) this.#cancelOnLink();
     try {
       for await (const message of fleet.read(call)) {
@@ -136,7 +143,7 @@ export class RunWatch {
   }
 
   #lostBeforeStart(error: KomposeError): KomposeError {
-    const mayHaveStarted = this.#linkedAtMs !== undefined && typeof this.#options.run !== 'string';
+    const mayHaveStarted = this.#mayRun && typeof this.#options.run !== 'string';
     if (!mayHaveStarted || error.code !== 'controller-unreachable') return error;
     const message =
       'the link was lost before the controller said whether the run has started: see kompose runs ls';

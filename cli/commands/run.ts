@@ -1,9 +1,10 @@
 import type { Call } from '../call.ts';
 import { confirm } from '../confirm.ts';
 import { follow } from '../follow.ts';
+import type { Offline } from '../options.ts';
 import type { RunOrder } from '../program.ts';
 import { RunWatch } from '../run-watch.ts';
-import type { RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
 import { jsonRenderer } from '../output/json.ts';
 import { KomposeError } from '../../common/errors.ts';
 
@@ -36,5 +37,13 @@ function toWire({ pattern, command, args, hosts, labels, env, network, ...rest }
     dryRun: rest.isDryRun,
     timeoutMs: rest.timeoutMs,
     detach: rest.isDetached,
+    rollout: { ...rest.rollout },
+    offline: toWireOffline(rest.offline),
   };
+}
+
+function toWireOffline(offline: Offline): WireOffline | undefined {
+  if (offline === 'fail') return undefined;
+  if (offline === 'skip') return { kind: { $case: 'skip', value: {} } };
+  return { kind: { $case: 'waitMs', value: offline.waitMs } };
 }

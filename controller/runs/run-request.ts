@@ -1,4 +1,5 @@
 import type { HostFilter } from '../fleet/resolve-targets.ts';
+import type { OfflinePolicy, RolloutOptions } from './rollout.ts';
 
 /** One thing that a user asked for, checked at the edge. */
 export interface RunRequest {
@@ -13,4 +14,6 @@ export interface RunRequest {
   readonly dryRun: boolean;
   /** The run goes on without anybody watching, whatever the command. */
   readonly detach: boolean;
+  readonly rollout: RolloutOptions;
+  readonly offline: OfflinePolicy;
 }

@@ -12,6 +12,8 @@ import {
 } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import { allAtOnce } from './rollout.ts';
+import { Scheduler } from './scheduler.ts';
 import { runOutcome } from './run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import type { RunRequest } from './run-request.ts';
@@ -60,6 +62,7 @@ export class Run {
   readonly #tasks: ReadonlyMap<string, TaskProgress>;
   readonly #byHost: ReadonlyMap<string, readonly TaskProgress[]>;
   readonly #finished = Promise.withResolvers<void>();
+  readonly #scheduler: Scheduler<TaskProgress>;
   #unended: number;
   #cancelledBy: Actor | undefined;
   #watchers = 0;
@@ -77,6 +80,19 @@ export class Run {
     this.#tasks = new Map(progress.map((task) => [task.id, task]));
     this.#byHost = Map.groupBy(progress, ({ host }) => host);
     this.#unended = progress.length;
+    this.#scheduler = new Scheduler({
+      tasksByHost: this.#byHost,
+      rollout: request?.rollout ?? allAtOnce,
+      offline: request?.offline ?? { kind: 'fail' },
+      reads: this.#traits.reads,
+      isOnline: (host) => deps.fleet.get(host)?.session !== undefined,
+      start: (task) => this.#send(task),
+      end: (task, state, reason) => this.#endTask(task, state, reason),
+      wait: (task, waitingFor) => this.#tellWaiting(task, waitingFor),
+      whyOffline: (host) => this.#offline(host),
+      changed: () => void this.#finishIfDone().catch((error: unknown) => this.#complain(error)),
+      failed: (error) => this.#complain(error),
+    });
   }
 
   get log(): EventLog {
@@ -107,7 +123,7 @@ export class Run {
     );
     const refused = tasks.filter((task) => denied.has(task.id));
     await Promise.all(refused.map((task) => this.#endTask(task, 'denied', denied.get(task.id) ?? '')));
-    await Promise.all(this.hosts.map((host) => this.#advance(host)));
+    await this.#advance(this.hosts);
   }
 
   /** Takes up a run of an earlier process: what its log holds is where it stands. */
@@ -145,7 +161,7 @@ export class Run {
       if (numbered.seq !== task.lastSeq + 1) {
         throw new KomposeError(
           'protocol',
-          `event ${numbered.seq} of task ${taskId} came after ${task.lastSeq}`,
+          `event ${numbered.seq} of task ${task.id} came after ${task.lastSeq}`,
         );
       }
       await this.#takeEvent(task, numbered, bytes, agentVersion);
@@ -156,7 +172,7 @@ export class Run {
   async refuse(taskId: string, reason: string): Promise<void> {
     const task = this.#task(taskId);
     await this.#endTask(task, 'failed', `the agent refused the task: ${reason}`);
-    await this.#advance(task.host);
+    await this.#advance([task.host]);
   }
 
   /** Somebody ends the run. */
@@ -193,7 +209,7 @@ export class Run {
         await this.#missing(task);
       }
     }
-    await this.#advance(host);
+    await this.#advance([host]);
   }
 
   /** A host of this run is away for so long that its tasks are given up. */
@@ -251,7 +267,7 @@ export class Run {
     }
     if (event.type === 'task.finished') {
       await this.#endTask(task, event, bytes);
-      await this.#advance(task.host);
+      await this.#advance([task.host]);
       return;
     }
     if (this.#tasks.get(task.id)?.phase === 'ended') return;
@@ -288,18 +304,17 @@ export class Run {
     this.#deps.fleet.get(task.host)?.session?.cancelTask(task.id, reason);
   }
 
-  /** Asks a host for each of its tasks whose turn it is; the run ends when none is left. */
-  async #advance(host: string): Promise<void> {
-    const tasks = this.#byHost.get(host) ?? [];
-    if (this.#request !== undefined && this.#deps.fleet.get(host)?.session === undefined) {
-      const queued = tasks.filter(({ phase }) => phase === 'queued');
-      await Promise.all(queued.map((task) => this.#endTask(task, 'unreachable', this.#offline(host))));
-    }
-    for (const task of tasks) {
-      const isBusy = tasks.some(({ phase }) => phase === 'sent' || phase === 'running');
-      if (task.phase === 'queued' && (!isBusy || this.#traits.reads)) this.#send(task);
-    }
+  /** Asks for the tasks whose turn it is, now that something changed on these hosts; the run ends with its last. */
+  async #advance(changed: readonly string[]): Promise<void> {
+    // What an earlier process did not start cannot be started: its -e values went with it.
+    if (this.#request !== undefined) await this.#scheduler.advance(changed);
     await this.#finishIfDone();
+  }
+
+  #tellWaiting(task: TaskProgress, waitingFor: string): void {
+    const timeMs = this.#deps.clock();
+    const event = encodeTaskEvent({ seq: 0, timeMs, event: { type: 'task.queued', waitingFor } });
+    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, event));
   }
 
   #send(task: TaskProgress): void {
@@ -337,6 +352,7 @@ export class Run {
   async #finishIfDone(): Promise<void> {
     if (this.#unended > 0 || this.log.isEnded) return;
     clearTimeout(this.#unwatched);
+    this.#scheduler.close();
     const ends = [...this.#tasks.values()].map(({ end }) => end).filter((end) => end !== undefined);
     const outcome = runOutcome(ends, this.facts.command, this.#cancelledBy !== undefined);
     await this.#deps.records.finished(this.facts, outcome).catch((error: unknown) => this.#complain(error));

@@ -21,6 +21,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import { findHostRow, findUser } from '../identity/directory.ts';
 import { createToken, listTokens, revokeToken } from '../identity/tokens.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
+import type { OfflinePolicy } from '../runs/rollout.ts';
 import type { RunRequest } from '../runs/run-request.ts';
 import { completeRunId, findRun, listRuns, stepsOfRun, tasksOfRun } from '../runs/run-queries.ts';
 import type { Store } from '../store/store.ts';
@@ -294,5 +295,31 @@ function checkedRequest(wire: WireRunRequest): RunRequest {
     timeoutMs,
     dryRun,
     detach,
+    ...checkedRollout(wire),
   };
+}
+
+function checkedRollout({ rollout, offline }: WireRunRequest): Pick<RunRequest, 'rollout' | 'offline'> {
+  const { parallel = 0, batch, batchWaitMs = 0, maxFailures } = rollout ?? {};
+  for (const share of [batch, maxFailures]) {
+    if (share?.isPercent === true && share.count > 100)
+      throw new KomposeError('usage', 'a share is at most 100%');
+  }
+  if (batch?.count === 0) throw new KomposeError('usage', '--batch takes at least one host');
+  return { rollout: { parallel, batch, batchWaitMs, maxFailures }, offline: checkedOffline(offline) };
+}
+
+function checkedOffline(offline: WireRunRequest['offline']): OfflinePolicy {
+  switch (offline?.kind?.$case) {
+    case 'skip':
+      return { kind: 'skip' };
+    case 'waitMs':
+      return { kind: 'wait', waitMs: offline.kind.value };
+    case undefined:
+      if (offline === undefined) return { kind: 'fail' };
+      throw new KomposeError(
+        'protocol',
+        'the client asks for an unknown way with offline hosts: upgrade the controller',
+      );
+  }
 }

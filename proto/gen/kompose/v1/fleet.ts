@@ -45,11 +45,39 @@ export interface RunRequest {
   dryRun: boolean;
   timeoutMs: number;
   detach: boolean;
+  rollout: Rollout | undefined;
+  offline: Offline | undefined;
 }
 
 export interface RunRequest_EnvEntry {
   key: string;
   value: string;
+}
+
+/** How a run goes through the fleet. A share is N, or N percent. */
+export interface Rollout {
+  /** Tasks at a time, fleet-wide; 0 means no limit. */
+  parallel: number;
+  /** Hosts a group; absent means all at once. */
+  batch: Share | undefined;
+  batchWaitMs: number;
+  /** More failed tasks than this stop the rest; absent means never. */
+  maxFailures: Share | undefined;
+}
+
+export interface Share {
+  count: number;
+  isPercent: boolean;
+}
+
+/** What becomes of a matching host that is not connected; absent means that its tasks end unreachable. */
+export interface Offline {
+  kind: { $case: "skip"; value: OfflineSkip } | //
+  /** Milliseconds to wait for the host. */
+  { $case: "waitMs"; value: number } | undefined;
+}
+
+export interface OfflineSkip {
 }
 
 /** --host and --label, as typed: the controller knows the hosts. */
@@ -350,6 +378,8 @@ function createBaseRunRequest(): RunRequest {
     dryRun: false,
     timeoutMs: 0,
     detach: false,
+    rollout: undefined,
+    offline: undefined,
   };
 }
 
@@ -381,6 +411,12 @@ export const RunRequest: MessageFns<RunRequest> = {
     }
     if (message.detach !== false) {
       writer.uint32(72).bool(message.detach);
+    }
+    if (message.rollout !== undefined) {
+      Rollout.encode(message.rollout, writer.uint32(82).fork()).join();
+    }
+    if (message.offline !== undefined) {
+      Offline.encode(message.offline, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -473,6 +509,22 @@ export const RunRequest: MessageFns<RunRequest> = {
             message.detach = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.rollout = Rollout.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.offline = Offline.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -530,6 +582,236 @@ export const RunRequest_EnvEntry: MessageFns<RunRequest_EnvEntry> = {
             message.value = reader.string();
             continue;
           }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollout(): Rollout {
+  return { parallel: 0, batch: undefined, batchWaitMs: 0, maxFailures: undefined };
+}
+
+export const Rollout: MessageFns<Rollout> = {
+  encode(message: Rollout, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.parallel !== 0) {
+      writer.uint32(8).uint32(message.parallel);
+    }
+    if (message.batch !== undefined) {
+      Share.encode(message.batch, writer.uint32(18).fork()).join();
+    }
+    if (message.batchWaitMs !== 0) {
+      writer.uint32(24).uint64(message.batchWaitMs);
+    }
+    if (message.maxFailures !== undefined) {
+      Share.encode(message.maxFailures, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rollout {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollout();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.parallel = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.batch = Share.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.batchWaitMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.maxFailures = Share.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseShare(): Share {
+  return { count: 0, isPercent: false };
+}
+
+export const Share: MessageFns<Share> = {
+  encode(message: Share, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.isPercent !== false) {
+      writer.uint32(16).bool(message.isPercent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Share {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isPercent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOffline(): Offline {
+  return { kind: undefined };
+}
+
+export const Offline: MessageFns<Offline> = {
+  encode(message: Offline, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "skip":
+        OfflineSkip.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "waitMs":
+        writer.uint32(16).uint64(message.kind.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Offline {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOffline();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "skip", value: OfflineSkip.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = { $case: "waitMs", value: longToNumber(reader.uint64()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOfflineSkip(): OfflineSkip {
+  return {};
+}
+
+export const OfflineSkip: MessageFns<OfflineSkip> = {
+  encode(_: OfflineSkip, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OfflineSkip {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOfflineSkip();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+
+# Send notification when services start
+hook_post_up() {
+  echo "  Notifying monitoring system..."
+  notify up
+  return 0
+}
+
+# Alert on shutdown
+hook_post_down() {
+  echo "  Sending shutdown notification..."
+  notify down
+  return 0
+}
+
+# MONITORING_URL comes from the host's root .env, next to the stacks. (busybox: not every host has curl.)
+notify() {
+  busybox wget -q -T 5 -O /dev/null "${MONITORING_URL}" \
+    --header "Content-Type: application/json" \
+    --post-data "{\"host\": \"${KOMPOSE_HOST}\", \"stack\": \"${stack}\", \"status\": \"$1\"}"
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  hostGroups,
+  isOverFailureLimit,
+  startable,
+  type RolloutTask,
+} from '../../../../controller/runs/rollout.ts';
+import type { TaskState } from '../../../../common/task-event.ts';
+
+const hosts = ['a', 'b', 'c', 'd', 'e'];
+const task = (phase: RolloutTask['phase'], state?: TaskState): RolloutTask => {
+  return { host: 'a', phase, end: state === undefined ? undefined : { state } };
+};
+
+describe('hostGroups', () => {
+  const cases: [string, Parameters<typeof hostGroups>[1], string[][]][] = [
+    ['takes all hosts at once without --batch', undefined, [hosts]],
+    [
+      'makes groups of N, the last one smaller',
+      { count: 2, isPercent: false },
+      [['a', 'b'], ['c', 'd'], ['e']],
+    ],
+    ['rounds a percentage down', { count: 50, isPercent: true }, [['a', 'b'], ['c', 'd'], ['e']]],
+    ['takes at least one host', { count: 1, isPercent: true }, [['a'], ['b'], ['c'], ['d'], ['e']]],
+    ['takes more than there are as all', { count: 9, isPercent: false }, [hosts]],
+  ];
+  for (const [name, batch, groups] of cases)
+    test(name, () => assert.deepEqual(hostGroups(hosts, batch), groups));
+});
+
+describe('isOverFailureLimit', () => {
+  const ended = (...states: TaskState[]): RolloutTask[] => states.map((state) => task('ended', state));
+  const none = { count: 0, isPercent: false };
+  const cases: [string, RolloutTask[], Parameters<typeof isOverFailureLimit>[1], boolean][] = [
+    ['never without --max-failures', ended('failed', 'failed'), undefined, false],
+    ['with none allowed, at the first', ended('succeeded', 'failed'), none, true],
+    ['not at just as many as allowed', ended('failed', 'succeeded'), { count: 1, isPercent: false }, false],
+    ['at one more', ended('failed', 'lost'), { count: 1, isPercent: false }, true],
+    [
+      'counts timed-out, unreachable and lost',
+      ended('timed-out', 'unreachable', 'lost'),
+      { count: 2, isPercent: false },
+      true,
+    ],
+    ['counts neither skipped, cancelled nor denied', ended('skipped', 'cancelled', 'denied'), none, false],
+    [
+      'takes a percentage of all targets, rounded down',
+      [...ended('failed'), task('queued'), task('queued')],
+      { count: 66, isPercent: true },
+      false,
+    ],
+    [
+      'is over that percentage',
+      [...ended('failed', 'failed'), task('queued')],
+      { count: 66, isPercent: true },
+      true,
+    ],
+  ];
+  for (const [name, tasks, limit, over] of cases)
+    test(name, () => assert.equal(isOverFailureLimit(tasks, limit), over));
+});
+
+describe('startable', () => {
+  const [first, second] = [task('queued'), task('queued')];
+  const cases: [string, RolloutTask[], number, boolean, RolloutTask[]][] = [
+    ['starts the next one of a host', [task('ended', 'failed'), first, second], 9, false, [first]],
+    ['leaves a busy host alone', [task('running'), first], 9, false, []],
+    ['counts a task that was sent as under way', [task('sent'), first], 9, false, []],
+    ['starts all of a reading command', [task('running'), first, second], 9, true, [first, second]],
+    ['keeps to the room that is left', [first, second], 1, true, [first]],
+    ['starts nothing without room', [first], 0, false, []],
+  ];
+  for (const [name, tasks, room, reads, expected] of cases) {
+    test(name, () => assert.deepEqual(startable(tasks, room, reads), expected));
+  }
+});
