@@ -25,6 +25,14 @@ export interface LogRecord {
   readonly bytes: Uint8Array;
 }
 
+/** Where a reader stands. */
+interface Cursor {
+  /** The record that it reads next. */
+  next: number;
+  /** Where that one begins in the file; not known to a reader that never needed the file. */
+  offset: number | undefined;
+}
+
 export class EventLog {
   readonly #fd: number;
   #size = 0;
@@ -99,17 +107,12 @@ export class EventLog {
     const onAbort = (): void => aborted.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      let next = afterSeq + 1;
+      const cursor: Cursor = { next: afterSeq + 1, offset: undefined };
       for (;;) {
         signal.throwIfAborted();
-        if (next > this.#count) {
-          if (this.#ended) return;
-          await Promise.race([this.#wake.promise, aborted.promise]);
-          continue;
-        }
-        const records = this.#inTail(next) ?? (await this.#readBlock(next));
-        next += records.length;
-        yield records;
+        if (cursor.next <= this.#count) yield await this.#take(cursor);
+        else if (this.#ended) return;
+        else await Promise.race([this.#wake.promise, aborted.promise]);
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -121,12 +124,8 @@ export class EventLog {
   /** The records that are there now, in order. */
   async *snapshot(): AsyncGenerator<readonly LogRecord[]> {
     const last = this.#count;
-    let next = 1;
-    while (next <= last) {
-      const records = this.#inTail(next) ?? (await this.#readBlock(next));
-      next += records.length;
-      yield records;
-    }
+    const cursor: Cursor = { next: 1, offset: 0 };
+    while (cursor.next <= last) yield await this.#take(cursor);
   }
 
   #closeFileIfUnused(): void {
@@ -176,25 +175,38 @@ export class EventLog {
     return this.#tail.slice(seq - first.seq);
   }
 
-  /** The records from `seq` on that one block of the file holds; at least one. */
-  async #readBlock(seq: number): Promise<LogRecord[]> {
-    const slot = Math.floor((seq - 1) / indexEvery);
-    let at = this.#index[slot] ?? 0;
-    let number = slot * indexEvery + 1;
-    const records: LogRecord[] = [];
-    let size = blockBytes;
-    while (records.length === 0 && number <= this.#count) {
-      const block = await this.#readAt(at, Math.min(size, this.#size - at));
-      let used = 0;
-      for (const bytes of split(block)) {
-        if (number >= seq) records.push({ seq: number, bytes });
-        number++;
-        used += headerBytes + bytes.length;
-      }
-      at += used;
-      if (used === 0) size *= 4;
+  /** What is at hand from the cursor on, from memory or the file; moves the cursor behind it. */
+  async #take(cursor: Cursor): Promise<readonly LogRecord[]> {
+    const inTail = this.#inTail(cursor.next);
+    if (inTail === undefined) cursor.offset ??= this.#locate(cursor.next);
+    const records = inTail ?? (await this.#readBlock(cursor.next, cursor.offset ?? 0));
+    if (records.length === 0) throw new Error(`record ${cursor.next} of an event log cannot be read`);
+    cursor.next += records.length;
+    if (cursor.offset !== undefined) {
+      for (const { bytes } of records) cursor.offset += headerBytes + bytes.length;
     }
     return records;
+  }
+
+  /** Where a record begins in the file. */
+  #locate(seq: number): number {
+    const slot = Math.floor((seq - 1) / indexEvery);
+    const header = Buffer.alloc(headerBytes);
+    let at = this.#index[slot] ?? 0;
+    for (let number = slot * indexEvery + 1; number < seq; number++) {
+      readSync(this.#fd, header, 0, headerBytes, at);
+      at += headerBytes + header.readUInt32LE();
+    }
+    return at;
+  }
+
+  /** The records that one block of the file holds from `offset` on, where record `seq` begins; at least one. */
+  async #readBlock(seq: number, offset: number): Promise<LogRecord[]> {
+    for (let size = blockBytes; ; size *= 4) {
+      const block = await this.#readAt(offset, Math.min(size, this.#size - offset));
+      const records = [...split(block)].map((bytes, at) => ({ seq: seq + at, bytes }));
+      if (records.length > 0 || offset + size >= this.#size) return records;
+    }
   }
 
   async #readAt(position: number, length: number): Promise<Buffer> {

@@ -17,6 +17,7 @@ import { agentLinkService } from './services/agent-link-service.ts';
 import { enrolmentService } from './services/enrolment-service.ts';
 import { fleetService } from './services/fleet-service.ts';
 import { Handlers } from './services/handlers.ts';
+import { raiseSessionWindows } from './services/session-windows.ts';
 import { serverCredentials } from './services/server-credentials.ts';
 import { Store } from './store/store.ts';
 
@@ -44,6 +45,7 @@ export async function serveController(
   const desk = new EnrolmentDesk({ store, authority, clock });
   const { addresses } = config;
   const caFingerprint = authorityFingerprint(authority.certificate);
+  raiseSessionWindows();
   const server = new Server({
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,

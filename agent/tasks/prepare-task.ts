@@ -45,12 +45,13 @@ export async function prepareTask(spec: TaskSpec, host: TaskHost): Promise<Prepa
     readEnv(spec, host, stack),
   ]);
   if (hooks.kind === 'refused') throw new KomposeError('failed', hooks.problem);
+  const planned = plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks });
   return {
     stack,
     env,
-    plan: plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks }),
+    plan: planned,
     hookEnv: hookEnv(spec, host.name),
-    notices: hints(hooks),
+    notices: planned.steps.some(({ kind }) => kind === 'hook') ? hints(hooks) : [],
   };
 }
 
