@@ -1,6 +1,9 @@
 import { Masker } from '../../common/redaction/masker.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
+import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { findStack } from '../stacks/discovery.ts';
+import { acquireStackLock, type LockOwner } from './stack-lock.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
 import { runStep, type StepContext, type StepResult } from './step-runner.ts';
@@ -25,16 +28,38 @@ type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
  * follows it. Ends early, with every process gone, when `stop` fires.
  */
 export async function runTask(run: TaskRun): Promise<void> {
-  const startedMs = run.now();
-  const finish = (ending: Ending): void | Promise<void> =>
-    run.sink({ type: 'task.finished', ...ending, durationMs: Math.round(run.now() - startedMs) });
+  const queuedMs = run.now();
+  try {
+    const unlock = await takeTurn(run);
+    const startedMs = run.now();
+    const ending = await start(run).finally(unlock);
+    await finish(run, startedMs, ending);
+  } catch (error) {
+    const state = run.stop.cause ?? { state: 'failed', reason: failureReason(error) };
+    await finish(run, queuedMs, { ...state, actionDecided: false });
+    if (!(error instanceof KomposeError) && run.stop.cause === undefined) throw error;
+  }
+}
+
+function finish(run: TaskRun, sinceMs: number, ending: Ending): void | Promise<void> {
+  return run.sink({ type: 'task.finished', ...ending, durationMs: Math.round(run.now() - sinceMs) });
+}
+
+/** Waits until no earlier command changes the stack; the result lets the next one go on. */
+async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Promise<void>> {
+  const locks = commandTraits(spec.command, spec.args).locks && !spec.dryRun;
+  if (!locks || (await findStack(host.root, spec.stack)) === undefined) return async () => undefined;
+  const tell = ({ run: other, command, user }: LockOwner): void => {
+    void sink({ type: 'task.queued', waitingFor: `run ${other} (${command} by ${user})` });
+  };
+  return acquireStackLock(host.root, spec.stack, spec, tell, stop.signal);
+}
+
+async function start(run: TaskRun): Promise<Ending> {
   await run.sink({ type: 'task.started' });
   const timer = startDeadline(run);
   try {
-    await finish(await perform(run));
-  } catch (error) {
-    await finish({ state: 'failed', reason: failureReason(error), actionDecided: false });
-    if (!(error instanceof KomposeError)) throw error;
+    return await perform(run);
   } finally {
     clearTimeout(timer);
   }
