@@ -6,6 +6,7 @@ import { jsonRenderer } from './output/json.ts';
 import { plainRenderer } from './output/plain.ts';
 import type { Renderer } from './output/sink.ts';
 import { RunWatch } from './run-watch.ts';
+import { StdinPump } from './stdin-pump.ts';
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
@@ -19,7 +20,8 @@ export async function follow(
   const { terminal, style, globals } = call;
   const renderer =
     globals.output === 'json' ? jsonRenderer(terminal, style.quiet) : plainRenderer(terminal, style);
-  const watch = new RunWatch({ connect: call.connect, run, say: (text) => renderer.say(text) });
+  const stdin = typeof run !== 'string' && run.hasStdin ? { stdin: new StdinPump(terminal.stdin) } : {};
+  const watch = new RunWatch({ connect: call.connect, run, say: (text) => renderer.say(text), ...stdin });
   using _ =
     interrupt === 'cancels' ? cancelOnInterrupt(call, watch, renderer) : leaveOnInterrupt(call, watch);
   for await (const event of watch.events()) {

@@ -7,6 +7,7 @@ import type { RunEvent as WireRunEvent } from '../proto/gen/kompose/v1/event.ts'
 import type { RunRequest, StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import type { Fleet } from './client.ts';
+import type { StdinPump } from './stdin-pump.ts';
 
 /** How long a lost controller is looked for. The run does not need us. */
 const patienceMs = 60_000;
@@ -21,6 +22,8 @@ interface Watching {
   readonly run: RunRequest | string;
   /** Told what goes on with the link, for people. */
   readonly say: (text: string) => void;
+  /** Ours, for the action of a run that we start. */
+  readonly stdin?: StdinPump;
 }
 
 /**
@@ -88,6 +91,12 @@ export class RunWatch {
     if (this.#isCancelled) this.#cancelOnLink();
     try {
       for await (const message of fleet.read(call)) {
+        if (message.kind?.$case === 'stdinProgress') {
+          this.#options.stdin?.progress(message.kind.value.taken, (data, isEnd) =>
+            sendStdin(call, data, isEnd),
+          );
+          continue;
+        }
         const event = fromWireRunEvent(message);
         if (event.seq > this.#seq) yield this.#taken(event);
       }
@@ -154,4 +163,9 @@ export class RunWatch {
 function gone(runId: string, cause: KomposeError): KomposeError {
   const message = `the controller has not come back; the run goes on: kompose runs attach ${runId}`;
   return new KomposeError('controller-unreachable', message, { cause });
+}
+
+/** Only the call that started the run takes stdin. */
+function sendStdin(call: EventStream, data: Uint8Array, isEnd: boolean): void {
+  if ('write' in call && call.writable) call.write({ kind: { $case: 'stdin', value: { data, isEnd } } });
 }

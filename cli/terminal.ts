@@ -34,6 +34,16 @@ export class Terminal implements Sink {
     return this.#stdin.isTTY && this.isStderrTerminal;
   }
 
+  /** What is piped into us, for the action of a run. */
+  get stdin(): AsyncIterable<Uint8Array> {
+    return this.#stdin;
+  }
+
+  /** Stdin is a file or a pipe, which a command may want to read. */
+  get hasPipedStdin(): boolean {
+    return !this.#stdin.isTTY;
+  }
+
   stdout(data: string | Uint8Array): void {
     this.#stdout.write(data);
   }

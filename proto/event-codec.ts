@@ -193,6 +193,8 @@ export function fromWireRunEvent({ seq, task, timeUnixMs, kind }: wire.RunEvent)
       const { seq: taskSeq, timeMs, event } = decodeTaskEvent(kind.value);
       return { seq, task, taskSeq, timeMs, event };
     }
+    case 'stdinProgress':
+      throw new KomposeError('protocol', 'how far stdin is, is no event of a run');
     case undefined:
       throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');
   }

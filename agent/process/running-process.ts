@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
@@ -18,8 +18,12 @@ export interface ProcessSpec {
   readonly argv: readonly [string, ...string[]];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Open files of the caller's that become stdin and stdout; what goes there is not seen by `onOutput`. */
+  readonly files?: { readonly stdin?: number; readonly stdout?: number };
   /** Called for each chunk in order of arrival; while the promise it returns is pending the stream is paused. */
   readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => void | Promise<void>;
+  /** Given the process's stdin, to be written and ended; without it stdin is empty. */
+  readonly onStdin?: (stdin: Writable) => void;
 }
 
 /** Exit code, 128 + n for signal n, 127 when the program could not be started (`error` says why). */
@@ -38,15 +42,15 @@ export interface RunningProcess {
 
 const lateOutputMs = 200;
 
-/** Starts a process with empty stdin; never throws. */
+/** Starts a process; never throws. */
 export function startProcess(spec: ProcessSpec): RunningProcess {
   const [file, ...args] = spec.argv;
   const child = execa(file, args, {
     cwd: spec.cwd,
     env: spec.env,
     extendEnv: false,
-    stdin: 'ignore',
-    stdout: 'pipe',
+    stdin: fileDescriptor(spec.files?.stdin) ?? (spec.onStdin === undefined ? 'ignore' : 'pipe'),
+    stdout: fileDescriptor(spec.files?.stdout) ?? 'pipe',
     stderr: 'pipe',
     buffer: false,
     reject: false,
@@ -54,6 +58,7 @@ export function startProcess(spec: ProcessSpec): RunningProcess {
     cleanup: false,
     stripFinalNewline: false,
   });
+  if (child.stdin !== null) spec.onStdin?.(child.stdin);
   const exit = Promise.withResolvers<ProcessEnd>();
   child.nodeChildProcess.once('exit', (code, signal) =>
     exit.resolve({ exitCode: code ?? signalExitCode(signal) }),
@@ -74,13 +79,19 @@ export function startProcess(spec: ProcessSpec): RunningProcess {
   };
 }
 
+/** execa's types know the numbers 3 to 9 only; a process can be given any. */
+function fileDescriptor(number: number | undefined): 3 | undefined {
+  return number as 3 | undefined;
+}
+
 interface Pump {
   readonly finished: Promise<void>;
   /** From now on chunks are dropped. */
   stop(): void;
 }
 
-function pump(stream: Readable, name: OutputStream, spec: ProcessSpec): Pump {
+function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): Pump {
+  if (stream === null) return { finished: Promise.resolve(), stop: () => undefined };
   let stopped = false;
   const read = async (): Promise<void> => {
     for await (const chunk of stream) {

@@ -1,5 +1,7 @@
 import type { AgentLinkClient, TaskControl, TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { KomposeError } from '../../common/errors.ts';
+import type { StdinPiece } from '../tasks/task-stdin.ts';
 import { fromStatus } from '../../proto/status.ts';
 import { send } from '../../proto/streams.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
@@ -30,18 +32,33 @@ export async function reportTask(
   stream.on('error', (error) => fail(fromStatus(error, client.getChannel().getTarget())));
   stream.on('end', () => fail(new Error('the report stream ended')));
   stream.on('data', ({ kind }: TaskControl) => {
-    if (kind === undefined) return;
-    spool.acknowledge(kind.value.seq);
-    opened.resolve(kind.value.seq);
-    if (spool.isAcknowledged) stream.end();
+    if (kind?.$case === 'stdin') {
+      takeStdin(spool, kind.value, fail);
+    } else if (kind?.$case === 'ack') {
+      spool.acknowledge(kind.value.seq);
+      opened.resolve(kind.value.seq);
+      if (spool.isAcknowledged) stream.end();
+    } else {
+      fail(new KomposeError('protocol', 'the controller sent a task something unknown: upgrade the agent'));
+    }
   });
   try {
     await send(stream, { kind: { $case: 'opening', value: { taskId: spool.task } } }, ended.signal);
-    await sendFrom(stream, spool, await opened.promise, ended.signal);
+    const afterSeq = await opened.promise;
+    spool.stdin?.reportTo((taken) => stream.write({ kind: { $case: 'stdinProgress', value: { taken } } }));
+    await sendFrom(stream, spool, afterSeq, ended.signal);
     await untilAcknowledged(spool, ended.signal);
   } finally {
     signal.removeEventListener('abort', onAbort);
     if (!spool.isAcknowledged) stream.cancel();
+  }
+}
+
+function takeStdin(spool: TaskSpool, piece: StdinPiece, fail: (error: unknown) => void): void {
+  try {
+    spool.stdin?.receive(piece);
+  } catch (error) {
+    fail(error);
   }
 }
 

@@ -191,7 +191,7 @@ export class Session {
 }
 
 function toSpec(message: StartTask): TaskSpec {
-  const { taskId, runId, stack, command, args, env, network, timeoutMs, dryRun, user } = message;
+  const { taskId, runId, network, ...spec } = message;
   const named = network === undefined ? {} : { network };
-  return { task: taskId, run: runId, stack, command, args, env, timeoutMs, dryRun, user, ...named };
+  return { ...spec, task: taskId, run: runId, ...named };
 }

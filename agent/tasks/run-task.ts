@@ -10,6 +10,7 @@ import { runStep, type StepContext, type StepResult } from './step-runner.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { EventSink } from './task-recorder.ts';
 import type { TaskSpec } from './task-spec.ts';
+import type { TaskStdin } from './task-stdin.ts';
 
 export interface TaskRun {
   readonly spec: TaskSpec;
@@ -17,6 +18,8 @@ export interface TaskRun {
   readonly workFolder: string;
   readonly sink: EventSink;
   readonly stop: StopSignal;
+  /** Of the action, if it reads the client's. */
+  readonly stdin: TaskStdin | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -83,7 +86,15 @@ async function perform(run: TaskRun): Promise<Ending> {
   masker.add(secretValues(prepared.env));
   for (const text of prepared.notices) await sink({ type: 'notice', text });
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
-  const context: StepContext = { prepared, masker, sink, stop, workFolder: run.workFolder, now: run.now };
+  const context: StepContext = {
+    prepared,
+    masker,
+    sink,
+    stop,
+    workFolder: run.workFolder,
+    now: run.now,
+    stdin: run.stdin,
+  };
   let env = prepared.env;
   let last: StepResult | undefined;
   for (const step of prepared.plan.steps) {

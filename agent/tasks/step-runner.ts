@@ -7,6 +7,7 @@ import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import type { StopSignal } from './stop-signal.ts';
 import { OutputRecorder, type EventSink } from './task-recorder.ts';
+import type { TaskStdin } from './task-stdin.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
 
@@ -21,6 +22,8 @@ export interface StepContext {
   readonly masker: Masker;
   readonly sink: EventSink;
   readonly stop: StopSignal;
+  /** Of the action, if it reads the client's. */
+  readonly stdin: TaskStdin | undefined;
   readonly now: () => number;
 }
 
@@ -71,7 +74,7 @@ export async function runStep(
 
 async function runProgram(step: ProgramStep, { context, env, report }: Execution): Promise<Done> {
   report.begin();
-  const end = await execute(step.argv, env, context, report);
+  const end = await execute(step.argv, env, context, report, context.stdin);
   return { end, env };
 }
 
@@ -99,11 +102,13 @@ async function execute(
   env: Readonly<Record<string, string>>,
   { prepared, stop }: StepContext,
   report: StepReport,
+  stdin?: TaskStdin,
 ): Promise<ProcessEnd> {
   const process = startProcess({
     argv,
     env,
     cwd: prepared.stack.path,
+    ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
     onOutput: (stream, chunk) => {
       report.begin();
       return report.output.write(stream, chunk);

@@ -6,6 +6,7 @@ import { runTask } from './run-task.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
+import { TaskStdin } from './task-stdin.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
 
 /** How many events of a reading command may wait for their reader before its output is paused. */
@@ -52,6 +53,7 @@ export class TaskRegistry {
     if (known !== undefined) return known;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now);
     this.#spools.set(spec.task, spool);
+    if (spec.hasStdin) spool.stdin = new TaskStdin();
     const running = this.#run(spec, spool).finally(() => this.#running.delete(spec.task));
     this.#running.set(spec.task, running);
     return spool;
@@ -90,7 +92,8 @@ export class TaskRegistry {
     };
     try {
       const now = (): number => performance.now();
-      await runTask({ spec, host: this.#host, workFolder: spool.folder, sink, stop, now });
+      const { stdin } = spool;
+      await runTask({ stdin, spec, host: this.#host, workFolder: spool.folder, sink, stop, now });
     } catch (error) {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
     } finally {

@@ -12,4 +12,6 @@ export interface TaskSpec {
   readonly timeoutMs: number;
   readonly dryRun: boolean;
   readonly user: string;
+  /** The client's stdin comes to the action. */
+  readonly hasStdin: boolean;
 }

@@ -4,6 +4,7 @@ import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
 import { decodeTaskEvent, encodeTaskEvent } from '../../proto/event-codec.ts';
 import { KomposeError } from '../../common/errors.ts';
+import type { TaskStdin } from './task-stdin.ts';
 
 /*
  * A task's folder on the host: `events.log`, every event of the task as it will be sent, and what its running
@@ -14,6 +15,8 @@ export class TaskSpool {
   readonly task: string;
   readonly folder: string;
   readonly log: EventLog;
+  /** Of a task whose action reads the client's stdin. */
+  stdin: TaskStdin | undefined;
   readonly #clock: () => number;
   #acknowledged = 0;
   #room = Promise.withResolvers<void>();

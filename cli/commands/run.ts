@@ -6,13 +6,16 @@ import type { RunOrder } from '../program.ts';
 import { RunWatch } from '../run-watch.ts';
 import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
 import { jsonRenderer } from '../output/json.ts';
+import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 
 /** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
 export async function run(call: Call, order: RunOrder): Promise<number> {
   await confirm(call, order);
   if (order.isDetached) return detach(call, order);
-  return follow(call, toWire(order), 'cancels');
+  const { readsStdin } = commandTraits(order.command, order.args);
+  const hasStdin = readsStdin && call.terminal.hasPipedStdin;
+  return follow(call, { ...toWire(order), hasStdin }, 'cancels');
 }
 
 async function detach(call: Call, order: RunOrder): Promise<number> {
@@ -39,6 +42,7 @@ function toWire({ pattern, command, args, hosts, labels, env, network, ...rest }
     detach: rest.isDetached,
     rollout: { ...rest.rollout },
     offline: toWireOffline(rest.offline),
+    hasStdin: false,
   };
 }
 

@@ -12,6 +12,7 @@ export interface TaskOrder {
   readonly timeoutMs: number;
   readonly dryRun: boolean;
   readonly user: string;
+  readonly hasStdin: boolean;
 }
 
 /**

@@ -14,6 +14,8 @@ export interface RunRequest {
   readonly dryRun: boolean;
   /** The run goes on without anybody watching, whatever the command. */
   readonly detach: boolean;
+  /** The client has a stdin to give, if it is one target and the command reads it. */
+  readonly hasStdin: boolean;
   readonly rollout: RolloutOptions;
   readonly offline: OfflinePolicy;
 }

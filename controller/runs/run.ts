@@ -14,6 +14,7 @@ import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { allAtOnce } from './rollout.ts';
 import { Scheduler } from './scheduler.ts';
+import { StdinRelay } from './stdin-relay.ts';
 import { runOutcome } from './run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import type { RunRequest } from './run-request.ts';
@@ -61,6 +62,8 @@ export class Run {
   readonly #traits: CommandTraits;
   readonly #tasks: ReadonlyMap<string, TaskProgress>;
   readonly #byHost: ReadonlyMap<string, readonly TaskProgress[]>;
+  /** Of the client, where the one target's action reads it. */
+  readonly stdin: StdinRelay | undefined;
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
   #unended: number;
@@ -80,6 +83,8 @@ export class Run {
     this.#tasks = new Map(progress.map((task) => [task.id, task]));
     this.#byHost = Map.groupBy(progress, ({ host }) => host);
     this.#unended = progress.length;
+    const readsStdin = request?.hasStdin === true && this.#traits.readsStdin && !facts.dryRun;
+    if (readsStdin && progress.length === 1) this.stdin = new StdinRelay();
     this.#scheduler = new Scheduler({
       tasksByHost: this.#byHost,
       rollout: request?.rollout ?? allAtOnce,
@@ -194,7 +199,7 @@ export class Run {
       isOver = true;
       this.#watchers--;
       if (this.#watchers > 0 || !this.#needsWatcher) return;
-      this.#unwatched = setTimeout(() => this.#abandon(), unwatchedMs);
+      this.#unwatched = setTimeout(() => this.abandon('nobody watches any more'), unwatchedMs);
     };
   }
 
@@ -226,9 +231,10 @@ export class Run {
     return needs && this.#request?.detach !== true && this.#unended > 0;
   }
 
-  #abandon(): void {
+  /** Ends a run that cannot go on without its client. */
+  abandon(reason: string): void {
     const actor = { name: 'controller', role: 'controller', certificate: '' };
-    this.cancel(actor, '', 'nobody watches any more').catch((error: unknown) => this.#complain(error));
+    this.cancel(actor, '', reason).catch((error: unknown) => this.#complain(error));
   }
 
   #task(taskId: string): TaskProgress {
@@ -324,7 +330,7 @@ export class Run {
     const { args, env, network, timeoutMs } = this.#request;
     const { id: run, command, dryRun, actor } = this.facts;
     const order = { task: task.id, run, stack: task.stack, command, args, env, network, timeoutMs, dryRun };
-    session.startTask({ ...order, user: actor.name });
+    session.startTask({ ...order, user: actor.name, hasStdin: this.stdin !== undefined });
   }
 
   #endTask(task: TaskProgress, end: TaskFinished, taskEvent: Uint8Array): Promise<void>;

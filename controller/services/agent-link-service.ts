@@ -15,6 +15,7 @@ import { record } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
+import type { StdinPiece } from '../runs/stdin-relay.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
 import { cancelSignal, incoming, type Handlers } from './handlers.ts';
@@ -176,6 +177,8 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
   await findHost(store, peer);
   const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
   let task: string | undefined;
+  let isFed = false;
+  const sendStdin = (piece: StdinPiece): void => void call.write({ kind: { $case: 'stdin', value: piece } });
   for await (const { kind } of incoming<TaskReport>(call)) {
     if (kind?.$case === 'opening') {
       task = kind.value.taskId;
@@ -185,6 +188,11 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
       const run = runs.ofTask(task);
       await run.take(task, kind.value.events, agentVersion);
       call.write(ack(run.lastSeq(task)));
+    } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
+      const { stdin } = runs.ofTask(task);
+      stdin?.progress(kind.value.taken);
+      if (!isFed) stdin?.attach(sendStdin);
+      isFed = true;
     } else {
       throw new KomposeError('protocol', 'a report is opened first, then holds events');
     }

@@ -20,6 +20,7 @@ import { listAudit, record, type Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHostRow, findUser } from '../identity/directory.ts';
 import { createToken, listTokens, revokeToken } from '../identity/tokens.ts';
+import type { Run } from '../runs/run.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { OfflinePolicy } from '../runs/rollout.ts';
 import type { RunRequest } from '../runs/run-request.ts';
@@ -84,9 +85,12 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
         if (kind?.$case === 'request') {
           const run = await runs.start(checkedRequest(kind.value), actor, clientAddress(call));
           started.resolve(run.facts.id);
+          feedStdin(run, call, signal);
         } else if (kind?.$case === 'cancel') {
           const run = runs.live(await started.promise);
           await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
+        } else if (kind?.$case === 'stdin') {
+          runs.live(await started.promise)?.stdin?.write(kind.value.data, kind.value.isEnd);
         } else {
           throw new KomposeError(
             'protocol',
@@ -269,6 +273,20 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
   };
 }
 
+/** Tells the client how far its stdin is; a run whose stdin breaks off with its client cannot go on. */
+function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
+  const { stdin } = run;
+  if (stdin === undefined) return;
+  stdin.reportTo((taken) => {
+    if (signal.aborted) return;
+    const kind = { $case: 'stdinProgress', value: { taken } } as const;
+    call.write({ seq: 0, task: 0, timeUnixMs: 0, kind });
+  });
+  signal.addEventListener('abort', () => {
+    if (!stdin.isEnded) run.abandon('its client went away before the end of its stdin');
+  });
+}
+
 const noFilter = { hosts: [], labels: [] };
 
 function checkedLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
@@ -279,7 +297,7 @@ function checkedLabels(labels: Readonly<Record<string, string>>): Record<string,
 
 /** What comes over the wire is checked here, whoever sent it. Throws `usage`. */
 function checkedRequest(wire: WireRunRequest): RunRequest {
-  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach } = wire;
+  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, hasStdin } = wire;
   checkCommand(command);
   if (command.startsWith('db:')) throw new KomposeError('usage', `${command} is not built yet`);
   for (const [name, value] of Object.entries(wire.env)) checkEnvAssignment(`${name}=${value}`);
@@ -295,6 +313,7 @@ function checkedRequest(wire: WireRunRequest): RunRequest {
     timeoutMs,
     dryRun,
     detach,
+    hasStdin,
     ...checkedRollout(wire),
   };
 }

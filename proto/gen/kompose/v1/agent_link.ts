@@ -17,6 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { StdinProgress } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -132,6 +133,8 @@ export interface StartTask {
   timeoutMs: number;
   dryRun: boolean;
   user: string;
+  /** The action reads the client's stdin: it comes as TaskControl.stdin. */
+  hasStdin: boolean;
 }
 
 export interface StartTask_EnvEntry {
@@ -151,7 +154,10 @@ export interface CancelTask {
 }
 
 export interface TaskReport {
-  kind: { $case: "opening"; value: TaskReportOpening } | { $case: "events"; value: TaskEvents } | undefined;
+  kind: { $case: "opening"; value: TaskReportOpening } | { $case: "events"; value: TaskEvents } | {
+    $case: "stdinProgress";
+    value: StdinProgress;
+  } | undefined;
 }
 
 export interface TaskReportOpening {
@@ -164,7 +170,18 @@ export interface TaskEvents {
 }
 
 export interface TaskControl {
-  kind: { $case: "ack"; value: TaskAck } | undefined;
+  kind: { $case: "ack"; value: TaskAck } | { $case: "stdin"; value: StdinChunk } | undefined;
+}
+
+/**
+ * A piece of the client's stdin. `offset` counts bytes from the first: what was received already is dropped, so
+ * that a piece may be sent again over the next link.
+ */
+export interface StdinChunk {
+  offset: number;
+  data: Uint8Array;
+  /** No byte follows. */
+  isEnd: boolean;
 }
 
 /**
@@ -991,6 +1008,7 @@ function createBaseStartTask(): StartTask {
     timeoutMs: 0,
     dryRun: false,
     user: "",
+    hasStdin: false,
   };
 }
 
@@ -1025,6 +1043,9 @@ export const StartTask: MessageFns<StartTask> = {
     }
     if (message.user !== "") {
       writer.uint32(82).string(message.user);
+    }
+    if (message.hasStdin !== false) {
+      writer.uint32(88).bool(message.hasStdin);
     }
     return writer;
   },
@@ -1123,6 +1144,14 @@ export const StartTask: MessageFns<StartTask> = {
             }
 
             message.user = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.hasStdin = reader.bool();
             continue;
           }
         }
@@ -1322,6 +1351,9 @@ export const TaskReport: MessageFns<TaskReport> = {
       case "events":
         TaskEvents.encode(message.kind.value, writer.uint32(18).fork()).join();
         break;
+      case "stdinProgress":
+        StdinProgress.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1353,6 +1385,14 @@ export const TaskReport: MessageFns<TaskReport> = {
             }
 
             message.kind = { $case: "events", value: TaskEvents.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "stdinProgress", value: StdinProgress.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1470,6 +1510,9 @@ export const TaskControl: MessageFns<TaskControl> = {
       case "ack":
         TaskAck.encode(message.kind.value, writer.uint32(10).fork()).join();
         break;
+      case "stdin":
+        StdinChunk.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1493,6 +1536,82 @@ export const TaskControl: MessageFns<TaskControl> = {
             }
 
             message.kind = { $case: "ack", value: TaskAck.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "stdin", value: StdinChunk.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStdinChunk(): StdinChunk {
+  return { offset: 0, data: new Uint8Array(0), isEnd: false };
+}
+
+export const StdinChunk: MessageFns<StdinChunk> = {
+  encode(message: StdinChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== 0) {
+      writer.uint32(8).uint64(message.offset);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    if (message.isEnd !== false) {
+      writer.uint32(24).bool(message.isEnd);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StdinChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStdinChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.isEnd = reader.bool();
             continue;
           }
         }

@@ -214,7 +214,18 @@ export interface RunEvent {
     /** A TaskEvent, encoded by the agent and passed on as it came. */
     { $case: "taskEvent"; value: Uint8Array }
     | { $case: "finished"; value: RunFinished }
+    | //
+    /** Not in the log and not numbered (seq 0): how far the action has taken the stdin of this client. */
+    { $case: "stdinProgress"; value: StdinProgress }
     | undefined;
+}
+
+/**
+ * `taken` bytes have reached the action. At most 1 MiB more may be under way, so that nobody keeps more; nothing is
+ * sent before the first of these has come.
+ */
+export interface StdinProgress {
+  taken: number;
 }
 
 function createBaseTaskEvent(): TaskEvent {
@@ -1274,6 +1285,9 @@ export const RunEvent: MessageFns<RunEvent> = {
       case "finished":
         RunFinished.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
+      case "stdinProgress":
+        StdinProgress.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1337,6 +1351,60 @@ export const RunEvent: MessageFns<RunEvent> = {
             }
 
             message.kind = { $case: "finished", value: RunFinished.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "stdinProgress", value: StdinProgress.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStdinProgress(): StdinProgress {
+  return { taken: 0 };
+}
+
+export const StdinProgress: MessageFns<StdinProgress> = {
+  encode(message: StdinProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== 0) {
+      writer.uint32(8).uint64(message.taken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StdinProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStdinProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -31,7 +31,9 @@ export const protobufFileName = "kompose/v1/fleet.proto";
 /** What clients ask of the controller. */
 
 export interface StartRunInput {
-  kind: { $case: "request"; value: RunRequest } | { $case: "cancel"; value: RunCancel } | undefined;
+  kind: { $case: "request"; value: RunRequest } | { $case: "cancel"; value: RunCancel } | //
+  /** Of a request with `has_stdin` that matched one target, in order; see StdinProgress. */
+  { $case: "stdin"; value: StdinInput } | undefined;
 }
 
 /** The fleet-wide options of section 2 of the command contract. */
@@ -46,7 +48,11 @@ export interface RunRequest {
   timeoutMs: number;
   detach: boolean;
   rollout: Rollout | undefined;
-  offline: Offline | undefined;
+  offline:
+    | Offline
+    | undefined;
+  /** The client has a stdin to give, if it is one target and the command reads it. */
+  hasStdin: boolean;
 }
 
 export interface RunRequest_EnvEntry {
@@ -87,6 +93,11 @@ export interface HostFilter {
 }
 
 export interface RunCancel {
+}
+
+export interface StdinInput {
+  data: Uint8Array;
+  isEnd: boolean;
 }
 
 export interface WatchRunRequest {
@@ -321,6 +332,9 @@ export const StartRunInput: MessageFns<StartRunInput> = {
       case "cancel":
         RunCancel.encode(message.kind.value, writer.uint32(18).fork()).join();
         break;
+      case "stdin":
+        StdinInput.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -354,6 +368,14 @@ export const StartRunInput: MessageFns<StartRunInput> = {
             message.kind = { $case: "cancel", value: RunCancel.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "stdin", value: StdinInput.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -380,6 +402,7 @@ function createBaseRunRequest(): RunRequest {
     detach: false,
     rollout: undefined,
     offline: undefined,
+    hasStdin: false,
   };
 }
 
@@ -417,6 +440,9 @@ export const RunRequest: MessageFns<RunRequest> = {
     }
     if (message.offline !== undefined) {
       Offline.encode(message.offline, writer.uint32(90).fork()).join();
+    }
+    if (message.hasStdin !== false) {
+      writer.uint32(96).bool(message.hasStdin);
     }
     return writer;
   },
@@ -523,6 +549,14 @@ export const RunRequest: MessageFns<RunRequest> = {
             }
 
             message.offline = Offline.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.hasStdin = reader.bool();
             continue;
           }
         }
@@ -904,6 +938,63 @@ export const RunCancel: MessageFns<RunCancel> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStdinInput(): StdinInput {
+  return { data: new Uint8Array(0), isEnd: false };
+}
+
+export const StdinInput: MessageFns<StdinInput> = {
+  encode(message: StdinInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    if (message.isEnd !== false) {
+      writer.uint32(16).bool(message.isEnd);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StdinInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStdinInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isEnd = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;

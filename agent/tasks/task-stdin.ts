@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { KomposeError } from '../../common/errors.ts';
+
+/** A piece of the client's stdin; `offset` counts bytes from the first. */
+export interface StdinPiece {
+  readonly offset: number;
+  readonly data: Uint8Array;
+  readonly isEnd: boolean;
+}
+
+/*
+ * The stdin of a task's action, on its way from the link to the process.
+ *
+ * INVARIANTS
+ * - Each byte reaches the process once and in order, however often links deliver it.
+ * - What waits here is bounded by the window: the sender stops when that much is not taken.
+ * - Once the process reads no more, the rest counts as taken, so that nobody waits for a reader that is gone.
+ */
+export class TaskStdin {
+  #received = 0;
+  #taken = 0;
+  #isEnded = false;
+  #waiting: Uint8Array[] = [];
+  #process: Writable | undefined;
+  #isClosed = false;
+  readonly #closed = Promise.withResolvers<void>();
+  #isPumping = false;
+  #tell: (taken: number) => void = () => undefined;
+
+  /** `tell` hears at once, and with each piece, how many bytes were taken. A later link's takes its place. */
+  reportTo(tell: (taken: number) => void): void {
+    this.#tell = tell;
+    tell(this.#taken);
+  }
+
+  /** Throws `protocol` for a piece that comes after a gap. */
+  receive({ offset, data, isEnd }: StdinPiece): void {
+    if (offset > this.#received) throw new KomposeError('protocol', `stdin has a gap before byte ${offset}`);
+    const fresh = data.subarray(this.#received - offset);
+    this.#received += fresh.length;
+    if (fresh.length > 0) this.#waiting.push(fresh);
+    this.#isEnded ||= isEnd;
+    void this.#pump();
+  }
+
+  /** The process that reads it. */
+  connect(process: Writable): void {
+    this.#process = process;
+    const close = (): void => {
+      this.#isClosed = true;
+      this.#closed.resolve();
+      void this.#pump();
+    };
+    process.once('error', close);
+    process.once('close', close);
+    void this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#isPumping || this.#process === undefined) return;
+    this.#isPumping = true;
+    for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
+      await this.#give(this.#process, piece);
+      this.#taken += piece.length;
+      this.#tell(this.#taken);
+    }
+    this.#isPumping = false;
+    if (this.#isEnded && !this.#isClosed) this.#process.end();
+  }
+
+  async #give(process: Writable, piece: Uint8Array): Promise<void> {
+    if (this.#isClosed || process.write(piece)) return;
+    await Promise.race([once(process, 'drain'), this.#closed.promise]).catch(() => undefined);
+  }
+}

@@ -1,0 +1,37 @@
+import { access } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Polls until something holds; rejects with `what` after ten seconds. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await delay(10);
+  }
+}
+
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends a process that a test has left behind on purpose. */
+export function endProcess(pid: number): void {
+  if (pid > 1 && isAlive(pid)) process.kill(pid, 'SIGKILL');
+}
+
+/** The numbers that stand behind a word, such as `pid 12`. */
+export function numbersAfter(word: string, text: string): number[] {
+  return [...text.matchAll(new RegExp(`^${word} (\\d+)$`, 'gm'))].map(([, digits]) => Number(digits));
+}
