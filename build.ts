@@ -18,6 +18,8 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node24',
+  // Loads a binary of its own, from where npm put it.
+  external: ['@lydell/node-pty'],
   legalComments: 'linked',
   // CommonJS dependencies ask for `require`, which ES modules do not have.
   banner: {

@@ -1,29 +1,42 @@
-import { Command, CommanderError } from 'commander';
+import { userInfo } from 'node:os';
+import { Command, CommanderError, Option } from 'commander';
 import { KomposeError } from '../common/errors.ts';
+import { findingLines, findingsExitCode } from '../common/finding.ts';
 import { createLog } from '../common/log.ts';
 import { checkHostName, checkLabel } from '../common/names.ts';
 import { version } from '../common/version.ts';
 import { readEnvironment } from './config.ts';
+import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
+import { chain } from './local/chain.ts';
+import type { Launcher } from './local/kompose-script.ts';
 import { serveAgent } from './serve.ts';
+
+/** Options that stood before the word `agent`. */
+export interface AgentGlobals {
+  readonly output: 'plain' | 'json';
+}
 
 /**
  * `kompose-agent`, and `kompose agent …`. Returns the exit code. Throws KomposeError for what the user is to be
  * told.
  */
-export async function main(args: readonly string[]): Promise<number> {
-  const program = agentProgram();
+export async function main(args: readonly string[], { output }: AgentGlobals): Promise<number> {
+  const exit = { code: 0 };
+  const program = agentProgram(exit, output === 'json');
   try {
     await program.parseAsync([...args], { from: 'user' });
-    return 0;
+    return exit.code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;
   }
 }
 
-function agentProgram(): Command {
+/** `exit.code` is what a command that ran well wants to end with. */
+function agentProgram(exit: { code: number }, isJson: boolean): Command {
   const program = new Command('kompose agent').description('the agent of this Docker host').version(version);
+  program.enablePositionalOptions();
   program
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error/, 'kompose')) });
@@ -36,11 +49,26 @@ function agentProgram(): Command {
     .option('--label <k=v>', 'a label; repeatable', collectLabel, {})
     .action(join);
   program.command('serve').description('serve this host, in the foreground').action(serve);
-  for (const name of ['doctor', 'install']) {
-    program.command(name, { hidden: true }).action(() => {
-      throw new KomposeError('usage', `kompose agent ${name} is not built yet`);
+  program
+    .command('chain', { hidden: true })
+    .description('what kompose.sh in the stacks root calls')
+    .requiredOption('--stacks <dir>', 'the stacks root')
+    .option('--socket <path>', "the agent's socket")
+    .argument('[words...]')
+    .passThroughOptions()
+    .action(async (words: string[], options: { stacks: string; socket?: string }) => {
+      exit.code = await chain({ ...options, words, user: userInfo().username, env: readEnvironment().env });
     });
-  }
+  program
+    .command('doctor')
+    .description('look at the engine, the stacks root, the hooks, the clock and the controller; 1 if one fails')
+    .addOption(new Option('-o, --output <how>', 'plain or json').choices(['plain', 'json']))
+    .action(async ({ output }: { output?: string }) => {
+      exit.code = await examine(output === undefined ? isJson : output === 'json');
+    });
+  program.command('install', { hidden: true }).action(() => {
+    throw new KomposeError('usage', 'kompose agent install is not built yet');
+  });
   return program;
 }
 
@@ -61,6 +89,12 @@ async function join(token: string, { name, stacks, label }: JoinOptions): Promis
   process.stderr.write(`joined as ${config.name}; now run: kompose agent serve\n`);
 }
 
+async function examine(isJson: boolean): Promise<number> {
+  const findings = await examineHost(readEnvironment());
+  process.stdout.write(findingLines(findings, isJson));
+  return findingsExitCode(findings);
+}
+
 async function serve(): Promise<void> {
   const log = createLog('agent');
   const stop = new AbortController();
@@ -71,5 +105,11 @@ async function serve(): Promise<void> {
     isFirst = false;
     log.info({ address }, 'linked to the controller');
   };
-  await serveAgent(readEnvironment(), onConnected, log, stop.signal);
+  await serveAgent(readEnvironment(), launcher(), onConnected, log, stop.signal);
+}
+
+/** This program as it was called, up to the word `serve`. */
+function launcher(): Launcher {
+  const words = process.argv.slice(1);
+  return [process.execPath, ...process.execArgv, ...words.slice(0, words.lastIndexOf('serve'))];
 }

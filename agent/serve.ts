@@ -7,17 +7,22 @@ import { loadMembership, type AgentEnvironment } from './config.ts';
 import { keepLinked } from './session/link.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
+import { keepKomposeScript, type Launcher } from './local/kompose-script.ts';
+import { LocalRuns } from './local/local-runs.ts';
+import { localSocketPath, serveLocally } from './local/local-server.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory, watchInventory } from './stacks/inventory.ts';
 import { askStatus } from './stacks/status.ts';
+import { ChainWaits } from './tasks/chain-waits.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
 
 /**
- * Serves this host until the signal fires. `onConnected` is called at each link that stands. Throws what
+ * Serves this host until the signal fires; `launcher` is how this program is called again. `onConnected` is called at each link that stands. Throws what
  * `keepLinked` throws.
  */
 export async function serveAgent(
   { env, folder }: AgentEnvironment,
+  launcher: Launcher,
   onConnected: (address: string) => void,
   log: Logger,
   signal: AbortSignal,
@@ -26,12 +31,18 @@ export async function serveAgent(
   const agentEnv = allowedAgentEnv(env);
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
   const compose = new ComposeFinder(agentEnv);
-  const taskHost = { root: config.stacks, name: config.name, agentEnv, hooksParser, compose };
+  const waits = new ChainWaits();
+  const taskHost = { root: config.stacks, name: config.name, agentEnv, hooksParser, compose, waits };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
+  const localRuns = new LocalRuns(join(folder, 'local-runs'));
+  const socket = localSocketPath(folder);
+  const local = await serveLocally(socket, { taskHost, tasks, localRuns }, log);
+  await offerScript(config.stacks, launcher, socket, log);
   const inventory = (): ReturnType<typeof takeInventory> => takeInventory(config.stacks, hooksParser);
   const host = {
     version,
     tasks,
+    localRuns,
     instanceId: randomUUID(),
     startedMs: Date.now(),
     takeInventory: inventory,
@@ -41,7 +52,18 @@ export async function serveAgent(
   try {
     await keepLinked({ addresses: config.addresses, identity, host, log, onConnected }, signal);
   } finally {
+    local.close();
     tasks.cancelAll('the agent is stopping');
     await tasks.settled();
+  }
+}
+
+/** A stacks root that we may not write to, or with a kompose.sh of its own, does without ours. */
+async function offerScript(root: string, launcher: Launcher, socket: string, log: Logger): Promise<void> {
+  try {
+    const isOurs = await keepKomposeScript(root, launcher, socket);
+    if (!isOurs) log.warn({ root }, 'kompose.sh in the stacks root is not ours and was left alone');
+  } catch (error) {
+    log.warn({ root, err: error }, 'kompose.sh cannot be written: hooks on this host cannot chain');
   }
 }

@@ -8,8 +8,14 @@ export interface Settings {
   readonly userFolder: string;
   /** KOMPOSE_CONTROLLER: HOST:PORT in place of the context's addresses. */
   readonly controller: string | undefined;
+  /** KOMPOSE_STACKS: the stacks root of local mode, in place of the current folder. */
+  readonly stacks: string | undefined;
+  /** The whole environment: the lowest layer in local mode. */
+  readonly env: Readonly<Record<string, string>>;
   /** NO_COLOR, https://no-color.org: any value but an empty one. */
   readonly isColourUnwanted: boolean;
+  /** TERM: what kind of terminal we run on, if we do. */
+  readonly term: string;
   /** KOMPOSE_DEBUG: show the stack of a bug. */
   readonly isDebugging: boolean;
 }
@@ -18,7 +24,12 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return {
     userFolder: join(komposeHome(env, process.getuid?.(), homedir()), 'user'),
     controller: env['KOMPOSE_CONTROLLER'] === '' ? undefined : env['KOMPOSE_CONTROLLER'],
+    stacks: isSet(env['KOMPOSE_STACKS']) ? env['KOMPOSE_STACKS'] : undefined,
+    env: Object.fromEntries(
+      Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    ),
     isColourUnwanted: isSet(env['NO_COLOR']),
+    term: isSet(env['TERM']) ? (env['TERM'] ?? '') : 'xterm',
     isDebugging: isSet(env['KOMPOSE_DEBUG']),
   };
 }

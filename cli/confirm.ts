@@ -11,10 +11,18 @@ const mostShown = 20;
 
 /** Asks before a command that takes away does so on several targets. Throws `failed` if the answer is no. */
 export async function confirm(call: Call, order: RunOrder): Promise<void> {
-  const mustAsk = commandTraits(order.command, order.args).confirms && !order.isConfirmed && !order.isDryRun;
-  if (!mustAsk || !call.terminal.canAsk) return;
-  const names = await matching(call, order);
-  if (names.length < 2) return;
+  if (mustAsk(call, order)) await confirmTargets(call, order, await matching(call, order));
+}
+
+type Words = Pick<RunOrder, 'command' | 'args' | 'isDryRun' | 'isConfirmed'>;
+
+function mustAsk({ terminal }: Call, { command, args, isConfirmed, isDryRun }: Words): boolean {
+  return commandTraits(command, args).confirms && !isConfirmed && !isDryRun && terminal.canAsk;
+}
+
+/** The same where the targets are known: `names`, as `host:stack`. */
+export async function confirmTargets(call: Call, order: Words, names: readonly string[]): Promise<void> {
+  if (!mustAsk(call, order) || names.length < 2) return;
   const shown = names.slice(0, mostShown).map((name) => `  ${name}\n`);
   const rest = names.length > mostShown ? `  and ${names.length - mostShown} more\n` : '';
   call.terminal.stderr(`${shown.join('')}${rest}`);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { nearest } from '../common/nearest.ts';
@@ -144,4 +144,12 @@ async function unknownContext(userFolder: string, name: string, cause: unknown):
 
 function damaged(folder: string, cause: Error): KomposeError {
   return new KomposeError('failed', `${folder} is damaged (${cause.message}): log in anew`, { cause });
+}
+
+/** Whether somebody has logged in to a controller here. */
+export async function hasContext(userFolder: string): Promise<boolean> {
+  return access(join(userFolder, 'current')).then(
+    () => true,
+    () => false,
+  );
 }

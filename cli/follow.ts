@@ -1,5 +1,6 @@
 import type { RunRequest } from '../proto/gen/kompose/v1/fleet.ts';
 import { KomposeError } from '../common/errors.ts';
+import type { RunEvent } from '../common/task-event.ts';
 import type { Call } from './call.ts';
 import { interruptedExitCode, onInterrupt } from './interrupts.ts';
 import { jsonRenderer } from './output/json.ts';
@@ -7,6 +8,7 @@ import { plainRenderer } from './output/plain.ts';
 import type { Renderer } from './output/sink.ts';
 import { RunWatch } from './run-watch.ts';
 import { StdinPump } from './stdin-pump.ts';
+import type { TerminalSession } from './terminal-session.ts';
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
@@ -20,16 +22,26 @@ export async function follow(
   const { terminal, style, globals } = call;
   const renderer =
     globals.output === 'json' ? jsonRenderer(terminal, style.quiet) : plainRenderer(terminal, style);
-  const stdin = typeof run !== 'string' && run.hasStdin ? { stdin: new StdinPump(terminal.stdin) } : {};
-  const watch = new RunWatch({ connect: call.connect, run, say: (text) => renderer.say(text), ...stdin });
+  using lent = typeof run === 'string' || run.terminal === undefined ? undefined : terminal.lend();
+  const stdin =
+    typeof run !== 'string' && run.hasStdin ? new StdinPump(lent?.input ?? terminal.stdin) : undefined;
+  const say = (text: string): void => renderer.say(text);
+  const watch = new RunWatch({ connect: call.connect, run, say, stdin, terminal: lent });
   using _ =
     interrupt === 'cancels' ? cancelOnInterrupt(call, watch, renderer) : leaveOnInterrupt(call, watch);
   for await (const event of watch.events()) {
+    if (watch.isOfOneTarget) lendForAction(lent, event);
     renderer.render(event);
     await terminal.drained();
     if (event.event.type === 'run.finished') return event.event.exitCode;
   }
   throw new KomposeError('internal', 'the events ended without the end of the run');
+}
+
+/** Hooks run before and after it, and Ctrl-C is ours again. */
+function lendForAction(terminal: TerminalSession | undefined, { event }: RunEvent): void {
+  if (event.type === 'step.started' && event.step === 'action') terminal?.begin();
+  else if (event.type === 'step.finished' && event.step === 'action') terminal?.end();
 }
 
 function cancelOnInterrupt(call: Call, watch: RunWatch, renderer: Renderer): Disposable {

@@ -2,6 +2,7 @@ import { KomposeError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Call } from './call.ts';
 import { readSettings, type Settings } from './config.ts';
+import { hasContext } from './contexts.ts';
 import { nouns } from './nouns.ts';
 import { notBuilt } from './not-built.ts';
 import { parseNoun } from './noun.ts';
@@ -46,7 +47,25 @@ async function run(
   if (asked.kind === 'noun') return runNoun(asked, settings, terminal, programs);
   const call = newCall(settings, terminal, mergeGlobals([asked.globals]));
   if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
+  const root = await localRoot(asked, settings);
+  if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
   return (await import('./commands/run.ts')).run(call, asked.order);
+}
+
+/**
+ * The stacks root of a command that needs no controller: with --local, or where no controller is configured and the
+ * current folder (or KOMPOSE_STACKS) is a stacks root.
+ */
+async function localRoot(
+  { isLocal, globals }: Invocation & { kind: 'run' },
+  settings: Settings,
+): Promise<string | undefined> {
+  const isConfigured = [globals.controller, globals.context, settings.controller].some(
+    (each) => each !== undefined,
+  );
+  if (!isLocal && (isConfigured || (await hasContext(settings.userFolder)))) return undefined;
+  const { findStacksRoot } = await import('./commands/local.ts');
+  return findStacksRoot(settings.stacks, isLocal);
 }
 
 async function runNoun(

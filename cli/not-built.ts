@@ -3,7 +3,6 @@ import { KomposeError } from '../common/errors.ts';
 /** Options of section 2 of the command contract that nothing stands behind yet. */
 export interface UnbuiltOptions {
   raw?: true;
-  local?: true;
 }
 
 /** A word that the contract has and this version has not. */
@@ -14,9 +13,4 @@ export function notBuilt(what: string): KomposeError {
 /** Throws `usage` by name, rather than to do something else than what was asked. */
 export function refuseUnbuiltOptions(typed: UnbuiltOptions): void {
   if (typed.raw === true) throw notBuilt('--raw');
-  if (typed.local === true) throw notBuilt('--local');
-}
-
-export function refuseUnbuiltCommand(command: string): void {
-  if (command.startsWith('db:')) throw notBuilt(command);
 }

@@ -16,6 +16,9 @@ export interface VerbOptions {
   ttl?: number;
   uses?: number;
   name?: string;
+  env?: Readonly<Record<string, string>>;
+  detach?: true;
+  yes?: true;
 }
 
 export interface Verb {

@@ -17,15 +17,15 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     load: async () => (await import('./commands/stacks.ts')).stacks,
   },
   runs: {
-    summary: 'ls, show, attach, cancel',
+    summary: 'ls, show, attach, cancel, retry',
     load: async () => (await import('./commands/runs.ts')).runs,
   },
   audit: {
-    summary: 'ls',
+    summary: 'ls, show',
     load: async () => (await import('./commands/audit.ts')).audit,
   },
   users: {
-    summary: 'ls, remove',
+    summary: 'ls, add, remove',
     load: async () => (await import('./commands/users.ts')).users,
   },
   tokens: {
@@ -47,7 +47,10 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
   controller: { summary: 'init, serve (kompose-controller)' },
   agent: { summary: 'join, serve, doctor (kompose-agent)' },
   roles: { summary: 'not built yet' },
-  doctor: { summary: 'not built yet' },
+  doctor: {
+    summary: 'is the fleet well? hosts, clocks, certificates',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
   completion: { summary: 'not built yet' },
 };
 

@@ -85,7 +85,8 @@ export function envOption(): Option {
   return new Option('-e, --env <k=v>', description).argParser(withVariable);
 }
 
-function withVariable(text: string, before: Record<string, string> | undefined): Record<string, string> {
+/** Parses a `K=V` and lays it over those before it. Throws `usage`. */
+export function withVariable(text: string, before: Record<string, string> | undefined): Record<string, string> {
   return { ...before, ...Object.fromEntries([checkEnvAssignment(text)]) };
 }
 

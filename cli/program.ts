@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { isDatabaseCommand, parseDatabaseCommand } from '../common/database-command.ts';
 import { parseDuration } from '../common/durations.ts';
 import { KomposeError } from '../common/errors.ts';
 import { checkCommand } from '../common/names.ts';
@@ -6,7 +7,7 @@ import { nearest } from '../common/nearest.ts';
 import { parsePattern } from '../common/patterns.ts';
 import { quoted } from '../common/quoted.ts';
 import { parseWith } from './parse.ts';
-import { refuseUnbuiltCommand, refuseUnbuiltOptions, type UnbuiltOptions } from './not-built.ts';
+import { refuseUnbuiltOptions, type UnbuiltOptions } from './not-built.ts';
 import { nouns, reservedNouns } from './nouns.ts';
 import * as options from './options.ts';
 
@@ -49,7 +50,12 @@ export interface ListOrder {
 /** What the words of a command line ask for. */
 export type Invocation =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'run'; readonly order: RunOrder; readonly globals: options.TypedGlobals }
+  | {
+      readonly kind: 'run';
+      readonly order: RunOrder;
+      readonly isLocal: boolean;
+      readonly globals: options.TypedGlobals;
+    }
   | { readonly kind: 'list'; readonly order: ListOrder; readonly globals: options.TypedGlobals }
   | {
       readonly kind: 'noun';
@@ -76,6 +82,7 @@ interface TypedOptions extends options.TypedGlobals, UnbuiltOptions {
   detach?: true;
   yes?: true;
   list?: true;
+  local?: true;
 }
 
 /** The words after `kompose`. Pure. Throws `usage`. */
@@ -89,7 +96,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     return toNoun(first, words, typed);
   refuseUnbuiltOptions(typed);
   if (typed.list === true) return toList(first ?? '', typed);
-  return { kind: 'run', order: toRunOrder(words, typed), globals: typed };
+  return { kind: 'run', order: toRunOrder(words, typed), isLocal: typed.local === true, globals: typed };
 }
 
 function toNoun(noun: string, words: readonly string[], typed: TypedOptions): Invocation {
@@ -121,8 +128,9 @@ function toRunOrder([pattern, command, ...words]: readonly string[], typed: Type
     throw usage('nothing to do: kompose <pattern> <command>, or a noun; see kompose --help');
   parsePattern(pattern);
   if (command === undefined) throw missingCommand(pattern);
-  refuseUnbuiltCommand(checkCommand(command));
+  checkCommand(command);
   const { args, isDryRun } = takeDryRun(words);
+  if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
   return {
     pattern,
     command,
@@ -193,6 +201,7 @@ function buildProgram(version: string): Command {
     .addOption(options.hostOption())
     .addOption(options.labelFilterOption())
     .option('-l, --list', 'show what the pattern matches (default everything)')
+    .option('--local', "this machine's stacks root, without a controller")
     .optionsGroup('How to run:')
     .option('-n, --dry-run', 'print the plan and touch nothing (--dry-run also after the command)')
     .addOption(options.envOption())
@@ -224,10 +233,7 @@ function addRolling(program: Command): void {
 
 /** Known already, so that a script written for them is refused by name and not as a typing mistake. */
 function addUnbuilt(program: Command): void {
-  program
-    .optionsGroup('Not built yet:')
-    .option('--raw', 'no masking of the output of exec and run')
-    .option('--local', 'act on this machine, without a controller');
+  program.optionsGroup('Not built yet:').option('--raw', 'no masking of the output of exec and run');
 }
 
 function helpFooter(): string {

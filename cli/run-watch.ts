@@ -8,6 +8,7 @@ import type { RunRequest, StartRunInput } from '../proto/gen/kompose/v1/fleet.ts
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import type { Fleet } from './client.ts';
 import type { StdinPump } from './stdin-pump.ts';
+import type { TerminalSession } from './terminal-session.ts';
 
 /** How long a lost controller is looked for. The run does not need us. */
 const patienceMs = 60_000;
@@ -23,7 +24,9 @@ interface Watching {
   /** Told what goes on with the link, for people. */
   readonly say: (text: string) => void;
   /** Ours, for the action of a run that we start. */
-  readonly stdin?: StdinPump;
+  readonly stdin?: StdinPump | undefined;
+  /** Ours, lent to that action: it goes with the link that started the run. */
+  readonly terminal?: TerminalSession | undefined;
 }
 
 /**
@@ -38,6 +41,7 @@ export class RunWatch {
   readonly #options: Watching;
   readonly #backoff = createBackoff(200, 5000);
   #runId: string | undefined;
+  #targetCount = 0;
   #mayRun = false;
   #seq = 0;
   #isCancelled = false;
@@ -52,6 +56,11 @@ export class RunWatch {
   /** Known from the first event on. */
   get runId(): string | undefined {
     return this.#runId;
+  }
+
+  /** Known from the first event on. */
+  get isOfOneTarget(): boolean {
+    return this.#targetCount === 1;
   }
 
   /** Something was asked of the controller: the run may be under way, also if its id is not known. */
@@ -119,11 +128,17 @@ export class RunWatch {
     this.#sendCancel = async () => {
       call.write({ kind: { $case: 'cancel', value: {} } });
     };
+    this.#options.terminal?.listen((value) => {
+      if (call.writable) call.write({ kind: { $case: 'resize', value } });
+    });
     return call;
   }
 
   #taken(event: RunEvent): RunEvent {
-    if (event.event.type === 'run.started') this.#runId = event.event.run;
+    if (event.event.type === 'run.started') {
+      this.#runId = event.event.run;
+      this.#targetCount = event.event.targets.length;
+    }
     this.#seq = event.seq;
     this.#lostAtMs = undefined;
     this.#backoff.reset();
@@ -138,13 +153,15 @@ export class RunWatch {
 
   /** Waits before the next try, or throws if there is none. */
   async #bear(error: KomposeError): Promise<void> {
+    this.#options.terminal?.end();
     if (!error.isRetryable) throw error;
     if (this.#runId === undefined) throw this.#lostBeforeStart(error);
     const now = Date.now();
     const wasGood = this.#linkedAtMs !== undefined && now - this.#linkedAtMs > goodLinkMs;
     if (this.#lostAtMs === undefined || wasGood) {
       this.#lostAtMs = now;
-      this.#options.say('the link to the controller is lost; the run goes on, looking for the controller …');
+      const fate = this.#options.terminal === undefined ? 'the run goes on' : 'the run ends with it';
+      this.#options.say(`the link to the controller is lost; ${fate}, looking for the controller …`);
     }
     this.#linkedAtMs = undefined;
     if (now - this.#lostAtMs > patienceMs) throw gone(this.#runId, error);

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
-import type { Writable } from 'node:stream';
+import { Writable } from 'node:stream';
+import { WriteStream } from 'node:tty';
 import { createInterface } from 'node:readline/promises';
 import { isSystemError } from '../common/errors.ts';
+import type { TerminalSize } from '../common/client-terminal.ts';
 import type { Sink } from './output/sink.ts';
+import { sizeOf, TerminalSession } from './terminal-session.ts';
 
 type Output = Writable & { readonly isTTY?: boolean };
 
@@ -39,6 +42,18 @@ export class Terminal implements Sink {
     return this.#stdin;
   }
 
+  /** The size of the screen that somebody types at. */
+  get size(): TerminalSize | undefined {
+    return this.#stdin.isTTY && isScreen(this.#stdout) ? sizeOf(this.#stdout) : undefined;
+  }
+
+  /** Lends it to a program elsewhere; only where there is a `size`. */
+  lend(): TerminalSession | undefined {
+    return this.#stdin.isTTY && isScreen(this.#stdout)
+      ? new TerminalSession(this.#stdin, this.#stdout)
+      : undefined;
+  }
+
   /** Stdin is a file or a pipe, which a command may want to read. */
   get hasPipedStdin(): boolean {
     return !this.#stdin.isTTY;
@@ -60,8 +75,22 @@ export class Terminal implements Sink {
   }
 
   /** One line of the user's, asked for on stderr. Rejects with an AbortError at Ctrl-C. */
-  async ask(question: string): Promise<string> {
-    const lines = createInterface({ input: this.#stdin, output: this.#stderr, terminal: true });
+  ask(question: string): Promise<string> {
+    return this.#ask(question, this.#stderr);
+  }
+
+  /** The same, and what is typed does not show. */
+  async askSecret(question: string): Promise<string> {
+    this.stderr(question);
+    try {
+      return await this.#ask('', new Writable({ write: (_chunk, _encoding, done) => done() }));
+    } finally {
+      this.stderr('\n');
+    }
+  }
+
+  async #ask(question: string, output: Writable): Promise<string> {
+    const lines = createInterface({ input: this.#stdin, output, terminal: true });
     const interrupted = new AbortController();
     lines.once('SIGINT', () => interrupted.abort());
     lines.once('close', () => interrupted.abort());
@@ -81,4 +110,8 @@ export class Terminal implements Sink {
     });
     this.#stderr.on('error', () => {});
   }
+}
+
+function isScreen(output: Output): output is WriteStream {
+  return output instanceof WriteStream;
 }

@@ -86,6 +86,15 @@ export interface Notice {
   readonly text: string;
 }
 
+/** A dump of a database, as an export wrote it or an import read it. */
+export interface Dump {
+  /** Absolute, on the host. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
 export interface TaskFinished {
   readonly type: 'task.finished';
   readonly state: TaskState;
@@ -96,6 +105,8 @@ export interface TaskFinished {
   readonly durationMs: number;
   /** `exitCode` is the action's own, not a hook's. */
   readonly actionDecided: boolean;
+  /** Of a database command that wrote or read one. */
+  readonly dump?: Dump;
 }
 
 export type TaskEvent =

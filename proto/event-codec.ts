@@ -99,7 +99,7 @@ function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
     case 'task.finished':
       return {
         $case: 'finished',
-        value: { ...event, state: states[event.state], exitCode: event.exitCode },
+        value: { ...event, state: states[event.state], exitCode: event.exitCode, dump: event.dump },
       };
   }
 }
@@ -142,9 +142,10 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
     case 'notice':
       return { type: 'notice', text: kind.value.text };
     case 'finished': {
-      const { exitCode, state, reason, durationMs, actionDecided } = kind.value;
+      const { exitCode, state, reason, durationMs, actionDecided, dump } = kind.value;
       const end = { state: stateOf(state), reason, durationMs, actionDecided };
-      return { type: 'task.finished', ...end, ...(exitCode === undefined ? {} : { exitCode }) };
+      const known = { ...(exitCode === undefined ? {} : { exitCode }), ...(dump === undefined ? {} : { dump }) };
+      return { type: 'task.finished', ...end, ...known };
     }
     case undefined:
       throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');

@@ -1,4 +1,5 @@
 import type { StepKind } from '../../common/task-event.ts';
+import type { DatabaseAction, DatabaseStep } from '../database/database.ts';
 import type { HooksFile, ParsedHooks } from '../stacks/hooks-file.ts';
 
 /** All that planning looks at; plan() itself touches nothing. */
@@ -8,6 +9,8 @@ export interface PlanInput {
   /** How compose is called on this host. */
   readonly compose: readonly [string, ...string[]];
   readonly hooks: Exclude<HooksFile, { kind: 'refused' }>;
+  /** Of a database command: what takes the place of docker compose. */
+  readonly database?: DatabaseAction;
 }
 
 interface StepBase {
@@ -23,6 +26,8 @@ export interface HookStep extends StepBase {
   readonly hooks: ParsedHooks;
   /** Whether the function is there shows only when the file has been sourced. */
   readonly uncertain: boolean;
+  /** Its arguments are paths of dumps: as planned, or as the action before it reports them. */
+  readonly takesDumps?: true;
 }
 
 /** A program; argv is what is executed. */
@@ -30,7 +35,7 @@ export interface ProgramStep extends StepBase {
   readonly kind: 'program';
 }
 
-export type Step = HookStep | ProgramStep;
+export type Step = HookStep | ProgramStep | DatabaseStep;
 
 /** What a task will do. */
 export interface Plan {
@@ -40,17 +45,20 @@ export interface Plan {
   readonly failHook: HookStep | undefined;
 }
 
-/** The plan of a compose command. Pure. */
+/** The plan of a command: its action with its hooks around it. Pure. */
 export function plan(input: PlanInput): Plan {
-  const { command, args, compose } = input;
-  const action: ProgramStep = {
+  const action = input.database?.step ?? composeStep(input);
+  const [failHook] = hookStep('fail', input);
+  return { steps: [...hookStep('pre', input), action, ...hookStep('post', input)], failHook };
+}
+
+function composeStep({ command, args, compose }: PlanInput): ProgramStep {
+  return {
     kind: 'program',
     step: 'action',
     name: `docker compose ${command}`,
     argv: [...compose, command, ...args],
   };
-  const [failHook] = hookStep('fail', input);
-  return { steps: [...hookStep('pre', input), action, ...hookStep('post', input)], failHook };
 }
 
 /** `pre` and `db:export` give `hook_pre_db_export`. */
@@ -58,10 +66,13 @@ export function hookName(step: 'pre' | 'post' | 'fail', command: string): string
   return `hook_${step}_${command.replaceAll(/[-:]/g, '_')}`;
 }
 
-function hookStep(step: 'pre' | 'post' | 'fail', { command, args, hooks }: PlanInput): HookStep[] {
+function hookStep(step: 'pre' | 'post' | 'fail', input: PlanInput): HookStep[] {
+  const { command, args, hooks, database } = input;
   if (hooks.kind === 'none') return [];
   const name = hookName(step, command);
   const isDefined = hooks.functions.includes(name);
   if (!isDefined && !hooks.mayDefineMore) return [];
-  return [{ kind: 'hook', step, name, argv: [name, command, ...args], hooks, uncertain: !isDefined }];
+  const hook = { kind: 'hook', step, name, hooks, uncertain: !isDefined } as const;
+  if (database === undefined) return [{ ...hook, argv: [name, command, ...args] }];
+  return [{ ...hook, argv: [name, ...database.hookArguments[step]], takesDumps: true }];
 }

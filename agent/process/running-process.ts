@@ -110,7 +110,8 @@ async function settle(pumps: readonly Pump[]): Promise<void> {
   for (const each of pumps) each.stop();
 }
 
-async function terminate(
+/** SIGTERM to the group of `pid`; SIGKILL to what is left of it after `graceMs`. */
+export async function terminate(
   pid: number | undefined,
   exited: Promise<ProcessEnd>,
   ended: Promise<ProcessEnd>,
@@ -152,6 +153,8 @@ function notStarted(file: string, cwd: string, cause: unknown): string {
   return `${file} could not be started: ${cause instanceof Error ? cause.message : 'unknown cause'}`;
 }
 
-function signalExitCode(signal: NodeJS.Signals | null): number {
+/** Of a process that a signal ended, by its name or number. */
+export function signalExitCode(signal: NodeJS.Signals | number | null): number {
+  if (typeof signal === 'number') return 128 + signal;
   return 128 + (signal === null ? 0 : constants.signals[signal]);
 }

@@ -34,6 +34,8 @@ export async function reportTask(
   stream.on('data', ({ kind }: TaskControl) => {
     if (kind?.$case === 'stdin') {
       takeStdin(spool, kind.value, fail);
+    } else if (kind?.$case === 'resize') {
+      spool.stdin?.resize(kind.value);
     } else if (kind?.$case === 'ack') {
       spool.acknowledge(kind.value.seq);
       opened.resolve(kind.value.seq);

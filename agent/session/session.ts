@@ -9,6 +9,7 @@ import type {
   StartTask,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
+import type { LocalRun, LocalRuns } from '../local/local-runs.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskSpec } from '../tasks/task-spec.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
@@ -20,6 +21,7 @@ export interface SessionHost {
   readonly instanceId: string;
   readonly startedMs: number;
   readonly tasks: TaskRegistry;
+  readonly localRuns: LocalRuns;
   takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
   askStatus(): Promise<StackStatus[]>;
@@ -86,6 +88,9 @@ export class Session {
       case 'cancelTask':
         this.#options.host.tasks.cancel(kind.value.taskId, kind.value.reason);
         return;
+      case 'localRunAck':
+        this.#reportLocalRun(kind.value.runId);
+        return;
       case 'rescan':
         void this.#rescan(kind.value.requestId);
         return;
@@ -112,7 +117,13 @@ export class Session {
     );
     this.#options.onWelcome();
     void this.#tellInventory();
-    for (const spool of this.#options.host.tasks.open) void this.#report(spool);
+    const { tasks, localRuns } = this.#options.host;
+    const report = (spool: TaskSpool): void => {
+      if (!localRuns.isWaiting(spool.task)) void this.#report(spool);
+    };
+    tasks.open.forEach(report);
+    tasks.listen(report);
+    localRuns.listen((run) => this.#tellLocalRun(run));
   }
 
   /** Ends the link when the controller stays silent for `ms`; each heartbeat of its begins anew. */
@@ -124,10 +135,7 @@ export class Session {
 
   #startTask(message: StartTask): void {
     try {
-      const { tasks } = this.#options.host;
-      const isNew = tasks.open.every((spool) => spool.task !== message.taskId);
-      const spool = tasks.start(toSpec(message));
-      if (isNew) void this.#report(spool);
+      this.#options.host.tasks.start(toSpec(message));
     } catch (error) {
       const reason = KomposeError.from(error).message;
       this.#send({ $case: 'taskRefused', value: { taskId: message.taskId, reason } });
@@ -149,6 +157,27 @@ export class Session {
       }
       end(new KomposeError('controller-unreachable', 'a report was cut off', { cause: error }));
     }
+  }
+
+  #tellLocalRun({ run, parent, targets, startedMs, ...rest }: LocalRun): void {
+    const value = {
+      ...rest,
+      runId: run,
+      parentRunId: parent?.run ?? '',
+      parentTaskId: parent?.task ?? '',
+      args: [...rest.args],
+      envNames: [...rest.envNames],
+      startedUnixMs: startedMs,
+      targets: targets.map(({ task, host, stack }) => ({ taskId: task, host, stack })),
+    };
+    this.#send({ $case: 'localRun', value });
+  }
+
+  /** The controller knows the run: its tasks may be reported. */
+  #reportLocalRun(run: string): void {
+    const { tasks, localRuns } = this.#options.host;
+    const acknowledged = new Set(localRuns.acknowledge(run).map(({ task }) => task));
+    for (const spool of tasks.open) if (acknowledged.has(spool.task)) void this.#report(spool);
   }
 
   async #tellInventory(): Promise<void> {

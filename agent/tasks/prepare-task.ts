@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
+import { isDatabaseCommand } from '../../common/database-command.ts';
+import { secretValues } from '../../common/redaction/secret-name.ts';
+import { prepareDatabase, type DatabaseTask, type PreparedAction } from '../database/prepare-database.ts';
 import { plan, type Plan } from '../plan/plan.ts';
 import { readProjectName } from '../stacks/compose-file.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
@@ -9,6 +12,8 @@ import { expandVariables } from '../stacks/env-expansion.ts';
 import { layerEnv } from '../stacks/env-layers.ts';
 import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
 import { normaliseProjectName } from '../stacks/project-name.ts';
+import type { ChainWaits } from './chain-waits.ts';
+import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 
 /** The host as tasks see it. */
@@ -20,6 +25,10 @@ export interface TaskHost {
   readonly agentEnv: Readonly<Record<string, string>>;
   readonly hooksParser: HooksParser;
   readonly compose: ComposeFinder;
+  /** Which chain of runs waits for which. */
+  readonly waits: ChainWaits;
+  /** What hooks get on top, so that a chained command knows where it stands. */
+  readonly chainEnv?: (spec: TaskSpec) => Readonly<Record<string, string>>;
 }
 
 /** A task ready to run: everything decided, nothing done. */
@@ -30,12 +39,23 @@ export interface PreparedTask {
   readonly env: Readonly<Record<string, string>>;
   /** What hooks get on top. */
   readonly hookEnv: Readonly<Record<string, string>>;
+  /** Values that no output may show. */
+  readonly secrets: readonly string[];
   /** Lines for the user, such as the hint to chmod. */
   readonly notices: readonly string[];
 }
 
+/** There is nothing to do on this stack, and that is no failure. */
+export interface SkippedTask {
+  readonly skipped: string;
+}
+
 /** Reads what the plan depends on and plans. Throws `failed` with the task's reason; starts nothing of the stack's. */
-export async function prepareTask(spec: TaskSpec, host: TaskHost): Promise<PreparedTask> {
+export async function prepareTask(
+  spec: TaskSpec,
+  host: TaskHost,
+  stop = new StopSignal(),
+): Promise<PreparedTask | SkippedTask> {
   const stack = await findStack(host.root, spec.stack);
   if (stack === undefined)
     throw new KomposeError('failed', `there is no stack ${spec.stack} on this host any more`);
@@ -45,14 +65,30 @@ export async function prepareTask(spec: TaskSpec, host: TaskHost): Promise<Prepa
     readEnv(spec, host, stack),
   ]);
   if (hooks.kind === 'refused') throw new KomposeError('failed', hooks.problem);
-  const planned = plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks });
+  const database = await prepareAction(spec, { env, folder: stack.path, compose: compose.argv, stop });
+  if (database === 'none') return { skipped: 'it has no database: neither DB_NAME nor a postgres service' };
+  const action = database === undefined ? {} : { database: database.action };
+  const planned = plan({ command: spec.command, args: spec.args, compose: compose.argv, hooks, ...action });
   return {
     stack,
     env,
     plan: planned,
-    hookEnv: hookEnv(spec, host.name),
-    notices: planned.steps.some(({ kind }) => kind === 'hook') ? hints(hooks) : [],
+    secrets: [...secretValues(env), ...(database?.secrets ?? [])],
+    hookEnv: { ...hookEnv(spec, host.name), ...host.chainEnv?.(spec) },
+    notices: [
+      ...(planned.steps.some(({ kind }) => kind === 'hook') ? hints(hooks) : []),
+      ...(database === undefined ? [] : [database.notice]),
+    ],
   };
+}
+
+/** Undefined for a command that is docker compose's, `none` for a stack without a database. */
+async function prepareAction(
+  { command, args, task }: TaskSpec,
+  where: Pick<DatabaseTask, 'env' | 'folder' | 'compose' | 'stop'>,
+): Promise<PreparedAction | 'none' | undefined> {
+  if (!isDatabaseCommand(command)) return undefined;
+  return (await prepareDatabase({ ...where, command, args, task, now: new Date() })) ?? 'none';
 }
 
 async function readEnv(spec: TaskSpec, host: TaskHost, stack: StackFolder): Promise<Record<string, string>> {

@@ -1,12 +1,12 @@
 import { Masker } from '../../common/redaction/masker.ts';
-import { secretValues } from '../../common/redaction/secret-name.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import type { HookStep, Step } from '../plan/plan.ts';
 import { findStack } from '../stacks/discovery.ts';
 import { acquireStackLock, type LockOwner } from './stack-lock.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
-import { runStep, type StepContext, type StepResult } from './step-runner.ts';
+import { runStep, shownArgv, type StepContext, type StepResult } from './step-runner.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { EventSink } from './task-recorder.ts';
 import type { TaskSpec } from './task-spec.ts';
@@ -52,10 +52,17 @@ function finish(run: TaskRun, sinceMs: number, ending: Ending): void | Promise<v
 async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Promise<void>> {
   const locks = commandTraits(spec.command, spec.args).locks && !spec.dryRun;
   if (!locks || (await findStack(host.root, spec.stack)) === undefined) return async () => undefined;
-  const tell = ({ run: other, command, user }: LockOwner): void => {
-    void sink({ type: 'task.queued', waitingFor: `run ${other} (${command} by ${user})` });
+  const { run, task, command, user, stack } = spec;
+  const owner = { run, task, command, user, chain: spec.chain?.root ?? run };
+  const tell = (ahead: LockOwner): void => {
+    host.waits.add(owner.chain, ahead.chain, `run ${run} for ${stack}`);
+    void sink({ type: 'task.queued', waitingFor: `run ${ahead.run} (${ahead.command} by ${ahead.user})` });
   };
-  return acquireStackLock(host.root, spec.stack, spec, tell, stop.signal);
+  try {
+    return await acquireStackLock(host.root, stack, owner, tell, stop.signal);
+  } finally {
+    host.waits.remove(owner.chain);
+  }
 }
 
 async function start(run: TaskRun): Promise<Ending> {
@@ -81,9 +88,10 @@ function startDeadline({ spec, stop }: TaskRun): NodeJS.Timeout | undefined {
 
 async function perform(run: TaskRun): Promise<Ending> {
   const { spec, host, sink, stop } = run;
-  const prepared = await prepareTask(spec, host);
+  const prepared = await prepareTask(spec, host, stop);
+  if ('skipped' in prepared) return { state: 'skipped', reason: prepared.skipped, actionDecided: false };
   const masker = new Masker();
-  masker.add(secretValues(prepared.env));
+  masker.add(prepared.secrets);
   for (const text of prepared.notices) await sink({ type: 'notice', text });
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
   const context: StepContext = {
@@ -97,15 +105,25 @@ async function perform(run: TaskRun): Promise<Ending> {
   };
   let env = prepared.env;
   let last: StepResult | undefined;
+  let action: StepResult | undefined;
   for (const step of prepared.plan.steps) {
     if (stop.cause !== undefined) break;
-    last = await runStep(step, env, context);
+    last = await runStep(withPaths(step, action), env, context);
     env = last.env;
+    if (last.step === 'action') action = last;
     if (last.outcome !== 'succeeded') break;
   }
   const ending = last === undefined || last.outcome === 'succeeded' ? endOfAll(stop) : endingOf(last, stop);
-  if (ending.state !== 'succeeded' && last !== undefined) await runFailHook(prepared, env, last, context);
-  return ending;
+  const { failHook } = prepared.plan;
+  if (ending.state !== 'succeeded' && last !== undefined && failHook !== undefined)
+    await runFailHook(withPaths(failHook, action), env, last, context);
+  return { ...ending, ...(action?.dump === undefined ? {} : { dump: action.dump }) };
+}
+
+/** A hook after an action on dumps gets the paths that the action reports, where it does. */
+function withPaths<AnyStep extends Step>(step: AnyStep, action: StepResult | undefined): AnyStep {
+  if (step.kind !== 'hook' || step.takesDumps !== true || action?.paths === undefined) return step;
+  return { ...step, argv: [step.name, ...action.paths] };
 }
 
 function endOfAll({ cause }: StopSignal): Ending {
@@ -118,13 +136,12 @@ const failHookMs = 60_000;
 
 /** Its own result is told and changes nothing. */
 async function runFailHook(
-  prepared: PreparedTask,
+  hook: HookStep,
   env: Readonly<Record<string, string>>,
   failed: StepResult,
   context: StepContext,
 ): Promise<void> {
-  const hook = prepared.plan.failHook;
-  if (hook === undefined) return;
+  const { prepared } = context;
   const stop = new StopSignal();
   const reason = `not done after ${failHookMs / 1000} s`;
   const timer = setTimeout(() => stop.stop({ state: 'timed-out', reason }), failHookMs);
@@ -155,7 +172,7 @@ async function tellPlan(prepared: PreparedTask, masker: Masker, sink: EventSink)
       type: 'plan.step',
       step: step.step,
       name: step.name,
-      argv: step.argv.map((argument) => masker.maskText(argument)),
+      argv: shownArgv(step, masker),
       cwd: stack.path,
       envNames: Object.keys(names).toSorted(),
       uncertain: step.kind === 'hook' && step.uncertain,

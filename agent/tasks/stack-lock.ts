@@ -24,6 +24,8 @@ export interface LockOwner {
   readonly task: string;
   readonly command: string;
   readonly user: string;
+  /** The run that began the chain which the task belongs to: its own, for one that was not chained. */
+  readonly chain: string;
 }
 
 interface Ticket extends LockOwner {
@@ -54,6 +56,7 @@ export async function acquireStackLock(
       signal.throwIfAborted();
       const ahead = await nextAhead(folder, number);
       if (ahead === undefined) return release;
+      // May throw: a wait that would never end is refused by the one who knows.
       if (ahead.task !== told) onWait(ahead);
       told = ahead.task;
       await delay(pollMs, undefined, { signal });
@@ -65,15 +68,7 @@ export async function acquireStackLock(
 }
 
 async function takeTicket(folder: string, owner: LockOwner): Promise<string> {
-  const { run, task, command, user } = owner;
-  const ticket: Ticket = {
-    run,
-    task,
-    command,
-    user,
-    pid: process.pid,
-    processStart: processStart(process.pid) ?? '',
-  };
+  const ticket: Ticket = { ...owner, pid: process.pid, processStart: processStart(process.pid) ?? '' };
   const draft = join(folder, `.${randomUUID()}`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o755 });

@@ -1,8 +1,15 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StepKind, StepOutcome } from '../../common/task-event.ts';
+import type { ClientTerminal } from '../../common/client-terminal.ts';
+import type { Dump, StepKind, StepOutcome } from '../../common/task-event.ts';
+import type { ActionContext, ActionEnd } from '../database/action.ts';
+import { cleanUpDumps } from '../database/cleanup.ts';
+import type { DatabaseStep } from '../database/database.ts';
+import { exportDatabase } from '../database/export.ts';
+import { importDatabase } from '../database/import.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
-import { startProcess, type ProcessEnd } from '../process/running-process.ts';
+import { startProcess, type ProcessEnd, type RunningProcess } from '../process/running-process.ts';
+import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
 import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import type { StopSignal } from './stop-signal.ts';
@@ -32,8 +39,11 @@ export interface StepResult {
   readonly name: string;
   readonly outcome: StepOutcome;
   readonly exitCode: number;
-  /** Of a program that could not be started. */
+  /** Why it failed, where that is known better than by its exit code. */
   readonly error?: string;
+  /** Of an action on a database, as far as it came. */
+  readonly dump?: Dump;
+  readonly paths?: readonly string[];
   /** The environment of the steps after this one. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -49,11 +59,17 @@ interface Execution {
 }
 
 interface Done {
-  readonly end: ProcessEnd;
+  readonly end: ActionEnd;
   readonly env: Readonly<Record<string, string>>;
 }
 
-const executors: Executors = { program: runProgram, hook: runHook };
+const executors: Executors = {
+  program: runProgram,
+  hook: runHook,
+  export: (step, run) => runAction((context) => exportDatabase(step, context), run),
+  import: (step, run) => runAction((context) => importDatabase(step, context), run),
+  cleanup: (step, run) => runAction((context) => cleanUpDumps(step, context), run),
+};
 
 /**
  * Runs one step to its end and tells of it. `env` is that of all steps, as the step before left it. Resolves also
@@ -65,11 +81,43 @@ export async function runStep(
   context: StepContext,
 ): Promise<StepResult> {
   const report = new StepReport(step, context);
-  const done =
-    step.kind === 'hook'
-      ? await executors.hook(step, { context, env, report })
-      : await executors.program(step, { context, env, report });
+  const done = await dispatch(step, { context, env, report });
   return { ...(await report.finish(done.end)), env: done.env };
+}
+
+/** To its executor; TypeScript does not see that a table of functions by kind takes a step of that kind. */
+function dispatch(step: Step, run: Execution): Promise<Done> {
+  switch (step.kind) {
+    case 'program':
+      return executors.program(step, run);
+    case 'hook':
+      return executors.hook(step, run);
+    case 'export':
+      return executors.export(step, run);
+    case 'import':
+      return executors.import(step, run);
+    case 'cleanup':
+      return executors.cleanup(step, run);
+  }
+}
+
+async function runAction(
+  act: (context: ActionContext) => Promise<ActionEnd>,
+  { context, env, report }: Execution,
+): Promise<Done> {
+  report.begin();
+  const { prepared, stop, now, masker, sink } = context;
+  const end = await act({
+    folder: prepared.stack.path,
+    env,
+    stop,
+    now,
+    write: (stream, chunk) => report.output.write(stream, chunk),
+    print: (line) => void report.output.writeUnmasked('stdout', Buffer.from(`${line}\n`)),
+    notice: (text) => void sink({ type: 'notice', text }),
+    mask: (text) => masker.maskText(text),
+  });
+  return { end, env };
 }
 
 async function runProgram(step: ProgramStep, { context, env, report }: Execution): Promise<Done> {
@@ -104,22 +152,48 @@ async function execute(
   report: StepReport,
   stdin?: TaskStdin,
 ): Promise<ProcessEnd> {
-  const process = startProcess({
-    argv,
-    env,
-    cwd: prepared.stack.path,
-    ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
-    onOutput: (stream, chunk) => {
-      report.begin();
-      return report.output.write(stream, chunk);
-    },
-  });
+  const process =
+    stdin?.terminal === undefined
+      ? startProcess({
+          argv,
+          env,
+          cwd: prepared.stack.path,
+          ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
+          onOutput: (stream, chunk) => {
+            report.begin();
+            return report.output.write(stream, chunk);
+          },
+        })
+      : await executeOnTerminal({ argv, env, cwd: prepared.stack.path }, report, stdin, stdin.terminal);
   const forget = stop.onStop(() => void process.terminate(terminationGraceMs));
   const end = await process.ended;
   // What the step left in its group is ended too when the task is stopped, and is waited for.
   if (stop.cause !== undefined) await process.terminate(terminationGraceMs);
   forget();
   return end;
+}
+
+/** What is written there goes by at the program's own pace: a screen has no second stream and is never paused. */
+function executeOnTerminal(
+  program: Pick<TerminalSpec, 'argv' | 'env' | 'cwd'>,
+  report: StepReport,
+  stdin: TaskStdin,
+  terminal: ClientTerminal,
+): Promise<RunningProcess> {
+  report.output.showAtOnce();
+  return startOnTerminal({
+    ...program,
+    terminal,
+    onStart: (input, resize) => stdin.connectTerminal(input, resize),
+    onOutput: (chunk) => void report.output.write('stdout', chunk),
+  });
+}
+
+/** A step's argv as everybody may see it: secrets are masked, the paths of dumps are not. */
+export function shownArgv(step: Step, masker: Masker): string[] {
+  const isPath = (index: number): boolean =>
+    step.kind === 'cleanup' ? index >= 2 : step.kind === 'hook' && step.takesDumps === true && index >= 1;
+  return step.argv.map((argument, index) => (isPath(index) ? argument : masker.maskText(argument)));
 }
 
 /** Tells of a step's beginning once, and of its end if it began. */
@@ -140,22 +214,23 @@ class StepReport {
   begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    const { step, name, argv } = this.#step;
-    const masked = argv.map((argument) => this.#context.masker.maskText(argument));
-    void this.#context.sink({ type: 'step.started', step, name, argv: masked });
+    const { step, name } = this.#step;
+    const argv = shownArgv(this.#step, this.#context.masker);
+    void this.#context.sink({ type: 'step.started', step, name, argv });
   }
 
-  async finish({ exitCode, error }: ProcessEnd): Promise<Omit<StepResult, 'env'>> {
+  async finish({ stands, ...end }: ActionEnd): Promise<Omit<StepResult, 'env'>> {
+    const { exitCode } = end;
     const outputSha256 = await this.output.finish();
     const { step, name } = this.#step;
-    const cause = this.#context.stop.cause?.state;
+    const cause = stands === true ? undefined : this.#context.stop.cause?.state;
     const outcome: StepOutcome = cause ?? (exitCode === 0 ? 'succeeded' : 'failed');
     if (this.#hasBegun) {
       const hookSha256 = this.#step.kind === 'hook' ? this.#step.hooks.sha256 : '';
       const durationMs = Math.round(this.#context.now() - this.#startedMs);
-      const end = { step, name, outcome, exitCode, durationMs, hookSha256, outputSha256 };
-      await this.#context.sink({ type: 'step.finished', ...end });
+      const told = { step, name, outcome, exitCode, durationMs, hookSha256, outputSha256 };
+      await this.#context.sink({ type: 'step.finished', ...told });
     }
-    return { step, name, outcome, exitCode, ...(error === undefined ? {} : { error }) };
+    return { step, name, outcome, ...end };
   }
 }

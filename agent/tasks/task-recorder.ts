@@ -7,6 +7,8 @@ export type EventSink = (event: TaskEvent) => void | Promise<void>;
 
 const maxChunkBytes = 64 * 1024;
 const gatherMs = 4;
+/** How long a terminal waits for what might be the beginning of a secret. */
+const releaseMs = 100;
 
 /**
  * Turns what a step writes into `output` events: masked, gathered for some milliseconds, cut at 64 KiB, and
@@ -19,6 +21,8 @@ export class OutputRecorder {
   readonly #masks: Record<OutputStream, MaskStream>;
   #waiting: { stream: OutputStream; chunks: Uint8Array[]; size: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isForTerminal = false;
+  #release: NodeJS.Timeout | undefined;
 
   constructor(step: StepKind, masker: Masker, sink: EventSink) {
     this.#step = step;
@@ -26,13 +30,29 @@ export class OutputRecorder {
     this.#masks = { stdout: masker.stream(), stderr: masker.stream() };
   }
 
+  /**
+   * Somebody types and looks on: what comes after a pause goes out at once, only what follows it closely is gathered,
+   * and masking holds nothing back for longer than 100 ms.
+   */
+  showAtOnce(): void {
+    this.#isForTerminal = true;
+  }
+
   /** Pauses its caller while the promise is pending. */
   write(stream: OutputStream, chunk: Uint8Array): void | Promise<void> {
-    return this.#gather(stream, this.#masks[stream].push(chunk));
+    const shown = this.#masks[stream].push(chunk);
+    if (this.#isForTerminal) this.#releaseSoon(stream, chunk.length);
+    return this.#gather(stream, shown);
+  }
+
+  /** Goes out as it is: what holds no secret, but might look like one. */
+  writeUnmasked(stream: OutputStream, chunk: Uint8Array): void | Promise<void> {
+    return this.#gather(stream, chunk);
   }
 
   /** Gives out what masking held back; returns the SHA-256 of all that was sent. */
   async finish(): Promise<string> {
+    clearTimeout(this.#release);
     for (const stream of ['stdout', 'stderr'] as const) {
       await this.#gather(stream, this.#masks[stream].flush());
     }
@@ -47,8 +67,34 @@ export class OutputRecorder {
     this.#waiting.chunks.push(data);
     this.#waiting.size += data.length;
     if (this.#waiting.size >= maxChunkBytes) return this.#flush() ?? before;
+    if (this.#isForTerminal && this.#timer === undefined) return this.#flushAndGather() ?? before;
     this.#timer ??= setTimeout(() => void this.#flush(), gatherMs);
     return before;
+  }
+
+  /** What comes within the next milliseconds waits for their end, and so on. */
+  #flushAndGather(): void | Promise<void> {
+    if (this.#waiting === undefined) return undefined;
+    const pending = this.#flush();
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#flushAndGather();
+    }, gatherMs);
+    return pending;
+  }
+
+  /** The oldest byte that is held came just now, or was waited for already. */
+  #releaseSoon(stream: OutputStream, chunkLength: number): void {
+    const { held } = this.#masks[stream];
+    if (held <= chunkLength) {
+      clearTimeout(this.#release);
+      this.#release = undefined;
+    }
+    if (held === 0) return;
+    this.#release ??= setTimeout(() => {
+      this.#release = undefined;
+      void this.#gather(stream, this.#masks[stream].release());
+    }, releaseMs);
   }
 
   #flush(): void | Promise<void> {

@@ -12,6 +12,13 @@ import type { TaskEvent } from '../../common/task-event.ts';
 /** How many events of a reading command may wait for their reader before its output is paused. */
 const readingBacklog = 256;
 
+/** A task that has not ended. */
+export interface RunningTask {
+  readonly spec: TaskSpec;
+  readonly startedMs: number;
+  readonly ended: Promise<void>;
+}
+
 /*
  * INVARIANTS
  * - A task starts at most once: its folder is made before anything of it runs, and a second start with the same
@@ -26,7 +33,8 @@ export class TaskRegistry {
   readonly #log: Logger;
   readonly #spools = new Map<string, TaskSpool>();
   readonly #stops = new Map<string, StopSignal>();
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, RunningTask>();
+  #listener: (spool: TaskSpool) => void = () => undefined;
 
   /** Opens what an earlier process left; `tasksFolder` is private to this agent. */
   static async open(host: TaskHost, tasksFolder: string, log: Logger): Promise<TaskRegistry> {
@@ -47,16 +55,40 @@ export class TaskRegistry {
     return [...this.#spools.values()];
   }
 
-  /** Accepts a task and runs it; returns its spool, or that of the first start. Throws when it cannot journal. */
+  /** Hears of each task that is accepted from now on. A later listener takes the earlier one's place. */
+  listen(listener: (spool: TaskSpool) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Accepts a task and runs it; a task that was started before is left as it is. Throws when it cannot journal. */
   start(spec: TaskSpec): TaskSpool {
-    const known = this.#spools.get(spec.task);
-    if (known !== undefined) return known;
+    this.accept(spec);
+    this.run(spec);
+    return this.#spools.get(spec.task) ?? bug(`task ${spec.task} was accepted and is not there`);
+  }
+
+  /** Accepts a task, once: a second time does nothing. Throws when it cannot journal. */
+  accept(spec: TaskSpec): void {
+    if (this.#spools.has(spec.task)) return;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now);
+    if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal);
     this.#spools.set(spec.task, spool);
-    if (spec.hasStdin) spool.stdin = new TaskStdin();
-    const running = this.#run(spec, spool).finally(() => this.#running.delete(spec.task));
-    this.#running.set(spec.task, running);
-    return spool;
+    this.#listener(spool);
+  }
+
+  /** Runs an accepted task, once, telling `onEvent` of each event as it is kept. */
+  run(spec: TaskSpec, onEvent: (event: TaskEvent) => void = () => undefined): void {
+    const spool = this.#spools.get(spec.task);
+    if (spool === undefined || spool.log.count > 0 || this.#running.has(spec.task)) return;
+    const ended = this.#run(spec, spool, onEvent).finally(() => this.#running.delete(spec.task));
+    this.#running.set(spec.task, { spec, startedMs: Date.now(), ended });
+  }
+
+  /** Ends an accepted task that was never run. */
+  skip(task: string, reason: string): void {
+    const spool = this.#spools.get(task);
+    if (spool === undefined || spool.log.count > 0 || this.#running.has(task)) return;
+    spool.record({ type: 'task.finished', state: 'cancelled', reason, durationMs: 0, actionDecided: false });
   }
 
   /** Ends a task; unknown and ended ones are left alone. */
@@ -69,9 +101,14 @@ export class TaskRegistry {
     for (const task of this.#stops.keys()) this.cancel(task, reason);
   }
 
+  /** A task that runs now. */
+  running(task: string): RunningTask | undefined {
+    return this.#running.get(task);
+  }
+
   /** Resolves when no task runs. */
   async settled(): Promise<void> {
-    await Promise.all(this.#running.values());
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
   /** Called when the controller has everything, or does not know the task. */
@@ -81,13 +118,14 @@ export class TaskRegistry {
     spool.remove();
   }
 
-  async #run(spec: TaskSpec, spool: TaskSpool): Promise<void> {
+  async #run(spec: TaskSpec, spool: TaskSpool, onEvent: (event: TaskEvent) => void): Promise<void> {
     const stop = new StopSignal();
     this.#stops.set(spec.task, stop);
     const { reads } = commandTraits(spec.command, spec.args);
     // A reading command goes at its watcher's pace; one that changes something never waits for anybody.
     const sink = (event: TaskEvent): void | Promise<void> => {
       spool.record(event);
+      onEvent(event);
       return reads && event.type === 'output' ? spool.waitForRoom(readingBacklog, stop.signal) : undefined;
     };
     try {
@@ -110,4 +148,8 @@ export class TaskRegistry {
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
     spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }
+}
+
+function bug(message: string): never {
+  throw new Error(message);
 }

@@ -1,3 +1,5 @@
+import type { ClientTerminal } from '../../common/client-terminal.ts';
+
 /** What one task is to do, as the controller asked for it. */
 export interface TaskSpec {
   readonly task: string;
@@ -14,4 +16,16 @@ export interface TaskSpec {
   readonly user: string;
   /** The client's stdin comes to the action. */
   readonly hasStdin: boolean;
+  /** The action runs on a terminal, into which that stdin is typed. */
+  readonly terminal?: ClientTerminal | undefined;
+  /** Of a task that a hook of another one began. */
+  readonly chain?: Chain;
+}
+
+/** Where a chained task stands. */
+export interface Chain {
+  /** The run that began it all. */
+  readonly root: string;
+  /** The stacks whose tasks wait for this one, outermost first. */
+  readonly stacks: readonly string[];
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
 
 /** A piece of the client's stdin; `offset` counts bytes from the first. */
@@ -27,11 +28,40 @@ export class TaskStdin {
   readonly #closed = Promise.withResolvers<void>();
   #isPumping = false;
   #tell: (taken: number) => void = () => undefined;
+  #terminal: ClientTerminal | undefined;
+  #onResize: (size: TerminalSize) => void = () => undefined;
 
-  /** `tell` hears at once, and with each piece, how many bytes were taken. A later link's takes its place. */
+  /** `terminal` is where it is typed; without one it comes from a pipe or a file. */
+  constructor(terminal?: ClientTerminal) {
+    this.#terminal = terminal;
+  }
+
+  /** With its size as it is now. */
+  get terminal(): ClientTerminal | undefined {
+    return this.#terminal;
+  }
+
+  /** The client's terminal has a new size. */
+  resize(size: TerminalSize): void {
+    if (this.#terminal === undefined) return;
+    this.#terminal = { ...this.#terminal, ...size };
+    this.#onResize(size);
+  }
+
+  /** The terminal that it is typed into: from now on that one follows the client's. */
+  connectTerminal(input: Writable, onResize: (size: TerminalSize) => void): void {
+    this.#onResize = onResize;
+    if (this.#terminal !== undefined) onResize(this.#terminal);
+    this.connect(input);
+  }
+
+  /**
+   * `tell` hears at once, and with each piece, how many bytes were taken, until the last has been received. A later
+   * link's takes its place.
+   */
   reportTo(tell: (taken: number) => void): void {
     this.#tell = tell;
-    tell(this.#taken);
+    if (!this.#isEnded) tell(this.#taken);
   }
 
   /** Throws `protocol` for a piece that comes after a gap. */
@@ -63,7 +93,7 @@ export class TaskStdin {
     for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
       await this.#give(this.#process, piece);
       this.#taken += piece.length;
-      this.#tell(this.#taken);
+      if (!this.#isEnded) this.#tell(this.#taken);
     }
     this.#isPumping = false;
     if (this.#isEnded && !this.#isClosed) this.#process.end();

@@ -3,12 +3,14 @@ import type { AuditRecord } from '../../proto/gen/kompose/v1/fleet.ts';
 import { describeAudit, type AuditLine } from '../output/audit-line.ts';
 import type { Call } from '../call.ts';
 import type { Noun } from '../noun.ts';
+import { showFields } from '../fields.ts';
+import { parseCount } from '../options.ts';
 import { limitOption, showRows, type Listing } from '../listing.ts';
 
 export const audit: Noun = {
   name: 'audit',
   summary: 'The record of who did what.',
-  unbuilt: ['show', 'export', 'verify'],
+  unbuilt: ['export', 'verify'],
   verbs: [
     {
       name: 'ls',
@@ -16,6 +18,12 @@ export const audit: Noun = {
       isDefault: true,
       options: () => [limitOption()],
       run: async (call, _, { limit = 0 }) => list(call, limit),
+    },
+    {
+      name: 'show',
+      words: '<seq>',
+      summary: 'all of one record',
+      run: (call, [seq = '']) => show(call, parseCount('SEQ', 1)(seq)),
     },
   ],
 };
@@ -25,22 +33,35 @@ async function list(call: Call, limit: number): Promise<number> {
   return await showRows(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
 }
 
+async function show(call: Call, seq: number): Promise<number> {
+  using fleet = await call.connect();
+  const { record } = parse(
+    await fleet.ask<AuditRecord>((answer) => fleet.client.getAudit({ seq }, answer)),
+  );
+  const fields = Object.entries(record).map(([name, value]): [string, string] => {
+    return [name, typeof value === 'string' ? value : JSON.stringify(value)];
+  });
+  return showFields(call, record, fields);
+}
+
 interface Parsed {
   readonly record: object;
   readonly line: AuditLine;
 }
 
 async function* parsed(records: AsyncIterable<AuditRecord>): AsyncGenerator<Parsed> {
-  for await (const { seq, json } of records) {
-    const record: unknown = JSON.parse(json);
-    if (typeof record !== 'object' || record === null) {
-      throw new KomposeError(
-        'protocol',
-        `the controller sent record ${seq} in a form that this version does not know`,
-      );
-    }
-    yield { record, line: describeAudit(seq, record) };
+  for await (const record of records) yield parse(record);
+}
+
+function parse({ seq, json }: AuditRecord): Parsed {
+  const record: unknown = JSON.parse(json);
+  if (typeof record !== 'object' || record === null) {
+    throw new KomposeError(
+      'protocol',
+      `the controller sent record ${seq} in a form that this version does not know`,
+    );
   }
+  return { record, line: describeAudit(seq, record) };
 }
 
 const auditListing: Listing<Parsed> = {

@@ -8,19 +8,29 @@ import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose
 import { jsonRenderer } from '../output/json.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { takesTerminal } from '../../common/terminal-command.ts';
 
 /** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
 export async function run(call: Call, order: RunOrder): Promise<number> {
   await confirm(call, order);
-  if (order.isDetached) return detach(call, order);
+  if (order.isDetached) return detach(call, toWire(order));
   const { readsStdin } = commandTraits(order.command, order.args);
-  const hasStdin = readsStdin && call.terminal.hasPipedStdin;
-  return follow(call, { ...toWire(order), hasStdin }, 'cancels');
+  const terminal = terminalFor(call, order);
+  const hasStdin = readsStdin && (call.terminal.hasPipedStdin || terminal !== undefined);
+  return follow(call, { ...toWire(order), hasStdin, terminal }, 'cancels');
 }
 
-async function detach(call: Call, order: RunOrder): Promise<number> {
+/** Ours, for a command that runs on one; JSON is no screen. */
+function terminalFor({ globals, settings, terminal }: Call, { command, args }: RunOrder) {
+  const { size } = terminal;
+  if (size === undefined || globals.output === 'json' || !takesTerminal(command, args)) return undefined;
+  return { ...size, term: settings.term };
+}
+
+/** Starts a run and prints its id only. */
+export async function detach(call: Call, run: RunRequest): Promise<number> {
   const say = (text: string): void => call.terminal.stderr(`${text}\n`);
-  const watch = new RunWatch({ connect: call.connect, run: toWire(order), say });
+  const watch = new RunWatch({ connect: call.connect, run, say });
   for await (const event of watch.events()) {
     if (call.globals.output === 'json') jsonRenderer(call.terminal, true).render(event);
     else call.terminal.stdout(`${watch.runId}\n`);
@@ -43,6 +53,7 @@ function toWire({ pattern, command, args, hosts, labels, env, network, ...rest }
     rollout: { ...rest.rollout },
     offline: toWireOffline(rest.offline),
     hasStdin: false,
+    terminal: undefined,
   };
 }
 

@@ -1,9 +1,12 @@
+import { Option } from 'commander';
 import type { GetRunResponse, Run, Step, Task } from '../../proto/gen/kompose/v1/fleet.ts';
 import { formatDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { say, type Call } from '../call.ts';
 import { follow } from '../follow.ts';
 import type { Noun } from '../noun.ts';
+import { withVariable } from '../options.ts';
+import { retry } from './retry.ts';
 import { limitOption, showListing, type Listing } from '../listing.ts';
 import { fieldLines } from '../fields.ts';
 import { shellQuote } from '../output/shell-quote.ts';
@@ -13,7 +16,6 @@ import { timeOrNull, timeText } from '../output/values.ts';
 export const runs: Noun = {
   name: 'runs',
   summary: 'What was asked of the fleet. An ID may be shortened as long as it means one run.',
-  unbuilt: ['retry'],
   verbs: [
     {
       name: 'ls',
@@ -46,6 +48,19 @@ export const runs: Noun = {
       summary: 'ask every task of the run to end',
       run: async (call, [runId = '']) => cancel(call, runId),
     },
+    {
+      name: 'retry',
+      words: '<id>',
+      summary: 'run again what did not succeed: the same command and options, only those targets',
+      options: () => [
+        new Option('-e, --env <k=v>', 'the value of a secret variable, which is not kept; repeatable').argParser(
+          withVariable,
+        ),
+        new Option('--detach', "print the new run's id and return; the run goes on"),
+        new Option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets'),
+      ],
+      run: (call, [runId = ''], options) => retry(call, runId, options),
+    },
   ],
 };
 
@@ -77,6 +92,7 @@ function runJson(run: Run): object {
     exitCode: run.exitCode ?? null,
     targets: run.targets,
     counts: run.counts,
+    retryOf: run.retryOf ?? null,
   };
 }
 
@@ -111,6 +127,7 @@ function runFields(run: Run): [string, string][] {
     ['state', run.exitCode === undefined ? run.state : `${run.state} (exit code ${run.exitCode})`],
     ['started', timeText(run.startedUnixMs)],
     ['took', tookText(run)],
+    ...(run.retryOf === undefined ? [] : [['repeats', run.retryOf] satisfies [string, string]]),
   ];
 }
 

@@ -21,15 +21,11 @@ export const tokens: Noun = {
           .choices(['agent', 'admin', 'operator', 'viewer'])
           .makeOptionMandatory(),
         repeated('--label <k=v>', 'bound to the host that joins with it; repeatable', checkLabel),
-        valued(
-          '--ttl <duration>',
-          'how long it can be used (one day for agents, one hour for users)',
-          parseDuration,
-        ),
+        ttlOption(),
         valued('--uses <n>', 'how often it can be used (once)', parseCount('--uses', 1)),
         valued('--name <name>', 'of the user who logs in with it', checkUserName),
       ],
-      run: (call, _, options) => create(call, options),
+      run: (call, _, options) => createToken(call, options),
     },
     {
       name: 'ls',
@@ -52,7 +48,13 @@ export const tokens: Noun = {
   ],
 };
 
-async function create(
+export function ttlOption(): Option {
+  const description = 'how long it can be used (one day for agents, one hour for users)';
+  return valued('--ttl <duration>', description, parseDuration);
+}
+
+/** Prints a new token, alone, on stdout. Gives the exit code. */
+export async function createToken(
   call: Call,
   { role = '', label = [], ttl, uses = 0, name = '' }: VerbOptions,
 ): Promise<number> {

@@ -1,13 +1,15 @@
+import { Option } from 'commander';
+import { checkUserName } from '../../common/names.ts';
 import type { User } from '../../proto/gen/kompose/v1/fleet.ts';
 import { say } from '../call.ts';
 import type { Noun } from '../noun.ts';
+import { createToken, ttlOption } from './tokens.ts';
 import { limitOption, showListing, type Listing } from '../listing.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
 
 export const users: Noun = {
   name: 'users',
   summary: 'Who may use the fleet.',
-  unbuilt: ['add'],
   verbs: [
     {
       name: 'ls',
@@ -15,6 +17,18 @@ export const users: Noun = {
       isDefault: true,
       options: () => [limitOption()],
       run: (call, _, { limit }) => showListing(call, userListing, (client) => client.listUsers({}), limit),
+    },
+    {
+      name: 'add',
+      words: '<name>',
+      summary: 'print a token, alone, on stdout, with which this user logs in (as tokens create --name)',
+      options: () => [
+        new Option('--role <role>', 'what the user may do')
+          .choices(['admin', 'operator', 'viewer'])
+          .makeOptionMandatory(),
+        ttlOption(),
+      ],
+      run: async (call, [name = ''], options) => createToken(call, { ...options, name: checkUserName(name) }),
     },
     {
       name: 'remove',

@@ -108,6 +108,7 @@ function fieldsOf(event: Exclude<TaskEvent, Output>): object {
         exitCode: event.exitCode ?? null,
         reason: event.reason,
         durationMs: event.durationMs,
+        ...(event.dump === undefined ? {} : { dump: event.dump }),
       };
   }
 }

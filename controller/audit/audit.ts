@@ -1,4 +1,6 @@
 import type { Transaction } from 'kysely';
+import type { Dump } from '../../common/task-event.ts';
+import { KomposeError } from '../../common/errors.ts';
 import { version } from '../../common/version.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
@@ -45,6 +47,8 @@ export interface AuditEntry {
   readonly actor: Actor;
   readonly clientAddress?: string;
   readonly run?: string;
+  /** The run that this one repeats. */
+  readonly retryOf?: string;
   readonly task?: string;
   readonly host?: string;
   readonly stack?: string;
@@ -54,11 +58,14 @@ export interface AuditEntry {
   readonly envNames?: readonly string[];
   readonly targets?: readonly string[];
   readonly dryRun?: boolean;
+  /** The run and task whose hook began this run. */
+  readonly parent?: { readonly run: string; readonly task: string };
   readonly hook?: HookRecord;
   readonly action?: { readonly name: string; readonly exitCode: number; readonly durationMs: number };
   readonly exitCode?: number;
   readonly outcome?: string;
   readonly reason?: string;
+  readonly dump?: Dump;
   readonly agentVersion?: string;
   readonly detail?: Readonly<Record<string, unknown>>;
 }
@@ -82,6 +89,17 @@ export interface AuditRow {
   readonly json: string;
 }
 
+/** One record. Throws `not-found`. */
+export async function findAudit(store: Store, seq: number): Promise<AuditRow> {
+  const row = await store.db.selectFrom('audit').selectAll().where('seq', '=', seq).executeTakeFirst();
+  if (row === undefined) throw new KomposeError('not-found', `there is no record ${seq}: kompose audit ls`);
+  return toRow(row);
+}
+
+function toRow({ seq, record: text }: { seq: number; record: string }): AuditRow {
+  return { seq, json: `{"seq":${seq},${text.slice(1)}` };
+}
+
 /** The newest `limit` records (0: all), oldest first, read in pages so that memory stays bounded. */
 export async function* listAudit(store: Store, limit: number): AsyncGenerator<AuditRow> {
   const newest = await store.db
@@ -99,7 +117,7 @@ export async function* listAudit(store: Store, limit: number): AsyncGenerator<Au
       .orderBy('seq')
       .limit(500)
       .execute();
-    for (const { seq, record: text } of page) yield { seq, json: `{"seq":${seq},${text.slice(1)}` };
+    yield* page.map(toRow);
     const end = page.at(-1)?.seq;
     if (end === undefined) return;
     after = end;

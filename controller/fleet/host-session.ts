@@ -1,3 +1,4 @@
+import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 
 /** A task as an agent is asked for it. */
@@ -13,6 +14,8 @@ export interface TaskOrder {
   readonly dryRun: boolean;
   readonly user: string;
   readonly hasStdin: boolean;
+  /** The action runs on one of this size. */
+  readonly terminal: ClientTerminal | undefined;
 }
 
 /**

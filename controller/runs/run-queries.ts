@@ -1,9 +1,27 @@
 import { KomposeError } from '../../common/errors.ts';
-import type { RunsTable, StepsTable, TasksTable } from '../store/schema.ts';
+import type { RunRequestsTable, RunsTable, StepsTable, TasksTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 
-export function findRun(store: Store, id: string): Promise<RunsTable | undefined> {
-  return store.db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst();
+/** A run, and the one that it repeats. */
+export interface RunRow extends RunsTable {
+  readonly retry_of: string | null;
+}
+
+export function findRun(store: Store, id: string): Promise<RunRow | undefined> {
+  return runRows(store).where('runs.id', '=', id).executeTakeFirst();
+}
+
+function runRows(store: Store) {
+  return store.db
+    .selectFrom('runs')
+    .leftJoin('run_requests', 'run_requests.run_id', 'runs.id')
+    .selectAll('runs')
+    .select('run_requests.retry_of');
+}
+
+/** What is kept to repeat a run; undefined for one that cannot be. */
+export function findRequest(store: Store, run: string): Promise<RunRequestsTable | undefined> {
+  return store.db.selectFrom('run_requests').selectAll().where('run_id', '=', run).executeTakeFirst();
 }
 
 export function unfinishedRuns(store: Store): Promise<RunsTable[]> {
@@ -11,12 +29,12 @@ export function unfinishedRuns(store: Store): Promise<RunsTable[]> {
 }
 
 /** Newest first; `limit` 0 means all. Read in pages, so that memory stays bounded. */
-export async function* listRuns(store: Store, limit: number): AsyncGenerator<RunsTable> {
+export async function* listRuns(store: Store, limit: number): AsyncGenerator<RunRow> {
   let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   let before: string | undefined;
   while (left > 0) {
-    let query = store.db.selectFrom('runs').selectAll().orderBy('id', 'desc').limit(Math.min(left, 500));
-    if (before !== undefined) query = query.where('id', '<', before);
+    let query = runRows(store).orderBy('runs.id', 'desc').limit(Math.min(left, 500));
+    if (before !== undefined) query = query.where('runs.id', '<', before);
     const page = await query.execute();
     yield* page;
     before = page.at(-1)?.id;

@@ -3,7 +3,8 @@ import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
 import { record, type Actor } from '../audit/audit.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import type { RunOutcome } from './run-outcome.ts';
+import type { KeptRequest } from './kept-request.ts';
+import type { RunOutcome } from '../../common/run-outcome.ts';
 
 /** What all records of a run share. */
 export interface RunFacts {
@@ -16,6 +17,8 @@ export interface RunFacts {
   readonly actor: Actor;
   readonly clientAddress: string;
   readonly startedMs: number;
+  /** The run and task whose hook began this one. */
+  readonly parent?: { readonly run: string; readonly task: string } | undefined;
 }
 
 export interface TaskFacts {
@@ -24,6 +27,15 @@ export interface TaskFacts {
   readonly place: number;
   readonly host: string;
   readonly stack: string;
+}
+
+/** What is kept of a request, so that `runs retry` can repeat the run. */
+export interface Repeatable {
+  readonly request: KeptRequest;
+  /** Its client may give it a stdin. */
+  readonly hasStdin: boolean;
+  /** The run that it repeats itself. */
+  readonly retryOf: string | undefined;
 }
 
 /** The rows and audit records of runs; each method is one transaction, durable when it resolves. */
@@ -36,8 +48,13 @@ export class RunRecords {
     this.#clock = clock;
   }
 
-  /** Before any agent hears of it. Throws `unavailable`. */
-  started(run: RunFacts, tasks: readonly TaskFacts[], envNames: readonly string[]): Promise<void> {
+  /** Before any agent hears of it; without `repeatable` it cannot be repeated. Throws `unavailable`. */
+  started(
+    run: RunFacts,
+    tasks: readonly TaskFacts[],
+    envNames: readonly string[],
+    repeatable?: Repeatable,
+  ): Promise<void> {
     return this.#store.write(async (transaction) => {
       await transaction
         .insertInto('runs')
@@ -57,12 +74,15 @@ export class RunRecords {
         })
         .execute();
       await insertTasks(transaction, run.id, tasks);
+      if (repeatable !== undefined) await insertRequest(transaction, run.id, repeatable);
       await record(transaction, this.#clock(), {
         type: 'run.started',
         ...about(run),
+        ...(repeatable?.retryOf === undefined ? {} : { retryOf: repeatable.retryOf }),
         pattern: run.pattern,
         args: run.args,
         envNames,
+        ...(run.parent === undefined ? {} : { parent: run.parent }),
         targets: tasks.map(({ host, stack }) => `${host}:${stack}`),
       });
     });
@@ -119,7 +139,7 @@ export class RunRecords {
   /** Does nothing for a task that is recorded as ended already. */
   taskFinished(run: RunFacts, task: TaskFacts, end: TaskFinished): Promise<void> {
     return this.#store.write(async (transaction) => {
-      const { state, reason, exitCode } = end;
+      const { state, reason, exitCode, dump } = end;
       const { numUpdatedRows } = await transaction
         .updateTable('tasks')
         .set({ state, reason, exit_code: exitCode ?? null, finished_at: this.#clock() })
@@ -131,6 +151,7 @@ export class RunRecords {
         outcome: state,
         ...(reason === '' ? {} : { reason }),
         ...(exitCode === undefined ? {} : { exitCode }),
+        ...(dump === undefined ? {} : { dump }),
       };
       await record(transaction, this.#clock(), {
         type: 'task.finished',
@@ -153,8 +174,16 @@ export class RunRecords {
     );
   }
 
-  finished(run: RunFacts, { state, counts, exitCode }: RunOutcome): Promise<void> {
+  /** `hadNoStdin`: its client had none to give after all. */
+  finished(run: RunFacts, { state, counts, exitCode }: RunOutcome, hadNoStdin = false): Promise<void> {
     return this.#store.write(async (transaction) => {
+      if (hadNoStdin) {
+        await transaction
+          .updateTable('run_requests')
+          .set({ has_stdin: 0 })
+          .where('run_id', '=', run.id)
+          .execute();
+      }
       await transaction
         .updateTable('runs')
         .set({ state, counts: JSON.stringify(counts), exit_code: exitCode, finished_at: this.#clock() })
@@ -164,6 +193,22 @@ export class RunRecords {
       await record(transaction, this.#clock(), { type: 'run.finished', ...about(run), ...outcome });
     });
   }
+}
+
+async function insertRequest(
+  transaction: Transaction<Schema>,
+  run: string,
+  { request, hasStdin, retryOf }: Repeatable,
+): Promise<void> {
+  await transaction
+    .insertInto('run_requests')
+    .values({
+      run_id: run,
+      request: JSON.stringify(request),
+      has_stdin: hasStdin ? 1 : 0,
+      retry_of: retryOf ?? null,
+    })
+    .execute();
 }
 
 /** SQLite takes some thousand values a statement. */

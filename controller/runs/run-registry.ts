@@ -16,7 +16,9 @@ import type { Store } from '../store/store.ts';
 import { argumentSecrets } from './argument-secrets.ts';
 import { Run } from './run.ts';
 import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
-import type { RunRequest } from './run-request.ts';
+import { keepRequest } from './kept-request.ts';
+import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
+import { readsClientStdin, type RunRequest } from './run-request.ts';
 import { findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import type { RunsTable } from '../store/schema.ts';
 import type { TaskCounts, TaskState } from '../../common/task-event.ts';
@@ -34,6 +36,21 @@ interface RegistryDeps {
 
 /** How long hosts have to look again for an unknown stack. */
 const rescanTimeoutMs = 3_000;
+
+/** A run that began on a host: chained by a hook, or typed there. */
+export interface LocalRun {
+  readonly id: string;
+  readonly parent: { readonly run: string; readonly task: string } | undefined;
+  readonly user: string;
+  readonly pattern: string;
+  readonly command: string;
+  /** Masked. */
+  readonly args: readonly string[];
+  readonly envNames: readonly string[];
+  readonly dryRun: boolean;
+  readonly startedMs: number;
+  readonly tasks: readonly { readonly id: string; readonly stack: string }[];
+}
 
 /** All runs that have not ended, and the logs of those that have. */
 export class RunRegistry implements FleetListener {
@@ -63,7 +80,24 @@ export class RunRegistry implements FleetListener {
    * hosts are being asked. Throws `usage`, `not-found`, `unavailable`; nothing has started then.
    */
   async start(request: RunRequest, actor: Actor, clientAddress: string): Promise<Run> {
-    const targets = await this.#resolve(request);
+    return this.#start(request, await this.#resolve(request), { actor, clientAddress, retryOf: undefined });
+  }
+
+  /**
+   * Starts a run that does again what an earlier one asked for, on its targets that did not succeed, by name: a host
+   * that is away or gone by now ends unreachable. Throws what `start` and `planRetry` throw.
+   */
+  async retry(order: RetryOrder, actor: Actor, clientAddress: string): Promise<Run> {
+    const plan = await planRetry(this.#deps.store, order.run);
+    const caller = { actor, clientAddress, retryOf: plan.run.id };
+    return this.#start(retryRequest(plan, order), plan.targets, caller);
+  }
+
+  async #start(
+    request: RunRequest,
+    targets: readonly ResolvedTarget[],
+    { actor, clientAddress, retryOf }: { actor: Actor; clientAddress: string; retryOf: string | undefined },
+  ): Promise<Run> {
     refuseAttachedToMany(request, targets);
     const masker = new Masker();
     masker.add(argumentSecrets(request));
@@ -81,12 +115,25 @@ export class RunRegistry implements FleetListener {
       return { id: this.#nextId(), place: at + 1, host, stack };
     });
     const envNames = Object.keys(request.env).toSorted();
-    await this.#records.started(facts, tasks, envNames);
+    const hasStdin = readsClientStdin(request, tasks.length);
+    const repeatable = { request: keepRequest(request, masker), hasStdin, retryOf };
+    await this.#records.started(facts, tasks, envNames, repeatable);
     const run = this.#keep(facts, tasks, request);
     const reason = refusal(actor.role, { command: request.command, args: request.args, envNames });
     const denied = new Map(reason === undefined ? [] : tasks.map(({ id }) => [id, reason]));
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
+  }
+
+  /** Takes in a run that began on a host; resolves when it is durable. One that is known already is left as it is. */
+  async adopt(local: LocalRun, host: string, clientAddress: string): Promise<void> {
+    if (this.#runs.has(local.id) || (await findRun(this.#deps.store, local.id)) !== undefined) return;
+    const { id, pattern, command, args, dryRun, parent, startedMs } = local;
+    const actor = { name: local.user, role: parent === undefined ? 'local' : 'hook', certificate: '' };
+    const facts = { id, pattern, command, args, dryRun, parent, actor, clientAddress, startedMs };
+    const tasks = local.tasks.map((task, at): TaskFacts => ({ ...task, host, place: at + 1 }));
+    await this.#records.started(facts, tasks, local.envNames);
+    await this.#keep(facts, tasks, undefined).begin(new Map());
   }
 
   /** A run that has not ended. */

@@ -1,4 +1,6 @@
+import { commandTraits } from '../../common/compose-command.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
+import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { OfflinePolicy, RolloutOptions } from './rollout.ts';
 
 /** One thing that a user asked for, checked at the edge. */
@@ -16,6 +18,16 @@ export interface RunRequest {
   readonly detach: boolean;
   /** The client has a stdin to give, if it is one target and the command reads it. */
   readonly hasStdin: boolean;
+  /** Where that stdin is typed: the command of the one target gets a terminal too. */
+  readonly terminal?: ClientTerminal | undefined;
   readonly rollout: RolloutOptions;
   readonly offline: OfflinePolicy;
+}
+
+/** Whether the client's stdin goes to the action: only if it is the one target's and the command reads it. Pure. */
+export function readsClientStdin(
+  { hasStdin, dryRun, command, args }: RunRequest,
+  targetCount: number,
+): boolean {
+  return hasStdin && !dryRun && targetCount === 1 && commandTraits(command, args).readsStdin;
 }

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
+import type { ClientTerminal } from '../../common/client-terminal.ts';
 import { commandTraits, type CommandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { takesTerminal } from '../../common/terminal-command.ts';
 import type { EventLog } from '../../common/event-log.ts';
 import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
 import {
@@ -15,9 +17,9 @@ import type { Fleet } from '../fleet/fleet.ts';
 import { allAtOnce } from './rollout.ts';
 import { Scheduler } from './scheduler.ts';
 import { StdinRelay } from './stdin-relay.ts';
-import { runOutcome } from './run-outcome.ts';
+import { runOutcome } from '../../common/run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
-import type { RunRequest } from './run-request.ts';
+import { readsClientStdin, type RunRequest } from './run-request.ts';
 
 /** Where a task stands: not asked of its host yet, asked, known to have begun, or ended. */
 type Phase = 'queued' | 'sent' | 'running' | 'ended';
@@ -83,8 +85,8 @@ export class Run {
     this.#tasks = new Map(progress.map((task) => [task.id, task]));
     this.#byHost = Map.groupBy(progress, ({ host }) => host);
     this.#unended = progress.length;
-    const readsStdin = request?.hasStdin === true && this.#traits.readsStdin && !facts.dryRun;
-    if (readsStdin && progress.length === 1) this.stdin = new StdinRelay();
+    if (request !== undefined && readsClientStdin(request, progress.length))
+      this.stdin = new StdinRelay(terminalOf(request));
     this.#scheduler = new Scheduler({
       tasksByHost: this.#byHost,
       rollout: request?.rollout ?? allAtOnce,
@@ -330,7 +332,12 @@ export class Run {
     const { args, env, network, timeoutMs } = this.#request;
     const { id: run, command, dryRun, actor } = this.facts;
     const order = { task: task.id, run, stack: task.stack, command, args, env, network, timeoutMs, dryRun };
-    session.startTask({ ...order, user: actor.name, hasStdin: this.stdin !== undefined });
+    session.startTask({
+      ...order,
+      user: actor.name,
+      hasStdin: this.stdin !== undefined,
+      terminal: this.stdin?.terminal,
+    });
   }
 
   #endTask(task: TaskProgress, end: TaskFinished, taskEvent: Uint8Array): Promise<void>;
@@ -361,7 +368,9 @@ export class Run {
     this.#scheduler.close();
     const ends = [...this.#tasks.values()].map(({ end }) => end).filter((end) => end !== undefined);
     const outcome = runOutcome(ends, this.facts.command, this.#cancelledBy !== undefined);
-    await this.#deps.records.finished(this.facts, outcome).catch((error: unknown) => this.#complain(error));
+    await this.#deps.records
+      .finished(this.facts, outcome, this.stdin?.isEmpty)
+      .catch((error: unknown) => this.#complain(error));
     if (this.log.isEnded) return;
     const timeMs = this.#deps.clock();
     const durationMs = timeMs - this.facts.startedMs;
@@ -384,6 +393,11 @@ export class Run {
       'something about a run could not be recorded',
     );
   }
+}
+
+/** The client's, if the command runs on one. */
+function terminalOf({ command, args, terminal }: RunRequest): ClientTerminal | undefined {
+  return takesTerminal(command, args) ? terminal : undefined;
 }
 
 function ownEnd(state: TaskState, reason: string): TaskFinished {

@@ -1,3 +1,4 @@
+import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { stdinWindowBytes } from '../../common/stdin-window.ts';
 
@@ -6,6 +7,12 @@ export interface StdinPiece {
   readonly offset: number;
   readonly data: Uint8Array;
   readonly isEnd: boolean;
+}
+
+/** An agent's link for the task. */
+export interface StdinLink {
+  send(piece: StdinPiece): void;
+  resize(size: TerminalSize): void;
 }
 
 /*
@@ -19,18 +26,34 @@ export class StdinRelay {
   #length = 0;
   #taken = 0;
   #isEnded = false;
-  #send: ((piece: StdinPiece) => void) | undefined;
+  #link: StdinLink | undefined;
   #tell: ((taken: number) => void) | undefined;
+  #terminal: ClientTerminal | undefined;
+
+  /** `terminal` is where the client's stdin is typed. */
+  constructor(terminal?: ClientTerminal) {
+    this.#terminal = terminal;
+  }
+
+  /** With its size as it is now. */
+  get terminal(): ClientTerminal | undefined {
+    return this.#terminal;
+  }
 
   /** No byte will come any more. */
   get isEnded(): boolean {
     return this.#isEnded;
   }
 
+  /** The client had nothing to give. */
+  get isEmpty(): boolean {
+    return this.#isEnded && this.#length === 0;
+  }
+
   /** The client hears how far the action is, as soon as that is known. */
   reportTo(tell: (taken: number) => void): void {
     this.#tell = tell;
-    if (this.#send !== undefined) tell(this.#taken);
+    if (this.#link !== undefined) tell(this.#taken);
   }
 
   /** From the client. Throws `protocol`. */
@@ -43,18 +66,26 @@ export class StdinRelay {
     this.#length += data.length;
     this.#isEnded = isEnd;
     this.#kept.push(piece);
-    this.#send?.(piece);
+    this.#link?.send(piece);
   }
 
   /** An agent's link for the task is open: what it lacks is sent (again). */
-  attach(send: (piece: StdinPiece) => void): void {
-    this.#send = send;
-    for (const piece of this.#kept) send(piece);
+  attach(link: StdinLink): void {
+    this.#link = link;
+    if (this.#terminal !== undefined) link.resize(this.#terminal);
+    for (const piece of this.#kept) link.send(piece);
   }
 
   /** That link is gone; nothing happens if another has taken its place. */
-  detach(send: (piece: StdinPiece) => void): void {
-    if (this.#send === send) this.#send = undefined;
+  detach(link: StdinLink): void {
+    if (this.#link === link) this.#link = undefined;
+  }
+
+  /** The client's terminal has a new size; without a terminal that says nothing. */
+  resize(size: TerminalSize): void {
+    if (this.#terminal === undefined) return;
+    this.#terminal = { ...this.#terminal, ...size };
+    this.#link?.resize(size);
   }
 
   /** The agent says how much the action has taken. */

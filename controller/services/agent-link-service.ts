@@ -7,6 +7,7 @@ import type {
   AgentLinkServer,
   AgentMessage,
   ControllerMessage,
+  LocalRun,
   TaskControl,
   TaskReport,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
@@ -15,7 +16,7 @@ import { record } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
-import type { StdinPiece } from '../runs/stdin-relay.ts';
+import type { StdinLink } from '../runs/stdin-relay.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
 import { cancelSignal, incoming, type Handlers } from './handlers.ts';
@@ -40,6 +41,12 @@ export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
     attach: (call) => {
       new AttachedAgent(deps, call).serve();
     },
+    checkHost: deps.handlers.unary(async (call) => {
+      const peer = requirePeer(call, 'host');
+      await findHost(deps.store, peer);
+      const online = deps.fleet.get(peer.name)?.session !== undefined;
+      return { controllerVersion: version, nowUnixMs: deps.clock(), online };
+    }),
     report: (call) => {
       const signal = cancelSignal(call);
       deps.handlers.finish(call, signal, takeReport(deps, call));
@@ -89,6 +96,9 @@ class AttachedAgent {
         return undefined;
       case 'taskRefused':
         return this.#deps.runs.ofTask(kind.value.taskId).refuse(kind.value.taskId, kind.value.reason);
+      case 'localRun':
+        await this.#adopt(session, kind.value);
+        return undefined;
       case 'stackStatus': {
         const { error, stacks, requestId } = kind.value;
         session.answer(requestId, error === '' ? stacks : new KomposeError('failed', error));
@@ -150,6 +160,16 @@ class AttachedAgent {
     session.send({ $case: 'welcome', value });
   }
 
+  /** A run that began on the host: from now on it is one of ours. */
+  async #adopt(session: AgentSession, local: LocalRun): Promise<void> {
+    const { runId, parentRunId, parentTaskId, targets, startedUnixMs, ...rest } = local;
+    const parent = parentRunId === '' ? undefined : { run: parentRunId, task: parentTaskId };
+    const tasks = targets.map(({ taskId, stack }) => ({ id: taskId, stack }));
+    const run = { ...rest, id: runId, parent, tasks, startedMs: startedUnixMs };
+    await this.#deps.runs.adopt(run, session.host, clientAddress(this.#call));
+    session.send({ $case: 'localRunAck', value: { runId } });
+  }
+
   #expectWord(): void {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
@@ -178,7 +198,10 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
   const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
   let task: string | undefined;
   let isFed = false;
-  const sendStdin = (piece: StdinPiece): void => void call.write({ kind: { $case: 'stdin', value: piece } });
+  const link: StdinLink = {
+    send: (piece) => void call.write({ kind: { $case: 'stdin', value: piece } }),
+    resize: (size) => void call.write({ kind: { $case: 'resize', value: size } }),
+  };
   for await (const { kind } of incoming<TaskReport>(call)) {
     if (kind?.$case === 'opening') {
       task = kind.value.taskId;
@@ -189,9 +212,11 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
       await run.take(task, kind.value.events, agentVersion);
       call.write(ack(run.lastSeq(task)));
     } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
-      const { stdin } = runs.ofTask(task);
-      stdin?.progress(kind.value.taken);
-      if (!isFed) stdin?.attach(sendStdin);
+      const run = runs.ofTask(task);
+      run.stdin?.progress(kind.value.taken);
+      // An earlier process of the controller had the link to the client, and what had come over it.
+      if (run.stdin === undefined) run.abandon('its stdin was lost when the controller was restarted');
+      else if (!isFed) run.stdin.attach(link);
       isFed = true;
     } else {
       throw new KomposeError('protocol', 'a report is opened first, then holds events');

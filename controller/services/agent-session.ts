@@ -44,7 +44,7 @@ export class AgentSession implements HostSession {
 
   startTask({ task, run, ...order }: TaskOrder): void {
     const value = { ...order, taskId: task, runId: run, args: [...order.args], env: { ...order.env } };
-    this.send({ $case: 'startTask', value: { ...value, network: order.network } });
+    this.send({ $case: 'startTask', value: { ...value, network: order.network, terminal: order.terminal } });
   }
 
   cancelTask(task: string, reason: string): void {

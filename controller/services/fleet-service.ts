@@ -1,4 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { checkTerminal, checkTerminalSize } from '../../common/client-terminal.ts';
+import { isDatabaseCommand, parseDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import {
   checkCommand,
@@ -16,13 +18,14 @@ import type {
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
 import { send } from '../../proto/streams.ts';
-import { listAudit, record, type Actor } from '../audit/audit.ts';
+import { findAudit, listAudit, record, type Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHostRow, findUser } from '../identity/directory.ts';
 import { createToken, listTokens, revokeToken } from '../identity/tokens.ts';
 import type { Run } from '../runs/run.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { OfflinePolicy } from '../runs/rollout.ts';
+import { planRetry } from '../runs/retry.ts';
 import type { RunRequest } from '../runs/run-request.ts';
 import { completeRunId, findRun, listRuns, stepsOfRun, tasksOfRun } from '../runs/run-queries.ts';
 import type { Store } from '../store/store.ts';
@@ -77,13 +80,20 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
     }
   }
 
+  async function start(wire: WireRunRequest, actor: Actor, address: string): Promise<Run> {
+    const { retryOf, env, detach } = wire;
+    if (retryOf === undefined) return runs.start(checkedRequest(wire), actor, address);
+    checkEnv(env);
+    return runs.retry({ run: await completeRunId(store, retryOf), env, detach }, actor, address);
+  }
+
   async function serveRun(call: RunCall, signal: AbortSignal): Promise<void> {
     const actor = await userOf(call);
     const started = Promise.withResolvers<string>();
     const read = async (): Promise<void> => {
       for await (const { kind } of incoming<StartRunInput>(call)) {
         if (kind?.$case === 'request') {
-          const run = await runs.start(checkedRequest(kind.value), actor, clientAddress(call));
+          const run = await start(kind.value, actor, clientAddress(call));
           started.resolve(run.facts.id);
           feedStdin(run, call, signal);
         } else if (kind?.$case === 'cancel') {
@@ -91,6 +101,8 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
           await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
         } else if (kind?.$case === 'stdin') {
           runs.live(await started.promise)?.stdin?.write(kind.value.data, kind.value.isEnd);
+        } else if (kind?.$case === 'resize') {
+          runs.live(await started.promise)?.stdin?.resize(checkTerminalSize(kind.value));
         } else {
           throw new KomposeError(
             'protocol',
@@ -116,6 +128,16 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
       await userOf(call);
       const id = await completeRunId(store, call.request.runId);
       yield* follow(id, call.request.afterSeq, signal);
+    }),
+    planRetry: handlers.unary(async (call) => {
+      await userOf(call);
+      const { run, targets, args, kept } = await planRetry(
+        store,
+        await completeRunId(store, call.request.runId),
+      );
+      const { id: runId, command, dry_run: dryRun } = run;
+      const rest = { command, args: [...args], dryRun: dryRun !== 0, secretNames: [...kept.secretNames] };
+      return { runId, targets: [...targets], ...rest };
     }),
     cancelRun: handlers.unary(async (call) => {
       const actor = await userOf(call);
@@ -154,6 +176,10 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
     listAudit: handlers.stream(async function* (call) {
       await adminOf(call, 'the audit');
       yield* listAudit(store, call.request.limit);
+    }),
+    getAudit: handlers.unary(async (call) => {
+      await adminOf(call, 'the audit');
+      return findAudit(store, call.request.seq);
     }),
     labelHost: handlers.unary(async (call) => {
       const actor = await adminOf(call, 'labelling a host');
@@ -283,7 +309,8 @@ function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
     call.write({ seq: 0, task: 0, timeUnixMs: 0, kind });
   });
   signal.addEventListener('abort', () => {
-    if (!stdin.isEnded) run.abandon('its client went away before the end of its stdin');
+    if (stdin.terminal !== undefined) run.abandon('the terminal that it ran on is gone');
+    else if (!stdin.isEnded) run.abandon('its client went away before the end of its stdin');
   });
 }
 
@@ -297,10 +324,10 @@ function checkedLabels(labels: Readonly<Record<string, string>>): Record<string,
 
 /** What comes over the wire is checked here, whoever sent it. Throws `usage`. */
 function checkedRequest(wire: WireRunRequest): RunRequest {
-  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, hasStdin } = wire;
+  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, hasStdin, terminal } = wire;
   checkCommand(command);
-  if (command.startsWith('db:')) throw new KomposeError('usage', `${command} is not built yet`);
-  for (const [name, value] of Object.entries(wire.env)) checkEnvAssignment(`${name}=${value}`);
+  if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
+  checkEnv(wire.env);
   if (args.some((argument) => argument.includes('\0')))
     throw new KomposeError('usage', 'an argument holds a NUL byte');
   return {
@@ -314,8 +341,13 @@ function checkedRequest(wire: WireRunRequest): RunRequest {
     dryRun,
     detach,
     hasStdin,
+    terminal: terminal === undefined ? undefined : checkTerminal(terminal),
     ...checkedRollout(wire),
   };
+}
+
+function checkEnv(env: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(env)) checkEnvAssignment(`${name}=${value}`);
 }
 
 function checkedRollout({ rollout, offline }: WireRunRequest): Pick<RunRequest, 'rollout' | 'offline'> {

@@ -1,6 +1,7 @@
 import type { Host, Run, Task } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { HostRecord } from '../fleet/fleet.ts';
-import type { RunsTable, StepsTable, TasksTable } from '../store/schema.ts';
+import type { RunRow } from '../runs/run-queries.ts';
+import type { StepsTable, TasksTable } from '../store/schema.ts';
 
 export function toWireHost(host: HostRecord): Host {
   return {
@@ -17,7 +18,7 @@ export function toWireHost(host: HostRecord): Host {
   };
 }
 
-export function toWireRun(row: RunsTable): Run {
+export function toWireRun(row: RunRow): Run {
   return {
     id: row.id,
     pattern: row.pattern,
@@ -31,6 +32,7 @@ export function toWireRun(row: RunsTable): Run {
     targets: row.targets,
     counts: JSON.parse(row.counts) as Record<string, number>,
     dryRun: row.dry_run !== 0,
+    retryOf: row.retry_of ?? undefined,
   };
 }
 

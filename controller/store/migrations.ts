@@ -4,7 +4,19 @@ import type { Migration } from 'kysely/migration';
 /** Forward only, in order of their names; one that was released is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first-tables': { up: createFirstTables },
+  '0002-run-requests': { up: createRunRequests },
 };
+
+/** Of the runs before it there is no row: they cannot be repeated. */
+async function createRunRequests(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('run_requests')
+    .addColumn('run_id', 'text', (column) => column.primaryKey().references('runs.id'))
+    .addColumn('request', 'text', (column) => column.notNull())
+    .addColumn('has_stdin', 'integer', (column) => column.notNull())
+    .addColumn('retry_of', 'text')
+    .execute();
+}
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {
   await db.schema

@@ -55,6 +55,17 @@ export interface RunsTable {
   dry_run: number;
 }
 
+/** What it takes to repeat a run; the run's own row has the rest. */
+export interface RunRequestsTable {
+  run_id: string;
+  /** A KeptRequest: no value of a secret is in it. */
+  request: string;
+  /** Its client gave it a stdin that may hold something. */
+  has_stdin: number;
+  /** The run that this one repeats. */
+  retry_of: string | null;
+}
+
 export interface TasksTable {
   id: string;
   run_id: string;
@@ -91,6 +102,7 @@ export interface Schema {
   users: UsersTable;
   tokens: TokensTable;
   runs: RunsTable;
+  run_requests: RunRequestsTable;
   tasks: TasksTable;
   steps: StepsTable;
   audit: AuditTable;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { endFleet, readStackFile, runJson, startFleet, writeStacks } from './support.ts';
+import { endFleet, readStackFile, runJson, startFleet, untilKnown, writeStacks } from './support.ts';
 
 const fleet = await startFleet(['prod-1']);
 after(() => endFleet(fleet));
@@ -215,7 +215,6 @@ describe('what a pre hook exports', { timeout: 60_000 }, () => {
     await writeStacks(fleet, {
       'prod-1:exports': {
         'compose.yaml': passing('IMAGE_TAG', 'LINES', 'DROPPED', 'LOCAL_ONLY'),
-        '.env': 'DROPPED=here\n',
         'hooks.sh': `${noteEnv}
 hook_pre_run() {
   export IMAGE_TAG=$(echo abc123) LINES=$'one\\n two=2\\n'
@@ -225,7 +224,8 @@ hook_pre_run() {
 hook_post_run() { note; }`,
       },
     });
-    const { stdout } = await fleet.kompose(['exports', 'run', '--rm', '-T', 'api', 'env']);
+    const run = ['-e', 'DROPPED=here', 'exports', 'run', '--rm', '-T', 'api', 'env'];
+    const { stdout } = await fleet.kompose(run);
     assert.match(stdout, /^IMAGE_TAG=abc123$/m);
     assert.match(stdout, /^LINES=one\n two=2\n/m);
     assert.doesNotMatch(stdout, /DROPPED|LOCAL_ONLY/);
@@ -238,14 +238,14 @@ hook_post_run() { note; }`,
 
   it('is gone in the next stack of the run, and in the next run of the stack', async () => {
     const hooks = `${noteEnv}
-hook_pre_ps() { note; export LEAK=from-$stack; }
-hook_post_ps() { note; }`;
-    await writeStacks(fleet, {
-      'prod-1:leak-1': { 'hooks.sh': hooks.replaceAll('_ps', '_create') },
-      'prod-1:leak-2': { 'hooks.sh': hooks.replaceAll('_ps', '_create') },
-    });
+hook_pre_create() { note; export LEAK=from-$stack; }
+hook_post_create() { note; }`;
+    const both = { 'prod-1:leak-1': { 'hooks.sh': hooks }, 'prod-1:leak-2': { 'hooks.sh': hooks } };
+    await writeStacks(fleet, both);
+    await untilKnown(fleet, both);
     for (const pattern of ['leak-*', 'leak-1']) {
-      assert.equal((await fleet.kompose([pattern, 'create'])).exitCode, 0);
+      const { exitCode, stderr } = await fleet.kompose([pattern, 'create']);
+      assert.equal(exitCode, 0, stderr);
       for (const stack of ['leak-1', 'leak-2']) {
         assert.equal((await hookEnv(stack, 'hook_pre_create'))['LEAK'], undefined);
         assert.equal((await hookEnv(stack, 'hook_post_create'))['LEAK'], `from-${stack}`);
@@ -262,11 +262,20 @@ hook_post_ps() { note; }`;
     'set -euo pipefail at the top of the file': 'return 0',
     'an IFS and options of its own': 'IFS=,; shopt -s nullglob; set -f; return',
     'a subshell that ends last': '(export MARK=inner; exit 0)',
+    'a trap that it takes back': "trap 'true' EXIT; trap - EXIT",
+    'traps of other kinds': "trap 'true' DEBUG ERR RETURN; return 0",
+    'exec that only redirects': 'exec 2>&1',
+    'exit in a function that it calls': 'leave() { exit 0; }; leave',
+    'a trap at the top of the file': 'return 0',
+  };
+  const tops: Readonly<Record<string, string>> = {
+    'set -euo pipefail at the top of the file': 'set -euo pipefail\n',
+    'a trap at the top of the file': "trap 'echo bye >&2' EXIT\n",
   };
   for (const [name, ending] of Object.entries(endings)) {
     it(`passes on when the hook ends by ${name}`, async () => {
       const stack = `end-${Object.keys(endings).indexOf(name)}`;
-      const top = name.endsWith('top of the file') ? 'set -euo pipefail\n' : '';
+      const top = tops[name] ?? '';
       await fleet.writeStack('prod-1', stack, {
         'compose.yaml': passing('MARK'),
         'hooks.sh': `${top}${noteEnv}hook_pre_config() { export MARK='set by hook'; ${ending}\n}\nhook_post_config() { note; }`,
@@ -275,7 +284,7 @@ hook_post_ps() { note; }`;
       assert.equal(exitCode, 0, stderr);
       assert.match(stdout, /^\s+MARK: set by hook$/m);
       assert.equal((await hookEnv(stack, 'hook_post_config'))['MARK'], 'set by hook');
-      if (name.includes('trap')) assert.match(stderr, /^bye$/m);
+      if (`${top}${ending}`.includes('echo bye')) assert.match(stderr, /^bye$/m);
     });
   }
 

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setInterval } from 'node:timers/promises';
 import type { Image } from '../fleet/images.ts';
 import { KomposeFleet, type CommandOptions, type FleetOptions } from '../fleet/kompose-fleet.ts';
@@ -43,12 +44,18 @@ async function unpauseAll(fleet: KomposeFleet, host: string): Promise<void> {
 /** Files by their paths inside a stack, by target (`host:stack`). */
 export type Stacks = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** Writes stacks and waits until the controller knows all of them. */
+/**
+ * Writes stacks. A run that names one of them finds it at once; wait for `untilKnown` before a pattern that matches
+ * older ones too.
+ */
 export async function writeStacks(fleet: KomposeFleet, stacks: Stacks): Promise<void> {
   for (const [target, files] of Object.entries(stacks)) {
     const [host = '', stack = ''] = target.split(':');
     await fleet.writeStack(host, stack, { 'compose.yaml': idleService, ...files });
   }
+}
+
+export async function untilKnown(fleet: KomposeFleet, stacks: Stacks): Promise<void> {
   await until(`${Object.keys(stacks).join(', ')} known`, async () => {
     const known = await knownTargets(fleet);
     return Object.keys(stacks).every((target) => known.includes(target));
@@ -94,6 +101,8 @@ export interface JsonLine {
   readonly cwd?: string;
   readonly envNames?: readonly string[];
   readonly waitingFor?: string;
+  readonly dump?: { readonly path: string; readonly sizeBytes: number; readonly sha256: string };
+  readonly text?: string;
   readonly targets?: readonly { readonly task: string; readonly host: string; readonly stack: string }[];
 }
 
@@ -156,11 +165,15 @@ export async function until(
   }
 }
 
-export type KomposeProcess = ReturnType<KomposeFleet['spawnKompose']>;
+/** As much of a started program as is needed to watch it. */
+export type Program = PromiseLike<{ exitCode?: number | undefined }> & {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+};
 
 /** Resolves with all that came on the stream so far, once `text` is in it. Throws when the program ends without. */
 export async function shows(
-  program: KomposeProcess,
+  program: Program,
   stream: 'stdout' | 'stderr',
   text: string,
   timeoutMs = 15_000,
@@ -202,4 +215,12 @@ export async function dockerLines(
 /** Names of the containers of a host, sorted. */
 export async function containers(fleet: KomposeFleet, host: string): Promise<string[]> {
   return (await dockerLines(fleet, host, 'ps', '--format', '{{.Names}}')).toSorted();
+}
+
+/** Processes of a host that work in the folder of a stack: its hooks, compose, and whatever those started. */
+export async function processesOf(fleet: KomposeFleet, host: string, stack: string): Promise<number[]> {
+  const folder = join(fleet.stacks(host), stack);
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+  return pids.filter((_, index) => folders[index] === folder);
 }

@@ -1,9 +1,9 @@
 import { buildImage, type Image } from '../images.ts';
 
 /** What the demo's stacks run: stand-ins made of busybox, since there is no registry. */
-export function demoImages(): Promise<Image[]> {
-  return Promise.all([
-    buildImage({
+export async function demoImages(): Promise<Image[]> {
+  return [
+    await buildImage({
       tag: 'demo-directus:local',
       files: {
         '/usr/bin/npx': { content: npx, mode: 0o755 },
@@ -11,7 +11,7 @@ export function demoImages(): Promise<Image[]> {
       },
       cmd: ['httpd', '-f', '-p', '8055', '-h', '/www'],
     }),
-    buildImage({
+    await buildImage({
       tag: 'demo-web:local',
       files: {
         '/www/index.html': { content: 'hello\n' },
@@ -19,11 +19,11 @@ export function demoImages(): Promise<Image[]> {
       },
       cmd: ['httpd', '-f', '-p', '80', '-h', '/www'],
     }),
-    buildImage({
+    await buildImage({
       tag: 'demo-redis:local',
       files: { '/usr/bin/redis-cli': { content: redisCli, mode: 0o755 } },
     }),
-  ]);
+  ];
 }
 
 /** `npx directus schema snapshot [FILE]`, `npx directus schema apply FILE`. */

@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { ChainWaits } from '../../../agent/tasks/chain-waits.ts';
 import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
 import type { TaskHost } from '../../../agent/tasks/prepare-task.ts';
@@ -32,6 +33,17 @@ export interface StackFiles {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+/** A host named prod-1 whose tasks run with this environment. */
+export function taskHost(
+  root: string,
+  agentEnv: Readonly<Record<string, string>>,
+  rootOwner: number,
+): TaskHost {
+  const hooksParser = new HooksParser(agentEnv, rootOwner);
+  const compose = new ComposeFinder(agentEnv);
+  return { root, name: 'prod-1', agentEnv, hooksParser, compose, waits: new ChainWaits() };
+}
+
 /** A stacks root in a temporary folder and a host that runs tasks on it with real bash. */
 export class Bench {
   /** Of everything; goes with the test. */
@@ -43,9 +55,7 @@ export class Bench {
     this.folder = folder;
     this.root = join(folder, 'stacks');
     const agentEnv = { PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, HOME: folder };
-    const hooksParser = new HooksParser(agentEnv, rootOwner);
-    const compose = new ComposeFinder(agentEnv);
-    this.host = { root: this.root, name: 'prod-1', agentEnv, hooksParser, compose };
+    this.host = taskHost(this.root, agentEnv, rootOwner);
   }
 
   static async create(t: TestContext): Promise<Bench> {
@@ -88,7 +98,8 @@ export class Bench {
   }
 }
 
-const defaults: TaskSpec = {
+/** What a task is to do unless a test says otherwise. */
+export const defaultSpec: TaskSpec = {
   task: '01J0000000000000000000000T',
   run: '01J0000000000000000000000R',
   stack: 'sexy',
@@ -109,7 +120,7 @@ export class RecordedTask {
   #changed = Promise.withResolvers<void>();
 
   constructor(bench: Bench, spec: Partial<TaskSpec>) {
-    this.done = this.#run(bench, { ...defaults, ...spec });
+    this.done = this.#run(bench, { ...defaultSpec, ...spec });
   }
 
   async #run({ folder, host }: Bench, spec: TaskSpec): Promise<void> {

@@ -23,7 +23,7 @@ describe('a background job', () => {
   test('does not hold its step open and lives on', async (t) => {
     const bench = await Bench.create(t);
     const job =
-      '{ for n in {1..50}; do echo "tick $n" || exit; sleep 0.01; done; touch survived; sleep 1000; } &';
+      '{ for n in {1..50}; do echo "tick $n" || exit; sleep 0.01; done; touch survived; exec sleep 1000; } &';
     const folder = await bench.stack('sexy', { hooks: `hook_pre_up() {\n${job}\necho "pid $!"\n}` });
     const task = await bench.run();
     const [pid = 0] = pids(t, task.output('pre'));
@@ -104,7 +104,8 @@ describe('a task that is stopped', () => {
 
   test('leaves no process on the host, in a session of its own neither', async (t) => {
     const bench = await Bench.create(t);
-    await bench.stack('sexy', { action: 'setsid sleep 1000 & echo "pid $!"; echo ready; wait' });
+    const action = `setsid bash -c 'echo "pid $$"; echo ready; exec sleep 1000' & wait`;
+    await bench.stack('sexy', { action });
     const task = bench.start();
     await task.shows('ready');
     const all = pids(t, task.output());
@@ -183,10 +184,10 @@ describe('a process', () => {
     let size = 0;
     const slowly = (text: string): Promise<void> => {
       size += text.length;
-      return new Promise((resolve) => void setTimeout(resolve, 150));
+      return new Promise((resolve) => void setTimeout(resolve, 250));
     };
-    await started('head -c 400000 /dev/zero | tr "\\0" x', slowly).ended;
-    assert.equal(size, 400_000);
+    await started('head -c 300000 /dev/zero | tr "\\0" x', slowly).ended;
+    assert.equal(size, 300_000);
   });
 
   const bad: readonly [title: string, argv: [string, ...string[]], error: RegExp][] = [

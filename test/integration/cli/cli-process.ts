@@ -12,11 +12,21 @@ export class CliProcess {
   stderr = '';
   readonly #ended: Promise<number>;
 
-  constructor(home: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [entry, ...args], {
+  /** `input` is what it reads on stdin; without it stdin is /dev/null. */
+  constructor(
+    home: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    input?: string,
+  ) {
+    const child = spawn(process.execPath, [entry, ...args], {
       env: { PATH: process.env['PATH'], KOMPOSE_HOME: home, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
+    const { stdout, stderr } = child;
+    if (stdout === null || stderr === null) throw new Error('a pipe is missing');
+    this.child = Object.assign(child, { stdout, stderr });
+    child.stdin?.end(input);
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.#ended = once(this.child, 'close').then(([code, signal]) => (code === null ? signal : code));

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseNoun, type NounInvocation } from '../../../cli/noun.ts';
+import { audit } from '../../../cli/commands/audit.ts';
 import { hosts } from '../../../cli/commands/hosts.ts';
 import { runs } from '../../../cli/commands/runs.ts';
 import { stacks } from '../../../cli/commands/stacks.ts';
 import { tokens } from '../../../cli/commands/tokens.ts';
+import { users } from '../../../cli/commands/users.ts';
 import type { TypedGlobals } from '../../../cli/options.ts';
 import { assertUsageError } from '../common/usage-error.ts';
 
@@ -21,6 +23,9 @@ const verbs: readonly [noun: typeof hosts, args: string[], verb: string, words: 
   [hosts, ['show', 'prod-1'], 'show', ['prod-1']],
   [hosts, ['label', 'prod-1', 'env=prod', 'zone-'], 'label', ['prod-1', 'env=prod', 'zone-']],
   [runs, ['attach', '01J'], 'attach', ['01J']],
+  [runs, ['retry', '01J', '-e', 'A=b', '--detach', '-y'], 'retry', ['01J']],
+  [audit, ['show', '7'], 'show', ['7']],
+  [users, ['add', 'ada', '--role', 'viewer'], 'add', ['ada']],
   [stacks, [], '', []],
   [stacks, ['prod-1:*'], '', ['prod-1:*']],
 ];
@@ -70,7 +75,11 @@ const refused: readonly [noun: typeof hosts, args: string[], part: string][] = [
   [hosts, ['show', 'a', 'b'], 'too many arguments'],
   [hosts, ['ls', '--limt', '3'], "unknown option '--limt' (Did you mean --limit?)"],
   [hosts, ['--limit', '0'], 'bad value "0" of --limit'],
-  [runs, ['retry', '01J', '--x'], 'kompose runs retry is not built yet'],
+  [runs, ['retry'], "missing required argument 'id'"],
+  [runs, ['retry', '01J', '-e', 'A'], 'bad variable "A"'],
+  [audit, ['verify', '--x'], 'kompose audit verify is not built yet'],
+  [users, ['add', 'ada'], "required option '--role <role>' not specified"],
+  [users, ['add', 'ada', '--role', 'agent'], "argument 'agent' is invalid. Allowed choices are admin"],
   [stacks, ['a', 'b'], 'too many arguments'],
   [tokens, ['create'], "required option '--role <role>' not specified"],
   [tokens, ['create', '--role', 'king'], "argument 'king' is invalid. Allowed choices are agent"],

@@ -5,12 +5,13 @@ import { formatToken, parseToken } from '../../../proto/enrolment-token.ts';
 import { KomposeError } from '../../../common/errors.ts';
 
 const word = fc.stringMatching(/^[\x21-\x7e]{1,60}$/);
-const address = fc.tuple(fc.stringMatching(/^[a-z0-9.[\]:-]{1,30}$/), fc.nat(65_535)).map((parts) => parts.join(':'));
-const token = fc.record({
-  addresses: fc.array(address, { minLength: 1, maxLength: 4 }),
-  caFingerprint: word,
-  secret: word,
-});
+const address = fc
+  .tuple(fc.stringMatching(/^[a-z0-9.[\]:-]{1,30}$/), fc.nat(65_535))
+  .map((parts) => parts.join(':'));
+const token = fc.record(
+  { addresses: fc.array(address, { minLength: 1, maxLength: 4 }), caFingerprint: word, secret: word },
+  { noNullPrototype: true },
+);
 
 function encoded(value: unknown): string {
   return `kmp1.${Buffer.from(JSON.stringify(value)).toString('base64url')}`;

@@ -26,7 +26,11 @@ describe('an error on its way over the wire', () => {
   }
 
   test('tells nothing of a bug but that it was one', () => {
-    for (const bug of [new TypeError('secret path /root/x'), 'secret', new KomposeError('internal', 'secret')]) {
+    for (const bug of [
+      new TypeError('secret path /root/x'),
+      'secret',
+      new KomposeError('internal', 'secret'),
+    ]) {
       const { code, details, metadata } = toStatus(bug);
       assert.equal(code, status.INTERNAL);
       assert.doesNotMatch(details + JSON.stringify(metadata.getMap()), /secret/);

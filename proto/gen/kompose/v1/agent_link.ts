@@ -12,18 +12,32 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientOptions,
+  type ClientUnaryCall,
   type handleBidiStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { StdinProgress } from "./event.ts";
+import { StdinProgress, Target, Terminal, TerminalSize } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
 
 export const protobufFileName = "kompose/v1/agent_link.proto";
 
 /** What agents and the controller say to each other. Agents dial; the controller never does. */
+
+export interface CheckHostRequest {
+}
+
+export interface CheckHostResponse {
+  controllerVersion: string;
+  /** The controller's clock. */
+  nowUnixMs: number;
+  /** An agent of this host is linked. */
+  online: boolean;
+}
 
 export interface AgentMessage {
   kind:
@@ -32,6 +46,7 @@ export interface AgentMessage {
     | { $case: "heartbeat"; value: Heartbeat }
     | { $case: "taskRefused"; value: TaskRefused }
     | { $case: "stackStatus"; value: StackStatusReply }
+    | { $case: "localRun"; value: LocalRun }
     | undefined;
 }
 
@@ -43,6 +58,7 @@ export interface ControllerMessage {
     | { $case: "cancelTask"; value: CancelTask }
     | { $case: "rescan"; value: Rescan }
     | { $case: "stackStatus"; value: StackStatusRequest }
+    | { $case: "localRunAck"; value: LocalRunAck }
     | undefined;
 }
 
@@ -115,6 +131,31 @@ export interface StackStatus {
   servicesUp: string[];
 }
 
+/**
+ * A run that began on the host itself: chained by a hook, or typed there as ./kompose.sh. The agent goes ahead with
+ * it, keeps this record until it is acknowledged (the controller may be away), and reports its tasks only then.
+ */
+export interface LocalRun {
+  runId: string;
+  /** The run and task whose hook began it; empty if a person did. */
+  parentRunId: string;
+  parentTaskId: string;
+  user: string;
+  pattern: string;
+  command: string;
+  /** Masked. */
+  args: string[];
+  envNames: string[];
+  dryRun: boolean;
+  startedUnixMs: number;
+  targets: Target[];
+}
+
+/** The run and its audit record are durable. */
+export interface LocalRunAck {
+  runId: string;
+}
+
 /** At most one start per task_id: a repeated StartTask is answered from what the agent kept. */
 export interface StartTask {
   taskId: string;
@@ -135,6 +176,8 @@ export interface StartTask {
   user: string;
   /** The action reads the client's stdin: it comes as TaskControl.stdin. */
   hasStdin: boolean;
+  /** The action runs on a pseudo-terminal of this size, into which its stdin is typed. */
+  terminal: Terminal | undefined;
 }
 
 export interface StartTask_EnvEntry {
@@ -170,7 +213,9 @@ export interface TaskEvents {
 }
 
 export interface TaskControl {
-  kind: { $case: "ack"; value: TaskAck } | { $case: "stdin"; value: StdinChunk } | undefined;
+  kind: { $case: "ack"; value: TaskAck } | { $case: "stdin"; value: StdinChunk } | //
+  /** Of a task with `terminal`: the client's terminal has changed its size. */
+  { $case: "resize"; value: TerminalSize } | undefined;
 }
 
 /**
@@ -191,6 +236,109 @@ export interface StdinChunk {
 export interface TaskAck {
   seq: number;
 }
+
+function createBaseCheckHostRequest(): CheckHostRequest {
+  return {};
+}
+
+export const CheckHostRequest: MessageFns<CheckHostRequest> = {
+  encode(_: CheckHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCheckHostResponse(): CheckHostResponse {
+  return { controllerVersion: "", nowUnixMs: 0, online: false };
+}
+
+export const CheckHostResponse: MessageFns<CheckHostResponse> = {
+  encode(message: CheckHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.controllerVersion !== "") {
+      writer.uint32(10).string(message.controllerVersion);
+    }
+    if (message.nowUnixMs !== 0) {
+      writer.uint32(16).int64(message.nowUnixMs);
+    }
+    if (message.online !== false) {
+      writer.uint32(24).bool(message.online);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckHostResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckHostResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.controllerVersion = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nowUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.online = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseAgentMessage(): AgentMessage {
   return { kind: undefined };
@@ -213,6 +361,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         break;
       case "stackStatus":
         StackStatusReply.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "localRun":
+        LocalRun.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -271,6 +422,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "stackStatus", value: StackStatusReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "localRun", value: LocalRun.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -308,6 +467,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       case "stackStatus":
         StackStatusRequest.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "localRunAck":
+        LocalRunAck.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -372,6 +534,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             }
 
             message.kind = { $case: "stackStatus", value: StackStatusRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "localRunAck", value: LocalRunAck.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -996,6 +1166,220 @@ export const StackStatus: MessageFns<StackStatus> = {
   },
 };
 
+function createBaseLocalRun(): LocalRun {
+  return {
+    runId: "",
+    parentRunId: "",
+    parentTaskId: "",
+    user: "",
+    pattern: "",
+    command: "",
+    args: [],
+    envNames: [],
+    dryRun: false,
+    startedUnixMs: 0,
+    targets: [],
+  };
+}
+
+export const LocalRun: MessageFns<LocalRun> = {
+  encode(message: LocalRun, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    if (message.parentRunId !== "") {
+      writer.uint32(18).string(message.parentRunId);
+    }
+    if (message.parentTaskId !== "") {
+      writer.uint32(26).string(message.parentTaskId);
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.pattern !== "") {
+      writer.uint32(42).string(message.pattern);
+    }
+    if (message.command !== "") {
+      writer.uint32(50).string(message.command);
+    }
+    for (const v of message.args) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.envNames) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(72).bool(message.dryRun);
+    }
+    if (message.startedUnixMs !== 0) {
+      writer.uint32(80).int64(message.startedUnixMs);
+    }
+    for (const v of message.targets) {
+      Target.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LocalRun {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocalRun();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parentRunId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parentTaskId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pattern = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.command = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.args.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.envNames.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.startedUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.targets.push(Target.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLocalRunAck(): LocalRunAck {
+  return { runId: "" };
+}
+
+export const LocalRunAck: MessageFns<LocalRunAck> = {
+  encode(message: LocalRunAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LocalRunAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocalRunAck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseStartTask(): StartTask {
   return {
     taskId: "",
@@ -1009,6 +1393,7 @@ function createBaseStartTask(): StartTask {
     dryRun: false,
     user: "",
     hasStdin: false,
+    terminal: undefined,
   };
 }
 
@@ -1046,6 +1431,9 @@ export const StartTask: MessageFns<StartTask> = {
     }
     if (message.hasStdin !== false) {
       writer.uint32(88).bool(message.hasStdin);
+    }
+    if (message.terminal !== undefined) {
+      Terminal.encode(message.terminal, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1152,6 +1540,14 @@ export const StartTask: MessageFns<StartTask> = {
             }
 
             message.hasStdin = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.terminal = Terminal.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1513,6 +1909,9 @@ export const TaskControl: MessageFns<TaskControl> = {
       case "stdin":
         StdinChunk.encode(message.kind.value, writer.uint32(18).fork()).join();
         break;
+      case "resize":
+        TerminalSize.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1544,6 +1943,14 @@ export const TaskControl: MessageFns<TaskControl> = {
             }
 
             message.kind = { $case: "stdin", value: StdinChunk.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "resize", value: TerminalSize.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1710,6 +2117,16 @@ export const AgentLinkService = {
     responseSerialize: (value: TaskControl): Buffer => Buffer.from(TaskControl.encode(value).finish()),
     responseDeserialize: (value: Buffer): TaskControl => TaskControl.decode(value),
   },
+  /** How the controller sees this host; changes nothing. PERMISSION_DENIED as for Attach. */
+  checkHost: {
+    path: "/kompose.v1.AgentLink/CheckHost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CheckHostRequest): Buffer => Buffer.from(CheckHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CheckHostRequest => CheckHostRequest.decode(value),
+    responseSerialize: (value: CheckHostResponse): Buffer => Buffer.from(CheckHostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CheckHostResponse => CheckHostResponse.decode(value),
+  },
 } as const;
 
 export interface AgentLinkServer extends UntypedServiceImplementation {
@@ -1731,6 +2148,8 @@ export interface AgentLinkServer extends UntypedServiceImplementation {
    * NOT_FOUND: the controller knows no such task; the agent drops what it kept of it.
    */
   report: handleBidiStreamingCall<TaskReport, TaskControl>;
+  /** How the controller sees this host; changes nothing. PERMISSION_DENIED as for Attach. */
+  checkHost: handleUnaryCall<CheckHostRequest, CheckHostResponse>;
 }
 
 export interface AgentLinkClient extends Client {
@@ -1756,6 +2175,22 @@ export interface AgentLinkClient extends Client {
   report(): ClientDuplexStream<TaskReport, TaskControl>;
   report(options: Partial<CallOptions>): ClientDuplexStream<TaskReport, TaskControl>;
   report(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<TaskReport, TaskControl>;
+  /** How the controller sees this host; changes nothing. PERMISSION_DENIED as for Attach. */
+  checkHost(
+    request: CheckHostRequest,
+    callback: (error: ServiceError | null, response: CheckHostResponse) => void,
+  ): ClientUnaryCall;
+  checkHost(
+    request: CheckHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CheckHostResponse) => void,
+  ): ClientUnaryCall;
+  checkHost(
+    request: CheckHostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CheckHostResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const AgentLinkClient = makeGenericClientConstructor(AgentLinkService, "kompose.v1.AgentLink") as unknown as {

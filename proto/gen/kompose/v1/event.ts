@@ -170,6 +170,15 @@ export interface TaskFinished {
   durationMs: number;
   /** The exit code is the action's own (not a hook's). */
   actionDecided: boolean;
+  /** Of a database command that wrote or read one. */
+  dump: Dump | undefined;
+}
+
+/** A dump of a database: its absolute path on the host, and its SHA-256 in lower-case hex. */
+export interface Dump {
+  path: string;
+  sizeBytes: number;
+  sha256: string;
 }
 
 /** A stack on a host that a run is for. Its place in RunStarted.targets, from 1, is RunEvent.task. */
@@ -226,6 +235,19 @@ export interface RunEvent {
  */
 export interface StdinProgress {
   taken: number;
+}
+
+/** The terminal that a client runs on; `term` is its TERM. */
+export interface Terminal {
+  rows: number;
+  columns: number;
+  term: string;
+}
+
+/** What it was resized to. */
+export interface TerminalSize {
+  rows: number;
+  columns: number;
 }
 
 function createBaseTaskEvent(): TaskEvent {
@@ -852,7 +874,7 @@ export const Notice: MessageFns<Notice> = {
 };
 
 function createBaseTaskFinished(): TaskFinished {
-  return { state: 0, exitCode: undefined, reason: "", durationMs: 0, actionDecided: false };
+  return { state: 0, exitCode: undefined, reason: "", durationMs: 0, actionDecided: false, dump: undefined };
 }
 
 export const TaskFinished: MessageFns<TaskFinished> = {
@@ -871,6 +893,9 @@ export const TaskFinished: MessageFns<TaskFinished> = {
     }
     if (message.actionDecided !== false) {
       writer.uint32(40).bool(message.actionDecided);
+    }
+    if (message.dump !== undefined) {
+      Dump.encode(message.dump, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -926,6 +951,82 @@ export const TaskFinished: MessageFns<TaskFinished> = {
             }
 
             message.actionDecided = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.dump = Dump.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDump(): Dump {
+  return { path: "", sizeBytes: 0, sha256: "" };
+}
+
+export const Dump: MessageFns<Dump> = {
+  encode(message: Dump, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.sizeBytes !== 0) {
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    if (message.sha256 !== "") {
+      writer.uint32(26).string(message.sha256);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Dump {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDump();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sha256 = reader.string();
             continue;
           }
         }
@@ -1405,6 +1506,131 @@ export const StdinProgress: MessageFns<StdinProgress> = {
             }
 
             message.taken = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTerminal(): Terminal {
+  return { rows: 0, columns: 0, term: "" };
+}
+
+export const Terminal: MessageFns<Terminal> = {
+  encode(message: Terminal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== 0) {
+      writer.uint32(8).uint32(message.rows);
+    }
+    if (message.columns !== 0) {
+      writer.uint32(16).uint32(message.columns);
+    }
+    if (message.term !== "") {
+      writer.uint32(26).string(message.term);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Terminal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTerminal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rows = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.columns = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.term = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTerminalSize(): TerminalSize {
+  return { rows: 0, columns: 0 };
+}
+
+export const TerminalSize: MessageFns<TerminalSize> = {
+  encode(message: TerminalSize, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== 0) {
+      writer.uint32(8).uint32(message.rows);
+    }
+    if (message.columns !== 0) {
+      writer.uint32(16).uint32(message.columns);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TerminalSize {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTerminalSize();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rows = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.columns = reader.uint32();
             continue;
           }
         }

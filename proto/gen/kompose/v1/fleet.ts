@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { RunEvent } from "./event.ts";
+import { RunEvent, Terminal, TerminalSize } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -33,7 +33,9 @@ export const protobufFileName = "kompose/v1/fleet.proto";
 export interface StartRunInput {
   kind: { $case: "request"; value: RunRequest } | { $case: "cancel"; value: RunCancel } | //
   /** Of a request with `has_stdin` that matched one target, in order; see StdinProgress. */
-  { $case: "stdin"; value: StdinInput } | undefined;
+  { $case: "stdin"; value: StdinInput } | //
+  /** Of a request with `terminal`; the newest counts. */
+  { $case: "resize"; value: TerminalSize } | undefined;
 }
 
 /** The fleet-wide options of section 2 of the command contract. */
@@ -53,6 +55,18 @@ export interface RunRequest {
     | undefined;
   /** The client has a stdin to give, if it is one target and the command reads it. */
   hasStdin: boolean;
+  /**
+   * The client runs on a terminal and its stdin is what is typed there: `exec` and `run` on one target get one of
+   * their own, unless their arguments decline (-T, -d). Such a run ends when its client goes away.
+   */
+  terminal:
+    | Terminal
+    | undefined;
+  /**
+   * Repeats this run on its targets that did not succeed. `env` then holds the values that PlanRetry asks for;
+   * of the other fields only `detach` counts: all else is taken from that run.
+   */
+  retryOf?: string | undefined;
 }
 
 export interface RunRequest_EnvEntry {
@@ -103,6 +117,26 @@ export interface StdinInput {
 export interface WatchRunRequest {
   runId: string;
   afterSeq: number;
+}
+
+export interface PlanRetryRequest {
+  runId: string;
+}
+
+export interface PlanRetryResponse {
+  /** Whole, also where the request had the beginning of it. */
+  runId: string;
+  targets: RetryTarget[];
+  command: string;
+  args: string[];
+  /** Variables of -e whose values are not kept, since they are secret: to be given again. */
+  secretNames: string[];
+  dryRun: boolean;
+}
+
+export interface RetryTarget {
+  host: string;
+  stack: string;
 }
 
 export interface CancelRunRequest {
@@ -179,6 +213,8 @@ export interface Run {
   targets: number;
   counts: { [key: string]: number };
   dryRun: boolean;
+  /** The run that this one repeats. */
+  retryOf?: string | undefined;
 }
 
 export interface Run_CountsEntry {
@@ -218,6 +254,10 @@ export interface Step {
 
 export interface ListAuditRequest {
   limit: number;
+}
+
+export interface GetAuditRequest {
+  seq: number;
 }
 
 export interface AuditRecord {
@@ -335,6 +375,9 @@ export const StartRunInput: MessageFns<StartRunInput> = {
       case "stdin":
         StdinInput.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "resize":
+        TerminalSize.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -376,6 +419,14 @@ export const StartRunInput: MessageFns<StartRunInput> = {
             message.kind = { $case: "stdin", value: StdinInput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "resize", value: TerminalSize.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -403,6 +454,8 @@ function createBaseRunRequest(): RunRequest {
     rollout: undefined,
     offline: undefined,
     hasStdin: false,
+    terminal: undefined,
+    retryOf: undefined,
   };
 }
 
@@ -443,6 +496,12 @@ export const RunRequest: MessageFns<RunRequest> = {
     }
     if (message.hasStdin !== false) {
       writer.uint32(96).bool(message.hasStdin);
+    }
+    if (message.terminal !== undefined) {
+      Terminal.encode(message.terminal, writer.uint32(106).fork()).join();
+    }
+    if (message.retryOf !== undefined) {
+      writer.uint32(162).string(message.retryOf);
     }
     return writer;
   },
@@ -557,6 +616,22 @@ export const RunRequest: MessageFns<RunRequest> = {
             }
 
             message.hasStdin = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.terminal = Terminal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.retryOf = reader.string();
             continue;
           }
         }
@@ -1050,6 +1125,210 @@ export const WatchRunRequest: MessageFns<WatchRunRequest> = {
             }
 
             message.afterSeq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePlanRetryRequest(): PlanRetryRequest {
+  return { runId: "" };
+}
+
+export const PlanRetryRequest: MessageFns<PlanRetryRequest> = {
+  encode(message: PlanRetryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanRetryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanRetryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePlanRetryResponse(): PlanRetryResponse {
+  return { runId: "", targets: [], command: "", args: [], secretNames: [], dryRun: false };
+}
+
+export const PlanRetryResponse: MessageFns<PlanRetryResponse> = {
+  encode(message: PlanRetryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    for (const v of message.targets) {
+      RetryTarget.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.command !== "") {
+      writer.uint32(26).string(message.command);
+    }
+    for (const v of message.args) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.secretNames) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(48).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanRetryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanRetryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targets.push(RetryTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.command = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.args.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secretNames.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRetryTarget(): RetryTarget {
+  return { host: "", stack: "" };
+}
+
+export const RetryTarget: MessageFns<RetryTarget> = {
+  encode(message: RetryTarget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.stack !== "") {
+      writer.uint32(18).string(message.stack);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryTarget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryTarget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stack = reader.string();
             continue;
           }
         }
@@ -1680,6 +1959,7 @@ function createBaseRun(): Run {
     targets: 0,
     counts: {},
     dryRun: false,
+    retryOf: undefined,
   };
 }
 
@@ -1720,6 +2000,9 @@ export const Run: MessageFns<Run> = {
     });
     if (message.dryRun !== false) {
       writer.uint32(96).bool(message.dryRun);
+    }
+    if (message.retryOf !== undefined) {
+      writer.uint32(106).string(message.retryOf);
     }
     return writer;
   },
@@ -1834,6 +2117,14 @@ export const Run: MessageFns<Run> = {
             }
 
             message.dryRun = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.retryOf = reader.string();
             continue;
           }
         }
@@ -2274,6 +2565,52 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
             }
 
             message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetAuditRequest(): GetAuditRequest {
+  return { seq: 0 };
+}
+
+export const GetAuditRequest: MessageFns<GetAuditRequest> = {
+  encode(message: GetAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0) {
+      writer.uint32(8).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -3405,6 +3742,19 @@ export const FleetService = {
     responseSerialize: (value: RunEvent): Buffer => Buffer.from(RunEvent.encode(value).finish()),
     responseDeserialize: (value: Buffer): RunEvent => RunEvent.decode(value),
   },
+  /**
+   * What a repetition of a run (StartRun with `retry_of`) would do and what it needs. No targets: there is
+   * nothing left to do. INVALID_ARGUMENT: the run cannot be repeated; the message says why.
+   */
+  planRetry: {
+    path: "/kompose.v1.Fleet/PlanRetry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PlanRetryRequest): Buffer => Buffer.from(PlanRetryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PlanRetryRequest => PlanRetryRequest.decode(value),
+    responseSerialize: (value: PlanRetryResponse): Buffer => Buffer.from(PlanRetryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PlanRetryResponse => PlanRetryResponse.decode(value),
+  },
   /** Asks every task of the run to end. Returns at once; the run's events tell the rest. */
   cancelRun: {
     path: "/kompose.v1.Fleet/CancelRun" as const,
@@ -3458,6 +3808,16 @@ export const FleetService = {
     responseStream: true as const,
     requestSerialize: (value: ListAuditRequest): Buffer => Buffer.from(ListAuditRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListAuditRequest => ListAuditRequest.decode(value),
+    responseSerialize: (value: AuditRecord): Buffer => Buffer.from(AuditRecord.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AuditRecord => AuditRecord.decode(value),
+  },
+  /** NOT_FOUND: there is no such record. */
+  getAudit: {
+    path: "/kompose.v1.Fleet/GetAudit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetAuditRequest): Buffer => Buffer.from(GetAuditRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetAuditRequest => GetAuditRequest.decode(value),
     responseSerialize: (value: AuditRecord): Buffer => Buffer.from(AuditRecord.encode(value).finish()),
     responseDeserialize: (value: Buffer): AuditRecord => AuditRecord.decode(value),
   },
@@ -3548,6 +3908,11 @@ export interface FleetServer extends UntypedServiceImplementation {
   startRun: handleBidiStreamingCall<StartRunInput, RunEvent>;
   /** The events of a run after `after_seq`, from the log, then live until RunFinished. */
   watchRun: handleServerStreamingCall<WatchRunRequest, RunEvent>;
+  /**
+   * What a repetition of a run (StartRun with `retry_of`) would do and what it needs. No targets: there is
+   * nothing left to do. INVALID_ARGUMENT: the run cannot be repeated; the message says why.
+   */
+  planRetry: handleUnaryCall<PlanRetryRequest, PlanRetryResponse>;
   /** Asks every task of the run to end. Returns at once; the run's events tell the rest. */
   cancelRun: handleUnaryCall<CancelRunRequest, CancelRunResponse>;
   listHosts: handleServerStreamingCall<ListHostsRequest, Host>;
@@ -3556,6 +3921,8 @@ export interface FleetServer extends UntypedServiceImplementation {
   getRun: handleUnaryCall<GetRunRequest, GetRunResponse>;
   /** In order of seq, oldest first; with a limit, the newest. */
   listAudit: handleServerStreamingCall<ListAuditRequest, AuditRecord>;
+  /** NOT_FOUND: there is no such record. */
+  getAudit: handleUnaryCall<GetAuditRequest, AuditRecord>;
   labelHost: handleUnaryCall<LabelHostRequest, Host>;
   /** Ends the host's session and its certificate at once. */
   removeHost: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
@@ -3586,6 +3953,25 @@ export interface FleetClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<RunEvent>;
+  /**
+   * What a repetition of a run (StartRun with `retry_of`) would do and what it needs. No targets: there is
+   * nothing left to do. INVALID_ARGUMENT: the run cannot be repeated; the message says why.
+   */
+  planRetry(
+    request: PlanRetryRequest,
+    callback: (error: ServiceError | null, response: PlanRetryResponse) => void,
+  ): ClientUnaryCall;
+  planRetry(
+    request: PlanRetryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PlanRetryResponse) => void,
+  ): ClientUnaryCall;
+  planRetry(
+    request: PlanRetryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PlanRetryResponse) => void,
+  ): ClientUnaryCall;
   /** Asks every task of the run to end. Returns at once; the run's events tell the rest. */
   cancelRun(
     request: CancelRunRequest,
@@ -3634,6 +4020,22 @@ export interface FleetClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<AuditRecord>;
+  /** NOT_FOUND: there is no such record. */
+  getAudit(
+    request: GetAuditRequest,
+    callback: (error: ServiceError | null, response: AuditRecord) => void,
+  ): ClientUnaryCall;
+  getAudit(
+    request: GetAuditRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AuditRecord) => void,
+  ): ClientUnaryCall;
+  getAudit(
+    request: GetAuditRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AuditRecord) => void,
+  ): ClientUnaryCall;
   labelHost(request: LabelHostRequest, callback: (error: ServiceError | null, response: Host) => void): ClientUnaryCall;
   labelHost(
     request: LabelHostRequest,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { hookName, plan, type PlanInput, type Step } from '../../../../agent/plan/plan.ts';
+import { hookName, plan, type Plan, type PlanInput, type Step } from '../../../../agent/plan/plan.ts';
 import type { ParsedHooks } from '../../../../agent/stacks/hooks-file.ts';
 
 function parsed(functions: readonly string[], mayDefineMore = false): ParsedHooks {
@@ -18,7 +18,7 @@ function parsed(functions: readonly string[], mayDefineMore = false): ParsedHook
   };
 }
 
-function planned(input: Partial<PlanInput>): Step[] {
+function whole(input: Partial<PlanInput>): Plan {
   return plan({
     command: 'up',
     args: ['-d'],
@@ -26,6 +26,10 @@ function planned(input: Partial<PlanInput>): Step[] {
     hooks: { kind: 'none' },
     ...input,
   });
+}
+
+function planned(input: Partial<PlanInput>): readonly Step[] {
+  return whole(input).steps;
 }
 
 function shown(steps: readonly Step[]): string[] {
@@ -53,11 +57,7 @@ const tables: readonly { title: string; hooks: PlanInput['hooks']; steps: readon
   {
     title: 'a hooks.sh that sources others',
     hooks: parsed([], true),
-    steps: [
-      'pre hook_pre_up?: hook_pre_up up -d',
-      action,
-      'post hook_post_up?: hook_post_up up -d',
-    ],
+    steps: ['pre hook_pre_up?: hook_pre_up up -d', action, 'post hook_post_up?: hook_post_up up -d'],
   },
   {
     title: 'one hook known and others sourced',
@@ -71,9 +71,27 @@ describe('plan', () => {
     test(`plans ${title}`, () => assert.deepEqual(shown(planned({ hooks })), steps));
   }
 
-  test('does not plan the fail hook among the steps that run on success', () => {
-    assert.deepEqual(shown(planned({ hooks: parsed(['hook_fail_up']) })), [action]);
-  });
+  const fails: readonly { title: string; hooks: PlanInput['hooks']; fail: readonly string[] }[] = [
+    { title: 'no hooks.sh', hooks: { kind: 'none' }, fail: [] },
+    { title: 'none defined', hooks: parsed(['hook_pre_up', 'hook_fail_down']), fail: [] },
+    {
+      title: 'one defined',
+      hooks: parsed(['hook_fail_up']),
+      fail: ['fail hook_fail_up: hook_fail_up up -d'],
+    },
+    {
+      title: 'one that may be sourced',
+      hooks: parsed([], true),
+      fail: ['fail hook_fail_up?: hook_fail_up up -d'],
+    },
+  ];
+  for (const { title, hooks, fail } of fails) {
+    test(`keeps the fail hook apart from the steps: ${title}`, () => {
+      const { failHook, steps } = whole({ hooks });
+      assert.deepEqual(shown(failHook === undefined ? [] : [failHook]), fail);
+      assert.ok(steps.every(({ step }) => step !== 'fail'));
+    });
+  }
 
   test('calls the compose that this host has', () => {
     const [step] = planned({ compose: ['docker-compose'], args: ['--wait'] });
@@ -102,10 +120,12 @@ describe('plan', () => {
     );
     fc.assert(
       fc.property(fc.array(word), (args) => {
-        const steps = planned({ args, hooks: parsed(['hook_pre_up', 'hook_post_up']) });
-        assert.equal(steps.length, 3);
-        for (const { argv } of steps) assert.deepEqual(argv.slice(argv.length - args.length), args);
-        for (const { argv } of steps) assert.equal(argv[argv.length - args.length - 1], 'up');
+        const hooks = parsed(['hook_pre_up', 'hook_post_up', 'hook_fail_up']);
+        const { steps, failHook } = whole({ args, hooks });
+        const all = [...steps, ...(failHook === undefined ? [] : [failHook])];
+        assert.equal(all.length, 4);
+        for (const { argv } of all) assert.deepEqual(argv.slice(argv.length - args.length), args);
+        for (const { argv } of all) assert.equal(argv[argv.length - args.length - 1], 'up');
       }),
     );
   });

@@ -12,7 +12,11 @@ describe('findFunctions', () => {
       functions: ['hook_post_up', 'hook_pre_up'],
     },
     { title: 'one with a number', pretty: 'hook_pre_step2 () \n{\n:\n}', functions: ['hook_pre_step2'] },
-    { title: 'not those of other names', pretty: 'my_hook_pre_up () \n{\n:\n}\nlog () \n{\n:\n}', functions: [] },
+    {
+      title: 'not those of other names',
+      pretty: 'my_hook_pre_up () \n{\n:\n}\nlog () \n{\n:\n}',
+      functions: [],
+    },
     { title: 'not a call', pretty: 'hook_pre_up up -d;\necho "hook_post_up ()"', functions: [] },
   ];
   for (const { title, pretty, functions } of tables) {
@@ -46,7 +50,15 @@ describe('findFunctions', () => {
     });
   }
 
-  for (const line of ['echo source', 'resource x', 'ls . ', 'cp -r . /tmp', 'echo "a . b"', './run.sh', 'x=eval']) {
+  for (const line of [
+    'echo source',
+    'resource x',
+    'ls . ',
+    'cp -r . /tmp',
+    'echo "a . b"',
+    './run.sh',
+    'x=eval',
+  ]) {
     test(`sees that nothing more is defined by: ${line}`, () => {
       assert.equal(findFunctions(`${line}\n`).mayDefineMore, false);
     });

@@ -52,7 +52,16 @@ describe('envAfterHook', () => {
     assert.deepEqual(after({ 'a.b': '1', 'x-y': '2' }, {}), { 'a.b': '1', 'x-y': '2' });
   });
 
-  for (const name of ['SCRIPT_DIR', 'stack', 'PWD', 'OLDPWD', 'SHLVL', '_', 'KOMPOSE_HOOK', 'KOMPOSE_RUN_ID']) {
+  for (const name of [
+    'SCRIPT_DIR',
+    'stack',
+    'PWD',
+    'OLDPWD',
+    'SHLVL',
+    '_',
+    'KOMPOSE_HOOK',
+    'KOMPOSE_RUN_ID',
+  ]) {
     test(`takes no ${name} from a hook`, () => {
       assert.deepEqual(after({ [name]: 'old' }, { [name]: 'new' }), { [name]: 'old' });
       assert.deepEqual(after({}, { [name]: 'new' }), {});

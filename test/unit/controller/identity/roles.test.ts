@@ -2,16 +2,60 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refusal } from '../../../../controller/identity/roles.ts';
 
-function may(role: string, command: string, args: readonly string[] = [], envNames: readonly string[] = []): boolean {
+function may(
+  role: string,
+  command: string,
+  args: readonly string[] = [],
+  envNames: readonly string[] = [],
+): boolean {
   return refusal(role, { command, args, envNames }) === undefined;
 }
 
-const reading = ['ps', 'logs', 'top', 'port', 'config', 'images', 'events', 'stats', 'ls', 'version', 'volumes'];
-const changing = [
-  ...['up', 'down', 'start', 'stop', 'restart', 'build', 'pull', 'push', 'create', 'kill', 'pause'],
-  ...['unpause', 'rm', 'scale', 'wait', 'db:export', 'db:cleanup'],
+const reading = [
+  'ps',
+  'logs',
+  'top',
+  'port',
+  'config',
+  'images',
+  'events',
+  'stats',
+  'ls',
+  'version',
+  'volumes',
 ];
-const risky = ['exec', 'run', 'cp', 'attach', 'db:import', 'publish', 'commit', 'export', 'watch', 'alpha', 'x'];
+const changing = [
+  'up',
+  'down',
+  'start',
+  'stop',
+  'restart',
+  'build',
+  'pull',
+  'push',
+  'create',
+  'kill',
+  'pause',
+  'unpause',
+  'rm',
+  'scale',
+  'wait',
+  'db:export',
+  'db:cleanup',
+];
+const risky = [
+  'exec',
+  'run',
+  'cp',
+  'attach',
+  'db:import',
+  'publish',
+  'commit',
+  'export',
+  'watch',
+  'alpha',
+  'x',
+];
 
 describe('refusal', () => {
   for (const command of reading) {
@@ -46,7 +90,8 @@ describe('refusal', () => {
   });
 
   test('does not take a word for a command that merely looks like one', () => {
-    for (const command of ['UP', 'ps ', 'constructor', '__proto__']) assert.ok(!may('operator', command), command);
+    for (const command of ['UP', 'ps ', 'constructor', '__proto__'])
+      assert.ok(!may('operator', command), command);
   });
 
   const writing: readonly (readonly string[])[] = [
@@ -67,14 +112,38 @@ describe('refusal', () => {
     });
   }
 
-  for (const args of [['--services'], ['--format', 'json'], ['-q'], ['--no-interpolate'], ['--hash=*'], ['web']]) {
+  for (const args of [
+    ['--services'],
+    ['--format', 'json'],
+    ['-q'],
+    ['--no-interpolate'],
+    ['--hash=*'],
+    ['web'],
+  ]) {
     test(`lets viewers config ${args.join(' ')}`, () => assert.ok(may('viewer', 'config', args)));
   }
 
   const smuggled = [
-    ...['PATH', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'BASH_ENV', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'IFS'],
-    ...['NODE_OPTIONS', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'COMPOSE_FILE', 'COMPOSE_PROFILES'],
-    ...['PGHOST', 'PGPASSWORD', 'HTTP_PROXY', 'https_proxy', 'NO_PROXY', 'all_proxy'],
+    'PATH',
+    'LD_PRELOAD',
+    'LD_LIBRARY_PATH',
+    'BASH_ENV',
+    'ENV',
+    'SHELLOPTS',
+    'BASHOPTS',
+    'IFS',
+    'NODE_OPTIONS',
+    'DOCKER_HOST',
+    'DOCKER_CONFIG',
+    'DOCKER_CONTEXT',
+    'COMPOSE_FILE',
+    'COMPOSE_PROFILES',
+    'PGHOST',
+    'PGPASSWORD',
+    'HTTP_PROXY',
+    'https_proxy',
+    'NO_PROXY',
+    'all_proxy',
   ];
   for (const name of smuggled) {
     test(`keeps -e ${name} for admins`, () => {

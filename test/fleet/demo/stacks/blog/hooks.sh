@@ -2,13 +2,9 @@
 
 # Warm caches after starting
 hook_post_up() {
-  local address
-  address=$(docker compose port app 80)
-
   echo "  Warming application caches..."
   for _ in {1..50}; do
-    # (busybox: not every host has curl.)
-    if busybox wget -q -T 5 -O - "http://${address}${WARM_PATH}"; then
+    if docker compose exec -T app wget -q -O - "http://127.0.0.1${WARM_PATH}" 2> /dev/null; then
       return 0
     fi
     sleep 0.2

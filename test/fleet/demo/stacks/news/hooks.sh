@@ -14,9 +14,9 @@ hook_post_down() {
   return 0
 }
 
-# MONITORING_URL comes from the host's root .env, next to the stacks. (busybox: not every host has curl.)
+# MONITORING_URL comes from the root .env, beside the stacks. (busybox has a wget; not every host has curl.)
 notify() {
-  busybox wget -q -T 5 -O /dev/null "${MONITORING_URL}" \
+  timeout 5 busybox wget -q -O /dev/null "${MONITORING_URL}" \
     --header "Content-Type: application/json" \
     --post-data "{\"host\": \"${KOMPOSE_HOST}\", \"stack\": \"${stack}\", \"status\": \"$1\"}"
 }

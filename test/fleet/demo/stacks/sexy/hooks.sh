@@ -4,7 +4,8 @@
 hook_pre_up() {
   local -a args=("$@")
 
-  echo "  Running pre-flight checks (${args[*]}, ${ENVIRONMENT})..."
+  echo "  Running pre-flight checks..."
+  echo "  All args: ${args[*]}, environment: ${ENVIRONMENT}"
   if [[ ! -d "./uploads" ]]; then
     echo "  Creating uploads directory..."
     mkdir -p ./uploads
@@ -27,21 +28,16 @@ hook_post_up() {
   return 0 # Non-critical, don't fail
 }
 
-hook_post_restart() {
-  echo "  Restarted ${stack} on ${KOMPOSE_HOST}, as ${KOMPOSE_USER} asked"
-  return 0
-}
-
-# Save the schema before shutdown
-hook_pre_down() {
+# Export Directus schema before a restart
+hook_pre_restart() {
   local snapshot_file="directus_schema_$(date +%Y%m%d_%H%M%S).yaml"
 
-  echo "  Creating backup before shutdown..."
+  echo "  Exporting Directus schema snapshot..."
   if docker exec "${COMPOSE_PROJECT_NAME}_api" npx directus schema snapshot > "$snapshot_file" 2> /dev/null; then
     echo "  Schema snapshot saved: $snapshot_file"
   else
     rm -f "$snapshot_file"
     echo "  Warning: Could not export schema snapshot"
   fi
-  return 0
+  return 0 # Don't fail the entire restart
 }

@@ -1,4 +1,4 @@
-import { taskStates, type TaskCounts, type TaskFinished, type TaskState } from '../../common/task-event.ts';
+import { taskStates, type TaskCounts, type TaskFinished, type TaskState } from './task-event.ts';
 
 /** How a task ended, as far as the run's outcome depends on it. */
 export type TaskEnd = Pick<TaskFinished, 'state' | 'exitCode' | 'actionDecided'>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { runOutcome, type TaskEnd } from '../../../../controller/runs/run-outcome.ts';
-import { taskStates, type TaskState } from '../../../../common/task-event.ts';
+import { runOutcome, type TaskEnd } from '../../../common/run-outcome.ts';
+import { taskStates, type TaskState } from '../../../common/task-event.ts';
 
 function ends(...states: TaskState[]): TaskEnd[] {
   return states.map((state) => ({ state, actionDecided: false }));
@@ -60,7 +60,13 @@ describe('runOutcome', () => {
     assert.deepEqual(runOutcome(ends('succeeded'), 'up', false).counts, { succeeded: 1 });
   });
 
-  const single: readonly { title: string; end: TaskEnd; command: string; exitCode: number; byUser?: boolean }[] = [
+  const single: readonly {
+    title: string;
+    end: TaskEnd;
+    command: string;
+    exitCode: number;
+    byUser?: boolean;
+  }[] = [
     {
       title: 'exec with the command’s own code',
       end: { state: 'failed', exitCode: 42, actionDecided: true },

@@ -1,0 +1,57 @@
+import type { Dump } from '../../common/task-event.ts';
+import type { ActionContext, ActionEnd } from './action.ts';
+import { describeFailure } from './disk-failure.ts';
+import type { ExportStep } from './database.ts';
+import { isFinishedDump } from './check-dump.ts';
+import { beginDump, removeLeftovers, type NewDump } from './dump-folder.ts';
+import { FollowingHash } from './following-hash.ts';
+import { sizeText, tellProgress } from './progress.ts';
+import { endInside, failureText, runTool } from './run-tool.ts';
+import { toolEnv } from './tools.ts';
+
+/**
+ * Dumps a database: pg_dump writes into the file itself, and it gets its name when it is complete and on the disk.
+ * A dump that fails, or that the task's stop ends, leaves nothing.
+ */
+export async function exportDatabase(step: ExportStep, context: ActionContext): Promise<ActionEnd> {
+  try {
+    await removeLeftovers(context.folder, step.database.name);
+    const dump = await beginDump(step.path, step.database.name, step.format);
+    try {
+      return await writeDump(step, dump, context);
+    } finally {
+      await dump.discard();
+    }
+  } catch (error) {
+    return { exitCode: 1, error: describeFailure(error, 'the dump cannot be written') };
+  }
+}
+
+async function writeDump(step: ExportStep, dump: NewDump, context: ActionContext): Promise<ActionEnd> {
+  const { handle, path } = dump;
+  const startedMs = context.now();
+  const hash = new FollowingHash(handle);
+  const position = async () => ({ bytes: (await handle.stat()).size });
+  const endProgress = tellProgress('dumped', position, context.notice, context.now);
+  const env = toolEnv(step.database, step.mark, context.env);
+  const end = await runTool({ argv: step.argv, env, files: { stdout: handle.fd } }, context);
+  endProgress();
+  const digest = await hash.finish();
+  if (context.stop.cause !== undefined) {
+    await endInside(step.database, step.mark, env, context);
+    return { exitCode: end.exitCode };
+  }
+  if (end.exitCode !== 0) return { exitCode: end.exitCode, error: failureText('pg_dump', end, context) };
+  if (step.format === 'sql' && !(await isFinishedDump(handle))) {
+    return { exitCode: 1, error: 'pg_dump ended with 0, but its dump has no end' };
+  }
+  await dump.keep();
+  context.print(path);
+  context.notice(summary({ path, ...digest }, context.now() - startedMs));
+  return { exitCode: 0, stands: true, dump: { path, ...digest }, paths: [path] };
+}
+
+function summary({ sizeBytes, sha256 }: Dump, durationMs: number): string {
+  const rate = sizeText((sizeBytes * 1000) / Math.max(1, durationMs));
+  return `dumped ${sizeText(sizeBytes)}, ${rate}/s, SHA-256 ${sha256}`;
+}

@@ -1,0 +1,132 @@
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import type { ActionContext, ActionEnd } from './action.ts';
+import type { ImportStep } from './database.ts';
+import { describeFailure } from './disk-failure.ts';
+import { FollowingHash } from './following-hash.ts';
+import { prepareScript, recreateScript, swapScript } from './import-sql.ts';
+import { sizeText, tellProgress } from './progress.ts';
+import { endInside, failureText, runTool, type ToolEnd } from './run-tool.ts';
+import { ScriptRunner } from './script-runner.ts';
+import { toolEnv } from './tools.ts';
+
+/*
+ * INVARIANTS
+ * - Until the swap the old database is not touched. The swap is one transaction; if it does not come about, the old
+ *   database takes connections again. A stop does not break it off: it is a matter of seconds, and afterwards the new
+ *   database stands.
+ * - Whatever happens before, the scratch database is dropped, and what could not be dropped is known by its name and
+ *   comment: the next import of the same database drops it.
+ * - `inPlace` drops the old database first; from then on there is no way back.
+ */
+
+/** psql reads the file itself. What a stop interrupts, also inside the container, has ended when this resolves. */
+export async function importDatabase(step: ImportStep, context: ActionContext): Promise<ActionEnd> {
+  let handle: FileHandle;
+  try {
+    handle = await open(step.file, 'r');
+  } catch (error) {
+    return { exitCode: 1, error: describeFailure(error, `${step.file} cannot be read`) };
+  }
+  try {
+    return await new Import(step, context, handle).run();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Over the settings of the database and its roles: they are for the application, not for its restore. */
+const restoreOptions = [
+  'default_transaction_read_only=off',
+  'statement_timeout=0',
+  'lock_timeout=0',
+  'idle_in_transaction_session_timeout=0',
+];
+
+class Import {
+  readonly #step: ImportStep;
+  readonly #context: ActionContext;
+  readonly #handle: FileHandle;
+  readonly #scripts: ScriptRunner;
+
+  constructor(step: ImportStep, context: ActionContext, handle: FileHandle) {
+    this.#step = step;
+    this.#context = context;
+    this.#handle = handle;
+    this.#scripts = new ScriptRunner(step, context);
+  }
+
+  async run(): Promise<ActionEnd> {
+    const { inPlace } = this.#step;
+    const hash = new FollowingHash(this.#handle);
+    const digest = hash.finish();
+    digest.catch(() => undefined);
+    const made = await this.#scripts.run(prepareScript);
+    if (this.#isOver(made)) return this.#undo(made, 'the new database cannot be made');
+    if (inPlace) {
+      const recreated = await this.#scripts.run(recreateScript);
+      if (recreated.exitCode !== 0) return this.#undo(recreated, 'the old database stays', 'closed');
+    }
+    const restored = await this.#restore();
+    if (this.#isOver(restored)) return this.#notRestored(restored);
+    if (!inPlace) {
+      const swapped = await this.#scripts.run(swapScript);
+      if (swapped.exitCode !== 0) return this.#undo(swapped, 'the old database stays', 'closed');
+    }
+    return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await digest) } };
+  }
+
+  #isOver({ exitCode }: ToolEnd): boolean {
+    return exitCode !== 0 || this.#context.stop.cause !== undefined;
+  }
+
+  async #restore(): Promise<ToolEnd> {
+    const { step, context, handle } = { step: this.#step, context: this.#context, handle: this.#handle };
+    const startedMs = context.now();
+    const { size } = await handle.stat();
+    const position = async () => ({ bytes: await offsetOf(handle), totalBytes: size });
+    const endProgress = tellProgress('restored', position, context.notice, context.now);
+    const env = this.#toolEnv();
+    const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context);
+    endProgress();
+    if (context.stop.cause !== undefined) await endInside(step.database, step.mark, env, context);
+    else if (end.exitCode === 0) {
+      const durationMs = Math.max(1, context.now() - startedMs);
+      context.notice(`restored ${sizeText(size)}, ${sizeText((size * 1000) / durationMs)}/s`);
+    }
+    return end;
+  }
+
+  #toolEnv(): Record<string, string> {
+    const { database, mark } = this.#step;
+    const { env } = this.#context;
+    const options = restoreOptions.map((option) => `-c ${option}`);
+    const PGOPTIONS = [...(env['PGOPTIONS'] === undefined ? [] : [env['PGOPTIONS']]), ...options].join(' ');
+    return toolEnv(database, mark, env, { PGOPTIONS });
+  }
+
+  async #notRestored(end: ToolEnd): Promise<ActionEnd> {
+    if (!this.#step.inPlace) return this.#undo(end, 'the old database stays');
+    await this.#scripts.endSessions();
+    const { name } = this.#step.database;
+    return this.#failure(end, `database ${name} is new and incomplete: import again`);
+  }
+
+  /** `closed`: the old database may have been closed to new sessions. */
+  async #undo(end: ToolEnd, meaning: string, closed?: 'closed'): Promise<ActionEnd> {
+    const undone = await this.#scripts.undo(closed === 'closed');
+    const left = undone ? '' : `; ${this.#step.scratch} could not be dropped: the next import will`;
+    return this.#failure(end, `${meaning}${left}`);
+  }
+
+  #failure(end: ToolEnd, meaning: string): ActionEnd {
+    const { exitCode } = end;
+    if (exitCode === 0) return { exitCode: 1 };
+    return { exitCode, error: `${failureText('psql', end, this.#context)}; ${meaning}` };
+  }
+}
+
+/** How far the process that reads stdin from this open file has got: they share the offset (proc(5), fdinfo). */
+async function offsetOf(handle: FileHandle): Promise<number> {
+  const info = await readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8');
+  return Number(/^pos:\s*(\d+)/m.exec(info)?.[1] ?? 0);
+}

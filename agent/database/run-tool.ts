@@ -1,0 +1,91 @@
+import { startProcess } from '../process/running-process.ts';
+import type { ActionContext } from './action.ts';
+import type { Database } from './database.ts';
+import { FailureCause } from './failure-cause.ts';
+import type { Variables } from './find-database.ts';
+import { endInsideArgv } from './tools.ts';
+
+/** How long a stopped tool has between SIGTERM and SIGKILL. */
+const terminationGraceMs = 10_000;
+
+export interface ToolRun {
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Variables;
+  /** Open files that become stdin and stdout. */
+  readonly files?: { readonly stdin?: number; readonly stdout?: number };
+  /** Written to its stdin, instead of a file. */
+  readonly input?: string;
+}
+
+export interface ToolEnd {
+  readonly exitCode: number;
+  /** The line of its stderr that tells why it failed, or why it could not be started. */
+  readonly cause?: string;
+}
+
+/** Runs a tool to its end; when the task is stopped, until every process of it on this host is gone. */
+export async function runTool(run: ToolRun, context: ActionContext): Promise<ToolEnd> {
+  const { process, cause } = start(run, context);
+  const forget = context.stop.onStop(() => void process.terminate(terminationGraceMs));
+  const end = await process.ended;
+  if (context.stop.cause !== undefined) await process.terminate(terminationGraceMs);
+  forget();
+  return toolEnd(end, cause);
+}
+
+/**
+ * Runs a tool that must not be broken off in the middle: a stop does not reach it, but it has no longer than
+ * `limitMs`.
+ */
+export async function runToolToItsEnd(
+  run: ToolRun,
+  limitMs: number,
+  context: ActionContext,
+): Promise<ToolEnd> {
+  const { process, cause } = start(run, context);
+  const timer = setTimeout(() => void process.terminate(0), limitMs);
+  const end = await process.ended;
+  clearTimeout(timer);
+  return toolEnd(end, cause);
+}
+
+/** Ends what a stopped tool may have left inside the container. */
+export async function endInside(
+  database: Database,
+  mark: string,
+  env: Variables,
+  context: ActionContext,
+): Promise<void> {
+  const argv = endInsideArgv(database, mark);
+  if (argv !== undefined) await runToolToItsEnd({ argv, env }, terminationGraceMs, context);
+}
+
+function start({ argv, env, files, input }: ToolRun, context: ActionContext) {
+  const cause = new FailureCause();
+  const process = startProcess({
+    argv,
+    env,
+    cwd: context.folder,
+    ...(files === undefined ? {} : { files }),
+    ...(input === undefined ? {} : { onStdin: (stdin) => stdin.on('error', () => undefined).end(input) }),
+    onOutput: (stream, chunk) => {
+      if (stream === 'stderr') cause.push(chunk);
+      return context.write(stream, chunk);
+    },
+  });
+  return { process, cause };
+}
+
+function toolEnd(
+  { exitCode, error }: { readonly exitCode: number; readonly error?: string },
+  { line }: FailureCause,
+): ToolEnd {
+  const cause = error ?? line;
+  return { exitCode, ...(cause === undefined ? {} : { cause }) };
+}
+
+/** `pg_dump ended with exit code 1: connection … failed: FATAL: …`; masked. */
+export function failureText(tool: string, { exitCode, cause }: ToolEnd, context: ActionContext): string {
+  const ending = `${tool} ended with exit code ${exitCode}`;
+  return cause === undefined ? ending : `${ending}: ${context.mask(cause)}`;
+}

@@ -1,0 +1,74 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ActionContext } from './action.ts';
+import type { ImportStep } from './database.ts';
+import { endSessionsScript, undoScript } from './import-sql.ts';
+import { scriptOptions } from './plan-database.ts';
+import { runToolToItsEnd, type ToolEnd } from './run-tool.ts';
+import { toolArgv, toolEnv } from './tools.ts';
+
+/** A script is short, but CREATE and DROP DATABASE wait for a checkpoint, and that for the disk. */
+const scriptLimitMs = 10 * 60_000;
+/** While a server restarts after a crash. */
+const undoAttempts = 5;
+const undoPauseMs = 3000;
+/** psql's own: the connection could not be made, or went (its manual, EXIT STATUS). */
+const noConnection = 2;
+
+/** Runs the scripts of an import, none of which a stop of the task breaks off. */
+export class ScriptRunner {
+  readonly #step: ImportStep;
+  readonly #context: ActionContext;
+  #maintenanceName: string | undefined;
+
+  constructor(step: ImportStep, context: ActionContext) {
+    this.#step = step;
+    this.#context = context;
+  }
+
+  async run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ToolEnd> {
+    let first: ToolEnd | undefined;
+    for (const name of this.#maintenanceNames()) {
+      const end = await this.#runOn(name, script, variables);
+      if (end.exitCode !== noConnection) this.#maintenanceName = name;
+      if (end.exitCode !== noConnection) return end;
+      first ??= end;
+    }
+    return first ?? { exitCode: noConnection };
+  }
+
+  /** Drops the scratch database, and opens the old one if the import closed it. Says whether that is done. */
+  async undo(isClosed: boolean): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      const { exitCode } = await this.run(undoScript, { closed: String(isClosed) });
+      if (exitCode === 0 || attempt === undoAttempts) return exitCode === 0;
+      await delay(undoPauseMs);
+    }
+  }
+
+  async endSessions(): Promise<void> {
+    await this.run(endSessionsScript);
+  }
+
+  /** A database to stand on while others are renamed: one of those that every server has, but not the target. */
+  #maintenanceNames(): string[] {
+    if (this.#maintenanceName !== undefined) return [this.#maintenanceName];
+    return ['postgres', 'template1'].filter((name) => name !== this.#step.database.name);
+  }
+
+  #runOn(name: string, script: string, variables: Readonly<Record<string, string>>): Promise<ToolEnd> {
+    const { database, mark, scratch } = this.#step;
+    const known = {
+      target: database.name,
+      scratch,
+      old: `${scratch}_old`,
+      marker: `kompose: import into ${database.name}`,
+      mark,
+      ...variables,
+    };
+    const set = Object.entries(known).map(([variable, value]) => `--set=${variable}=${value}`);
+    const options = [...scriptOptions, ...set, '--file=-'];
+    const argv = toolArgv(database, { program: 'psql', name, options, variables: ['PGCLIENTENCODING'] });
+    const env = toolEnv(database, mark, this.#context.env, { PGCLIENTENCODING: 'UTF8' });
+    return runToolToItsEnd({ argv, env, input: script }, scriptLimitMs, this.#context);
+  }
+}

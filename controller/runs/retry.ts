@@ -1,0 +1,105 @@
+import { KomposeError } from '../../common/errors.ts';
+import { mark } from '../../common/redaction/secret-patterns.ts';
+import type { ResolvedTarget } from '../fleet/resolve-targets.ts';
+import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+import type { KeptRequest } from './kept-request.ts';
+import { findRequest, findRun, tasksOfRun } from './run-queries.ts';
+import type { RunRequest } from './run-request.ts';
+
+/** What `runs retry` asks for. */
+export interface RetryOrder {
+  /** The whole id of the run to repeat. */
+  readonly run: string;
+  /** The values of its secret variables. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly detach: boolean;
+}
+
+/** What the repetition of a run would do. */
+export interface RetryPlan {
+  readonly run: RunsTable;
+  /** Those that did not succeed; empty if all did. */
+  readonly targets: readonly ResolvedTarget[];
+  readonly args: readonly string[];
+  readonly kept: KeptRequest;
+}
+
+/** Throws `not-found`, `conflict` for a run that has not ended, `usage` for one that cannot be repeated. */
+export async function planRetry(store: Store, id: string): Promise<RetryPlan> {
+  const [run, request, tasks] = await Promise.all([
+    findRun(store, id),
+    findRequest(store, id),
+    tasksOfRun(store, id),
+  ]);
+  if (run === undefined) throw new KomposeError('not-found', `there is no run ${id}: kompose runs ls`);
+  return retryPlan(run, request, tasks);
+}
+
+/** As `planRetry`. Pure. */
+export function retryPlan(
+  run: RunsTable,
+  request: RunRequestsTable | undefined,
+  tasks: readonly Pick<TasksTable, 'host' | 'stack' | 'state'>[],
+): RetryPlan {
+  if (run.finished_at === null) {
+    throw new KomposeError('conflict', `run ${run.id} has not ended yet: kompose runs attach ${run.id}`);
+  }
+  const targets = tasks
+    .filter(({ state }) => state !== 'succeeded')
+    .map(({ host, stack }) => ({ host, stack }));
+  const args = JSON.parse(run.args) as string[];
+  if (request === undefined) throw cannot(run, 'what it was asked for is not kept');
+  const kept = JSON.parse(request.request) as KeptRequest;
+  if (targets.length > 0) refuseUnrepeatable(run, request, [...args, kept.network ?? '']);
+  return { run, targets, args, kept };
+}
+
+function refuseUnrepeatable(
+  run: RunsTable,
+  { has_stdin: hasStdin }: RunRequestsTable,
+  words: readonly string[],
+): void {
+  if (hasStdin !== 0) throw cannot(run, 'its standard input is not kept');
+  if (words.some((word) => word.includes(mark)))
+    throw cannot(run, 'its arguments hold a secret, which is not kept');
+}
+
+function cannot(run: RunsTable, why: string): KomposeError {
+  return new KomposeError('usage', `run ${run.id} cannot be repeated: ${why}; type the command again`);
+}
+
+/** The request of the repetition. Throws `usage` where values are missing or too many, `conflict` with no target. Pure. */
+export function retryRequest(
+  { run, targets, args, kept }: RetryPlan,
+  { env, detach }: RetryOrder,
+): RunRequest {
+  if (targets.length === 0) throw new KomposeError('conflict', `run ${run.id} succeeded everywhere`);
+  refuseOtherNames(kept.secretNames, Object.keys(env));
+  return {
+    pattern: targets.map(({ host, stack }) => `${host}:${stack}`).join(','),
+    command: run.command,
+    args,
+    filter: { hosts: [], labels: [] },
+    env: { ...kept.env, ...env },
+    network: kept.network,
+    timeoutMs: kept.timeoutMs,
+    dryRun: run.dry_run !== 0,
+    detach,
+    hasStdin: false,
+    rollout: kept.rollout,
+    offline: kept.offline,
+  };
+}
+
+function refuseOtherNames(needed: readonly string[], given: readonly string[]): void {
+  const missing = needed.filter((name) => !given.includes(name));
+  if (missing.length > 0) {
+    const options = missing.map((name) => `-e ${name}=…`).join(' ');
+    throw new KomposeError('usage', `secret values are not kept: give them again with ${options}`);
+  }
+  const extra = given.find((name) => !needed.includes(name));
+  if (extra === undefined) return;
+  const message = `-e ${extra} is not asked for: a repetition has the variables of its run`;
+  throw new KomposeError('usage', message);
+}

@@ -1,0 +1,383 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import {
+  containers,
+  dockerLines,
+  endFleet,
+  idleService,
+  jsonLines,
+  outputOf,
+  processesOf,
+  readStackFile,
+  runJson,
+  shows,
+  startFleet,
+  until,
+  untilKnown,
+  writeStacks,
+} from './support.ts';
+
+const hosts = ['prod-1', 'prod-2', 'staging-1'];
+const fleet = await startFleet(hosts);
+after(() => endFleet(fleet));
+
+const withData = `
+services:
+  api:
+    image: busybox:local
+    network_mode: none
+    volumes: ["./data:/data:ro"]
+`;
+const stacks = {
+  'prod-1:data': {
+    'compose.yaml': withData,
+    'hooks.sh':
+      'hook_pre_exec() { echo from a hook; echo and its stderr >&2; }\nhook_post_exec() { echo after; }\n',
+  },
+  'prod-1:noisy': {},
+  'prod-2:noisy': {},
+  'staging-1:noisy': {},
+};
+await writeStacks(fleet, stacks);
+await untilKnown(fleet, stacks);
+await mkdir(join(fleet.stacks('prod-1'), 'data/data'));
+assert.equal((await fleet.kompose(['*', 'up', '-d'])).exitCode, 0);
+
+/** A hook that says `begun` and goes on when the file `go` is there. */
+const gate = 'echo begun; until [[ -e go ]]; do sleep 0.02; done; echo gone on';
+
+function open(host: string, stack: string): Promise<void> {
+  return writeFile(join(fleet.stacks(host), stack, 'go'), '');
+}
+
+describe('the output of one target', { timeout: 60_000 }, () => {
+  it('arrives unchanged on stdout, byte for byte', async () => {
+    const bytes = randomBytes(3 * 1024 * 1024);
+    await writeFile(join(fleet.stacks('prod-1'), 'data/data/random'), bytes);
+    const program = fleet.spawnKompose(['data', 'exec', '-T', 'api', 'cat', '/data/random']);
+    const hash = createHash('sha256');
+    let size = 0;
+    program.stdout.on('data', (chunk: Buffer) => {
+      hash.update(chunk);
+      size += chunk.length;
+    });
+    assert.equal((await program).exitCode, 0);
+    assert.equal(size, bytes.length);
+    assert.equal(hash.digest('hex'), createHash('sha256').update(bytes).digest('hex'));
+  });
+
+  it("keeps stderr apart, and the hooks' output and kompose's own lines off stdout", async () => {
+    const script = 'printf out; printf err >&2; printf " more"';
+    const { stdout, stderr } = await fleet.kompose(['data', 'exec', '-T', 'api', 'sh', '-c', script]);
+    assert.equal(stdout, 'out more');
+    const lines = stderr.split('\n');
+    for (const line of ['from a hook', 'and its stderr', 'err', 'after'])
+      assert(lines.includes(line), stderr);
+    assert.match(stderr, /^prod-1:data succeeded in /m);
+  });
+
+  it("is all that -q leaves, and kompose's own lines are gone", async () => {
+    const words = ['-q', 'data', 'exec', '-T', 'api', 'echo', 'out'];
+    assert.deepEqual(await fleet.kompose(words), {
+      exitCode: 0,
+      stdout: 'out\n',
+      stderr: 'from a hook\nand its stderr\nafter\n',
+    });
+  });
+});
+
+describe('the output of several targets', { timeout: 60_000 }, () => {
+  it('is prefixed line by line, and no line is torn or lost', async () => {
+    const count = 4000;
+    const print = `BEGIN { for (i = 1; i <= ${count}; i++) { s = ""; for (j = i % 80; j > 0; j--) s = s "…wide"; printf "line %d %s end\\n", i, s } printf "no newline" }`;
+    const { exitCode, stdout } = await fleet.kompose(['noisy', 'exec', '-T', 'api', 'awk', print]);
+    assert.equal(exitCode, 0);
+    const expected = Array.from(
+      { length: count },
+      (_, at) => `line ${at + 1} ${'…wide'.repeat((at + 1) % 80)} end`,
+    );
+    const lines = stdout.split('\n');
+    for (const prefix of ['prod-1:noisy    | ', 'prod-2:noisy    | ', 'staging-1:noisy | ']) {
+      const own = lines.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length));
+      assert.deepEqual(own, [...expected, 'no newline']);
+    }
+    assert.equal(lines.length, 3 * (count + 1) + 1);
+    assert.equal(lines.at(-1), '');
+  });
+
+  it("is all that -q leaves, and the report's lines are gone", async () => {
+    const { stdout, stderr } = await fleet.kompose([
+      '-q',
+      'noisy',
+      'exec',
+      '-T',
+      'api',
+      'sh',
+      '-c',
+      'echo o; echo e >&2',
+    ]);
+    assert.equal(
+      stdout.split('\n').toSorted().join('\n'),
+      '\nprod-1:noisy    | o\nprod-2:noisy    | o\nstaging-1:noisy | o',
+    );
+    assert.equal(
+      stderr.split('\n').toSorted().join('\n'),
+      '\nprod-1:noisy    | e\nprod-2:noisy    | e\nstaging-1:noisy | e',
+    );
+  });
+});
+
+describe('-o json', { timeout: 60_000 }, () => {
+  it('prints the events of a run, one object a line, and nothing else', async () => {
+    const script = 'printf "\\377\\376"; echo err >&2; exit 3';
+    const { events, exitCode, stderr } = await runJson(fleet, [
+      'data',
+      'exec',
+      '-T',
+      'api',
+      'sh',
+      '-c',
+      script,
+    ]);
+    assert.equal(exitCode, 3);
+    assert.equal(stderr, '');
+    const kinds = events.map(({ type, step }) => (step === undefined ? type : `${type} ${step}`));
+    const withoutOutput = kinds.filter((kind) => !kind.startsWith('output') && kind !== 'task.queued');
+    assert.deepEqual(withoutOutput, [
+      'run.started',
+      'task.started',
+      'step.started pre',
+      'step.finished pre',
+      'step.started action',
+      'step.finished action',
+      'task.finished',
+      'run.finished',
+    ]);
+    const [started] = events;
+    const task = started?.targets?.[0]?.task;
+    assert.deepEqual(started?.targets, [{ task, host: 'prod-1', stack: 'data' }]);
+    for (const event of events) {
+      assert.match(event.time ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      assert.equal(event.run, started?.run);
+      if (event.type.startsWith('run.')) continue;
+      assert.deepEqual([event.task, event.host, event.stack], [task, 'prod-1', 'data']);
+    }
+    const binary = events.find(({ encoding }) => encoding === 'base64');
+    assert.deepEqual([binary?.step, binary?.stream, binary?.data], ['action', 'stdout', '//4=']);
+    assert.equal(outputOf(events, 'action', 'stderr').split('\n')[0], 'err');
+    assert.equal(outputOf(events, 'pre', 'stdout'), 'from a hook\n');
+    const argv = events.find(({ type, step }) => type === 'step.started' && step === 'pre')?.argv;
+    assert.deepEqual(argv, ['hook_pre_exec', 'exec', '-T', 'api', 'sh', '-c', script]);
+    const action = events.find(({ type, step }) => type === 'step.finished' && step === 'action');
+    assert.deepEqual([action?.name, action?.outcome, action?.exitCode], ['docker compose exec', 'failed', 3]);
+    assert.equal(typeof action?.durationMs, 'number');
+    const { time: _, ...end } = events.at(-1) ?? {};
+    assert.deepEqual(end, {
+      type: 'run.finished',
+      run: started?.run,
+      state: 'failed',
+      succeeded: 0,
+      failed: 1,
+      skipped: 0,
+      cancelled: 0,
+      timedOut: 0,
+      unreachable: 0,
+      lost: 0,
+      denied: 0,
+      exitCode: 3,
+    });
+  });
+
+  it('prints the plan of a dry run, of which nothing is run', async () => {
+    await writeStacks(fleet, {
+      'prod-1:planned': { 'hooks.sh': 'touch sourced\nhook_pre_up() { touch ran; }\n' },
+    });
+    const { events, exitCode } = await runJson(fleet, ['planned', 'up', '-d', '--dry-run']);
+    assert.equal(exitCode, 0);
+    const plan = events.filter(({ type }) => type === 'plan.step');
+    assert.deepEqual(
+      plan.map(({ step, name, argv }) => [step, name, argv?.slice(-2)]),
+      [
+        ['pre', 'hook_pre_up', ['up', '-d']],
+        ['action', 'docker compose up', ['up', '-d']],
+      ],
+    );
+    for (const { cwd, envNames } of plan) {
+      assert.equal(cwd, join(fleet.stacks('prod-1'), 'planned'));
+      assert(envNames?.includes('COMPOSE_PROJECT_NAME'));
+    }
+    assert.equal(
+      events.some(({ type }) => type.startsWith('step.')),
+      false,
+    );
+    assert.equal(existsSync(join(fleet.stacks('prod-1'), 'planned/ran')), false);
+    assert.equal(existsSync(join(fleet.stacks('prod-1'), 'planned/sourced')), false);
+    assert.equal((await containers(fleet, 'prod-1')).includes('planned-api-1'), false);
+  });
+});
+
+describe('a run that nobody waits for', { concurrency: 4, timeout: 60_000 }, () => {
+  it('is attached to from its start, with its streams apart and its exit code', async () => {
+    await writeStacks(fleet, {
+      'prod-1:detached': { 'hooks.sh': `hook_pre_run() { ${gate}; }\nhook_post_run() { return 4; }\n` },
+    });
+    const words = ['--detach', 'detached', 'run', '--rm', '-T', 'api', 'echo', 'from the action'];
+    const { stdout: id, stderr, exitCode } = await fleet.kompose(words);
+    assert.equal(exitCode, 0);
+    assert.equal(stderr, '');
+    assert.match(id, /^[0-9A-Z]{26}\n$/);
+
+    const attached = fleet.spawnKompose(['runs', 'attach', id.trim()]);
+    await shows(attached, 'stderr', 'begun\n');
+    await open('prod-1', 'detached');
+    const live = await attached;
+    const later = await fleet.kompose(['runs', 'attach', id.trim()]);
+    for (const seen of [live, later]) {
+      assert.equal(seen.exitCode, 1);
+      assert.equal(seen.stdout, 'from the action\n');
+      assert.match(seen.stderr, /^begun\ngone on\n/m);
+    }
+  });
+
+  it('goes on to its end when its client is killed', async () => {
+    await writeStacks(fleet, { 'prod-1:orphan': { 'hooks.sh': `hook_pre_up() { ${gate}; }\n` } });
+    const client = fleet.spawnKompose(['-o', 'json', 'orphan', 'up', '-d']);
+    const [started] = jsonLines((await shows(client, 'stdout', 'begun')).split('\n', 1).join(''));
+    client.kill('SIGKILL');
+    await client;
+    await open('prod-1', 'orphan');
+    const { exitCode } = await fleet.kompose(['runs', 'attach', started?.run ?? '']);
+    assert.equal(exitCode, 0);
+    assert((await containers(fleet, 'prod-1')).includes('orphan-api-1'));
+  });
+
+  it('ends on the host when it only reads and its client is gone', async () => {
+    await writeStacks(fleet, {
+      'prod-2:talker': {
+        'compose.yaml':
+          'services:\n  api:\n    image: busybox:local\n    network_mode: none\n    command: sh -c "while :; do echo talk; sleep 0.2; done"\n',
+      },
+    });
+    await fleet.kompose(['talker', 'up', '-d']);
+    const client = fleet.spawnKompose(['talker', 'logs', '-f']);
+    await shows(client, 'stdout', 'talk');
+    assert.notDeepEqual(await processesOf(fleet, 'prod-2', 'talker'), []);
+    client.kill('SIGKILL');
+    await client;
+    await until(
+      'logs -f has ended',
+      async () => (await processesOf(fleet, 'prod-2', 'talker')).length === 0,
+      8000,
+    );
+  });
+});
+
+describe('a run that is ended early', { concurrency: 4, timeout: 60_000 }, () => {
+  const children = `
+hook_pre_up() {
+  sleep 1000 &
+  ( trap '' HUP; sleep 1001 & sleep 1002 ) &
+  bash -c 'sleep 1003 & wait' &
+  echo begun
+  wait
+}`;
+
+  it('by runs cancel leaves no process of its hook, and exits with 130', async () => {
+    await writeStacks(fleet, { 'prod-1:cancelled': { 'hooks.sh': children } });
+    const client = fleet.spawnKompose(['-o', 'json', 'cancelled', 'up', '-d']);
+    const [started] = jsonLines((await shows(client, 'stdout', 'begun')).split('\n', 1).join(''));
+    await until(
+      'all of the hook runs',
+      async () => (await processesOf(fleet, 'prod-1', 'cancelled')).length >= 6,
+    );
+    const cancel = await fleet.kompose(['runs', 'cancel', started?.run ?? '']);
+    assert.equal(cancel.exitCode, 0);
+    const { exitCode, stdout } = await client;
+    assert.equal(exitCode, 130);
+    assert.deepEqual(await processesOf(fleet, 'prod-1', 'cancelled'), []);
+    const end = jsonLines(stdout).find(({ type }) => type === 'task.finished');
+    assert.equal(end?.state, 'cancelled');
+    assert.match(end?.reason ?? '', /cancelled by .*, during hook_pre_up/);
+    assert.equal((await containers(fleet, 'prod-1')).includes('cancelled-api-1'), false);
+  });
+
+  it('by Ctrl-C leaves no process of its hook on any host, and exits with 130', async () => {
+    const both = { 'prod-1:stopped': { 'hooks.sh': children }, 'prod-2:stopped': { 'hooks.sh': children } };
+    await writeStacks(fleet, both);
+    await untilKnown(fleet, both);
+    const client = fleet.spawnKompose(['stopped', 'up', '-d']);
+    await Promise.all([
+      shows(client, 'stderr', 'prod-1:stopped | begun'),
+      shows(client, 'stderr', 'prod-2:stopped | begun'),
+    ]);
+    client.kill('SIGINT');
+    const { exitCode, stderr } = await client;
+    assert.equal(exitCode, 130);
+    assert.match(stderr, /^2 targets: 2 cancelled in .*; exit code 130$/m);
+    for (const host of ['prod-1', 'prod-2']) assert.deepEqual(await processesOf(fleet, host, 'stopped'), []);
+  });
+
+  it('by Ctrl-C before some of its tasks began ends those too', async () => {
+    const queue = {
+      'prod-1:queue-1': { 'hooks.sh': children },
+      'prod-1:queue-2': { 'hooks.sh': 'hook_pre_up() { touch began; }' },
+    };
+    await writeStacks(fleet, queue);
+    await untilKnown(fleet, queue);
+    const client = fleet.spawnKompose(['queue-*', 'up', '-d']);
+    await shows(client, 'stderr', 'begun');
+    client.kill('SIGINT');
+    const { exitCode, stderr } = await client;
+    assert.equal(exitCode, 130);
+    assert.match(stderr, /^2 targets: 2 cancelled in /m);
+    assert.equal(existsSync(join(fleet.stacks('prod-1'), 'queue-2/began')), false);
+  });
+
+  const talker = idleService.trimEnd() + '\n    command: sh -c "echo talk; exec tail -f /dev/null"\n';
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGKILL', 128],
+  ] as const) {
+    it(`stops the containers of an attached up, as at its own Ctrl-C, when its client gets ${signal}`, async () => {
+      const stack = `attached-${signal.toLowerCase()}`;
+      await writeStacks(fleet, { [`prod-1:${stack}`]: { 'compose.yaml': talker } });
+      const client = fleet.spawnKompose([stack, 'up']);
+      await shows(client, 'stdout', 'talk');
+      client.kill(signal);
+      assert.equal((await client).exitCode ?? 128, exitCode);
+      await until('up has ended', async () => (await processesOf(fleet, 'prod-1', stack)).length === 0);
+      const shown = ['--filter', `name=${stack}`, '--format', '{{.State}}'];
+      assert.deepEqual(await dockerLines(fleet, 'prod-1', 'ps', '--all', ...shown), ['exited']);
+    });
+  }
+
+  it('by its deadline leaves no process of its hook: timed-out, exit code 1', async () => {
+    await writeStacks(fleet, {
+      'prod-1:late': { 'hooks.sh': "hook_pre_up() { trap 'echo heard; exit 0' TERM; sleep 1000 & wait; }\n" },
+    });
+    const { exitCode, events, ends } = await runJson(fleet, ['--timeout', '1s', 'late', 'up', '-d']);
+    assert.equal(exitCode, 1);
+    assert.equal(ends['prod-1:late']?.state, 'timed-out');
+    assert.match(ends['prod-1:late']?.reason ?? '', /not done after 1 s \(--timeout\), during hook_pre_up/);
+    assert.equal(outputOf(events, 'pre'), 'heard\n');
+    assert.deepEqual(await processesOf(fleet, 'prod-1', 'late'), []);
+  });
+});
+
+describe('a background job of a hook', { timeout: 60_000 }, () => {
+  it('does not hold the task open, and lives on', async () => {
+    await writeStacks(fleet, {
+      'prod-1:behind': { 'hooks.sh': 'hook_post_ps() { sleep 1000 & echo $! >job; echo started; }\n' },
+    });
+    const { exitCode, stderr } = await fleet.kompose(['behind', 'ps']);
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /^started$/m);
+    const job = Number(await readStackFile(fleet, 'prod-1', 'behind', 'job'));
+    assert.deepEqual(await processesOf(fleet, 'prod-1', 'behind'), [job]);
+    process.kill(job, 'SIGKILL');
+  });
+});

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { pino } from 'pino';
+import { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
+import type { TaskSpool } from '../../../agent/tasks/task-spool.ts';
+import type { NumberedTaskEvent } from '../../../common/task-event.ts';
+import { decodeTaskEvent } from '../../../proto/event-codec.ts';
+import { Bench, defaultSpec } from './bench.ts';
+import { endProcess, exists, until } from './processes.ts';
+
+const spec = { ...defaultSpec, task: 'T1' };
+
+function open(bench: Bench): Promise<TaskRegistry> {
+  return TaskRegistry.open(bench.host, join(bench.folder, 'tasks'), pino({ level: 'silent' }));
+}
+
+/** All events of a task, up to its end. */
+async function events(spool: TaskSpool): Promise<NumberedTaskEvent[]> {
+  const all: NumberedTaskEvent[] = [];
+  for await (const records of spool.log.read(0, AbortSignal.timeout(10_000))) {
+    for (const { bytes } of records) all.push(decodeTaskEvent(bytes));
+  }
+  return all;
+}
+
+test('numbers a task’s events from 1 without gaps, to its end', async (t) => {
+  const bench = await Bench.create(t);
+  await bench.stack('sexy', { hooks: 'hook_pre_up() { echo pre; }', action: 'echo action' });
+  const registry = await open(bench);
+  const all = await events(registry.start(spec));
+  assert.deepEqual(
+    all.map(({ seq }) => seq),
+    all.map((_, at) => at + 1),
+  );
+  assert.equal(all[0]?.event.type, 'task.started');
+  assert.equal(all.at(-1)?.event.type, 'task.finished');
+  await registry.settled();
+});
+
+test('starts a task once, however often it is asked to', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'echo x >>runs' });
+  const registry = await open(bench);
+  const spool = registry.start(spec);
+  assert.equal(registry.start(spec), spool);
+  await events(spool);
+  assert.equal(registry.start(spec), spool);
+  await registry.settled();
+  assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
+});
+
+test('keeps a task for its owner’s eyes only until all of it is acknowledged', async (t) => {
+  const bench = await Bench.create(t);
+  await bench.stack('sexy');
+  const registry = await open(bench);
+  const spool = registry.start(spec);
+  const all = await events(spool);
+  await registry.settled();
+  assert.equal((await stat(join(bench.folder, 'tasks'))).mode & 0o777, 0o700);
+  assert.equal((await stat(spool.folder)).mode & 0o777, 0o700);
+  spool.acknowledge(all.length - 1);
+  assert.equal(spool.isAcknowledged, false);
+  spool.acknowledge(all.length);
+  assert.equal(spool.isAcknowledged, true);
+  registry.forget(spool);
+  assert.deepEqual(registry.open, []);
+  assert.deepEqual(await readdir(join(bench.folder, 'tasks')), []);
+});
+
+test('forgets no task that still runs', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });
+  const registry = await open(bench);
+  const spool = registry.start(spec);
+  await until('the action runs', () => exists(join(folder, 'began')));
+  registry.forget(spool);
+  assert.deepEqual(registry.open, [spool]);
+  registry.cancelAll('the agent is stopping');
+  await registry.settled();
+  const last = (await events(spool)).at(-1)?.event;
+  assert.equal(last?.type === 'task.finished' && last.state, 'cancelled');
+});
+
+test('answers a repeated start from an earlier process’s journal', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'echo x >>runs' });
+  const first = await open(bench);
+  await events(first.start(spec));
+  await first.settled();
+  const second = await open(bench);
+  const all = await events(second.start(spec));
+  assert.equal(all.at(-1)?.event.type, 'task.finished');
+  assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
+});
+
+test('says so when it cannot journal, and runs nothing', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'touch ran' });
+  const registry = await open(bench);
+  await mkdir(join(bench.folder, 'tasks/T1'));
+  assert.throws(() => registry.start(spec), { code: 'conflict', message: /T1 was accepted before/ });
+  await registry.settled();
+  assert.equal(await exists(join(folder, 'ran')), false);
+});
+
+test('reports the task of a killed agent as lost, with what it had shown, and does not start it again', async (t) => {
+  const bench = await Bench.create(t);
+  const action = 'echo $$ >pid; echo shown; echo x >>runs; touch began; exec sleep 1000';
+  const folder = await bench.stack('sexy', { action });
+  const agent = await killedAgent(t, bench, () => exists(join(folder, 'began')));
+  assert.equal(agent.signalCode, 'SIGKILL');
+  const registry = await open(bench);
+  const [spool] = registry.open;
+  assert.equal(spool?.task, 'T1');
+  assert.equal(registry.start(spec), spool);
+  const all = await events(spool);
+  assert.deepEqual(
+    all.map(({ seq, event }) => [seq, event.type]),
+    [
+      [1, 'task.started'],
+      [2, 'step.started'],
+      [3, 'output'],
+      [4, 'task.finished'],
+    ],
+  );
+  const last = all.at(-1)?.event;
+  assert.ok(last?.type === 'task.finished');
+  assert.equal(last.state, 'lost');
+  assert.match(last.reason, /the agent was ended while the task ran/);
+  assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
+});
+
+test('starts a task’s journal over no torn record', async (t) => {
+  const bench = await Bench.create(t);
+  const action = 'echo $$ >pid; touch began; exec sleep 1000';
+  const folder = await bench.stack('sexy', { action });
+  await killedAgent(t, bench, () => exists(join(folder, 'began')));
+  await appendFile(join(bench.folder, 'tasks/T1/events.log'), Buffer.from([200, 0, 0, 0, 1, 2]));
+  const [spool] = (await open(bench)).open;
+  assert.ok(spool !== undefined);
+  const all = await events(spool);
+  assert.equal(all.at(-1)?.event.type, 'task.finished');
+});
+
+/** The registry in a process of its own, killed as soon as `isTime`. */
+async function killedAgent(
+  t: TestContext,
+  bench: Bench,
+  isTime: () => Promise<boolean>,
+): Promise<ChildProcess> {
+  const script = join(import.meta.dirname, 'doomed-agent.ts');
+  const args = [script, bench.root, join(bench.folder, 'tasks'), bench.host.agentEnv['PATH'] ?? ''];
+  const agent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => agent.kill('SIGKILL'));
+  await once(agent.stdout, 'data');
+  await until('the action runs', isTime);
+  const orphan = Number(await readFile(join(bench.root, 'sexy/pid'), 'utf8'));
+  t.after(() => endProcess(orphan));
+  const ended = once(agent, 'exit');
+  agent.kill('SIGKILL');
+  await ended;
+  return agent;
+}

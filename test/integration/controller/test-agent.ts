@@ -1,0 +1,152 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { TaskEvent } from '../../../common/task-event.ts';
+import { encodeTaskEvent } from '../../../proto/event-codec.ts';
+import {
+  AgentHello,
+  type AgentLinkClient,
+  type AgentMessage,
+  type CancelTask,
+  type ControllerMessage,
+  type StartTask,
+  type TaskControl,
+  type TaskReport,
+  type Welcome,
+} from '../../../proto/gen/kompose/v1/agent_link.ts';
+import { protocolVersion } from '../../../proto/protocol-version.ts';
+import { Inbox } from './inbox.ts';
+
+export type HelloChange = Partial<AgentHello>;
+
+/** An agent that does what a test says, over the real wire. */
+export class TestAgent {
+  readonly client: AgentLinkClient;
+  readonly stream: ClientDuplexStream<AgentMessage, ControllerMessage>;
+  readonly inbox: Inbox<ControllerMessage>;
+
+  constructor(client: AgentLinkClient, hello: HelloChange) {
+    this.client = client;
+    this.stream = client.attach();
+    this.inbox = new Inbox(this.stream);
+    const none = AgentHello.decode(Buffer.alloc(0));
+    const nowUnixMs = Date.now();
+    this.send({
+      $case: 'hello',
+      value: { ...none, protocolVersion, nowUnixMs, startedUnixMs: nowUnixMs, ...hello },
+    });
+  }
+
+  send(kind: NonNullable<AgentMessage['kind']>): void {
+    this.stream.write({ kind });
+  }
+
+  welcomed(): Promise<Welcome> {
+    return this.inbox.next('a welcome', ({ kind }) => (kind?.$case === 'welcome' ? kind.value : undefined));
+  }
+
+  asked(): Promise<StartTask> {
+    return this.inbox.next('a task', ({ kind }) => (kind?.$case === 'startTask' ? kind.value : undefined));
+  }
+
+  cancelled(): Promise<CancelTask> {
+    return this.inbox.next('a cancel', ({ kind }) => (kind?.$case === 'cancelTask' ? kind.value : undefined));
+  }
+
+  /** Resolves when the controller has taken the list: it answers a heartbeat sent after it. */
+  async tellStacks(names: readonly string[], requestId = ''): Promise<void> {
+    const stacks = names.map((name) => {
+      return { name, composeFile: 'compose.yaml', hooks: [], hasEnvFile: false, dumps: 0 };
+    });
+    this.send({ $case: 'inventory', value: { stacks, requestId } });
+    await this.heartbeat();
+  }
+
+  /** Resolves when the controller has taken all that was sent before. */
+  async heartbeat(): Promise<void> {
+    this.send({ $case: 'heartbeat', value: { nowUnixMs: Date.now() } });
+    await this.inbox.next('a heartbeat', ({ kind }) =>
+      kind?.$case === 'heartbeat' ? kind.value : undefined,
+    );
+  }
+
+  /** Names of what the controller has sent. */
+  get heard(): string[] {
+    return this.inbox.all.map(({ kind }) => kind?.$case ?? 'unknown');
+  }
+
+  report(): TestReport {
+    return new TestReport(this.client.report());
+  }
+
+  /** Reports a task from its beginning to its end. */
+  async finish(taskId: string, events: readonly TaskEvent[] = succeeding()): Promise<void> {
+    const report = this.report();
+    const after = await report.open(taskId);
+    await report.send(after + 1, events.slice(after));
+    report.stream.end();
+  }
+}
+
+/** A task's report stream. */
+export class TestReport {
+  readonly stream: ClientDuplexStream<TaskReport, TaskControl>;
+  readonly inbox: Inbox<TaskControl>;
+
+  constructor(stream: ClientDuplexStream<TaskReport, TaskControl>) {
+    this.stream = stream;
+    this.inbox = new Inbox(stream);
+  }
+
+  /** The number after which the controller wants to hear on. */
+  async open(taskId: string): Promise<number> {
+    this.stream.write({ kind: { $case: 'opening', value: { taskId } } });
+    return this.acknowledged();
+  }
+
+  write(firstSeq: number, events: readonly TaskEvent[]): void {
+    const bytes = events.map((event, at) =>
+      encodeTaskEvent({ seq: firstSeq + at, timeMs: Date.now(), event }),
+    );
+    this.stream.write({ kind: { $case: 'events', value: { events: bytes } } });
+  }
+
+  /** Returns the number up to which the controller has the events. */
+  async send(firstSeq: number, events: readonly TaskEvent[]): Promise<number> {
+    this.write(firstSeq, events);
+    return this.acknowledged();
+  }
+
+  acknowledged(): Promise<number> {
+    return this.inbox.next('an acknowledgement', ({ kind }) =>
+      kind?.$case === 'ack' ? kind.value.seq : undefined,
+    );
+  }
+}
+
+export function output(text: string): TaskEvent {
+  return { type: 'output', step: 'action', stream: 'stdout', data: Buffer.from(text) };
+}
+
+const action = { step: 'action', name: 'docker compose up' } as const;
+
+export const began: readonly TaskEvent[] = [
+  { type: 'task.started' },
+  { type: 'step.started', ...action, argv: [] },
+];
+
+export const succeeded: readonly TaskEvent[] = [
+  {
+    type: 'step.finished',
+    ...action,
+    outcome: 'succeeded',
+    exitCode: 0,
+    durationMs: 1,
+    hookSha256: '',
+    outputSha256: '',
+  },
+  { type: 'task.finished', state: 'succeeded', exitCode: 0, reason: '', durationMs: 1, actionDecided: true },
+];
+
+/** All events of a task that says a word. */
+export function succeeding(word = 'done'): readonly TaskEvent[] {
+  return [...began, output(word), ...succeeded];
+}

@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { TestContext } from 'node:test';
+import { type Client, credentials, Metadata } from '@grpc/grpc-js';
+import { pino } from 'pino';
+import type { ControllerSettings } from '../../../controller/config.ts';
+import { databasePath, initController } from '../../../controller/init.ts';
+import { serveController, type RunningController } from '../../../controller/serve.ts';
+import { createCertificateRequest } from '../../../proto/certificate-request.ts';
+import { clientChannelOptions } from '../../../proto/channel-options.ts';
+import { parseToken } from '../../../proto/enrolment-token.ts';
+import { identityCredentials, type Identity } from '../../../proto/enrol.ts';
+import { AgentLinkClient } from '../../../proto/gen/kompose/v1/agent_link.ts';
+import {
+  EnrolmentClient,
+  type JoinResponse,
+  type LoginResponse,
+} from '../../../proto/gen/kompose/v1/enrolment.ts';
+import { type CreateTokenResponse, FleetClient } from '../../../proto/gen/kompose/v1/fleet.ts';
+import { protocolMetadataKey, protocolVersion } from '../../../proto/protocol-version.ts';
+import { type StreamEnd, streamEnd } from './inbox.ts';
+import { TestAgent, type HelloChange } from './test-agent.ts';
+import { TestUser } from './test-user.ts';
+
+/** An audit record, as far as tests look at it. */
+export interface AuditRecord {
+  readonly type: string;
+  readonly actor: { readonly name: string; readonly role: string };
+  readonly host?: string;
+  readonly outcome?: string;
+  readonly reason?: string;
+  readonly run?: string;
+  readonly targets?: readonly string[];
+}
+
+/** The real controller on a port of its own, with a temporary folder, and its real clients. All go with the test. */
+export class TestController {
+  readonly folder: string;
+  readonly caCertificate: string;
+  /** Of the first admin. */
+  readonly firstToken: string;
+  readonly #settings: ControllerSettings;
+  readonly #clients: Client[] = [];
+  #running: RunningController;
+  #admin: Promise<TestUser> | undefined;
+
+  private constructor(
+    settings: ControllerSettings,
+    running: RunningController,
+    secrets: { caCertificate: string; firstToken: string },
+  ) {
+    this.folder = settings.folder;
+    this.caCertificate = secrets.caCertificate;
+    this.firstToken = secrets.firstToken;
+    this.#settings = settings;
+    this.#running = running;
+  }
+
+  static async start(t: TestContext, changes: Partial<ControllerSettings> = {}): Promise<TestController> {
+    const folder = join(await mkdtemp(join(tmpdir(), 'kompose-controller-')), 'controller');
+    const settings = { folder, heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, ...changes };
+    // What tokens carry; the port that it listens on is known only later.
+    const firstToken = await initController(folder, ['127.0.0.1:7600']);
+    const caCertificate = await readFile(join(folder, 'ca.crt'), 'utf8');
+    const running = await serve(settings);
+    const controller = new TestController(settings, running, { caCertificate, firstToken });
+    t.after(async () => {
+      await controller.#close();
+      await rm(join(folder, '..'), { recursive: true });
+    });
+    return controller;
+  }
+
+  get address(): string {
+    return this.#running.address;
+  }
+
+  get port(): number {
+    return Number(this.address.split(':').at(-1));
+  }
+
+  /** Ends this process's controller as a stop does, and serves the same folder anew, on another port. */
+  async restart(): Promise<void> {
+    await this.#close();
+    this.#running = await serve(this.#settings);
+    this.#admin = undefined;
+  }
+
+  async #close(): Promise<void> {
+    for (const client of this.#clients.splice(0)) client.close();
+    await this.#running.close();
+  }
+
+  /** A client without a certificate. */
+  enrolment(): EnrolmentClient {
+    const trusted = credentials.createSsl(Buffer.from(this.caCertificate));
+    return this.keep(new EnrolmentClient(this.address, trusted, clientChannelOptions));
+  }
+
+  async join(
+    token: string,
+    name: string,
+    labels: Record<string, string> = {},
+  ): Promise<Identity & JoinResponse> {
+    const { privateKey, request } = await createCertificateRequest();
+    const message = { tokenSecret: secretOf(token), name, labels, certificateRequest: request };
+    const answer = await call<JoinResponse>((done) => this.enrolment().join(message, done));
+    return { ...answer, privateKey, caCertificate: this.caCertificate };
+  }
+
+  async login(token: string): Promise<Identity & LoginResponse> {
+    const { privateKey, request } = await createCertificateRequest();
+    const message = { tokenSecret: secretOf(token), certificateRequest: request };
+    const answer = await call<LoginResponse>((done) => this.enrolment().login(message, done));
+    return { ...answer, privateKey, caCertificate: this.caCertificate };
+  }
+
+  /** The first admin; logs in once. */
+  admin(): Promise<TestUser> {
+    this.#admin ??= this.login(this.firstToken).then((identity) => this.userWith(identity));
+    return this.#admin;
+  }
+
+  userWith(identity: Identity): TestUser {
+    const client = this.keep(
+      new FleetClient(this.address, identityCredentials(identity), clientChannelOptions),
+    );
+    return new TestUser(client, identity);
+  }
+
+  /** After a restart, the first admin on. */
+  readmit({ identity }: TestUser): TestUser {
+    const user = this.userWith(identity);
+    this.#admin = Promise.resolve(user);
+    return user;
+  }
+
+  async user(role: string): Promise<TestUser> {
+    return this.userWith(await this.login(await this.token(role)));
+  }
+
+  async token(
+    role: string,
+    change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
+  ): Promise<string> {
+    const { client, metadata } = await this.admin();
+    const request = { role, labels: {}, ttlMs: 0, uses: 0, name: '', ...change };
+    return (await call<CreateTokenResponse>((done) => client.createToken(request, metadata, done))).token;
+  }
+
+  async host(name: string): Promise<Identity> {
+    return this.join(await this.token('agent'), name);
+  }
+
+  agentLink(identity: Identity): AgentLinkClient {
+    return this.keep(new AgentLinkClient(this.address, identityCredentials(identity), clientChannelOptions));
+  }
+
+  /** An agent that has said hello; its welcome may still be to come. */
+  attach(identity: Identity, hello: HelloChange = {}): TestAgent {
+    return new TestAgent(this.agentLink(identity), { instanceId: randomUUID(), ...hello });
+  }
+
+  /** A host that has joined and is online with these stacks. */
+  async online(name: string, stacks: readonly string[]): Promise<{ agent: TestAgent; identity: Identity }> {
+    const identity = await this.host(name);
+    const agent = this.attach(identity);
+    await agent.welcomed();
+    await agent.tellStacks(stacks);
+    return { agent, identity };
+  }
+
+  keep<Kept extends Client>(client: Kept): Kept {
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** What the database says at this moment, by a connection of its own. */
+  rows(sql: string, ...values: string[]): Record<string, unknown>[] {
+    return this.#database((database) => database.prepare(sql).all(...values));
+  }
+
+  /** Changes the database behind the controller's back. */
+  execute(sql: string): void {
+    this.#database((database) => database.exec(sql));
+  }
+
+  audit(type?: string): AuditRecord[] {
+    const all = this.rows('select record from audit order by seq').map(
+      ({ record }) => JSON.parse(String(record)) as AuditRecord,
+    );
+    return type === undefined ? all : all.filter((record) => record.type === type);
+  }
+
+  #database<Result>(use: (database: DatabaseSync) => Result): Result {
+    const database = new DatabaseSync(databasePath(this.folder));
+    try {
+      return use(database);
+    } finally {
+      database.close();
+    }
+  }
+}
+
+function serve(settings: ControllerSettings): Promise<RunningController> {
+  return serveController(settings, '127.0.0.1:0', pino({ level: 'silent' }));
+}
+
+/** A token's secret; any other text stands for itself. */
+function secretOf(token: string): string {
+  return token.startsWith('kmp1.') ? parseToken(token).secret : token;
+}
+
+/** The metadata of a client that speaks this version, or another. */
+export function versionMetadata(version: number | string = protocolVersion): Metadata {
+  const metadata = new Metadata();
+  metadata.set(protocolMetadataKey, String(version));
+  return metadata;
+}
+
+/** A unary call's answer; rejects with gRPC's error. */
+export function call<Response>(
+  start: (done: (error: Error | null, response: Response) => void) => unknown,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    start((error, response) => {
+      if (error === null) resolve(response);
+      else reject(error);
+    });
+  });
+}
+
+/** How a call was refused; fails if it was not. */
+export async function refusal(answer: Promise<unknown>): Promise<StreamEnd> {
+  const end = await answer.then(
+    () => undefined,
+    (error: unknown) => streamEnd(error),
+  );
+  if (end === undefined) throw new Error('the call was answered');
+  return end;
+}

@@ -1,0 +1,164 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CliProcess } from '../cli/cli-process.ts';
+
+/** Stands in for docker: `docker compose COMMAND ARGS…` runs the stack's `action.sh`, if it has one. */
+const stubDocker = `#!/bin/bash
+if [[ $1 == version ]]; then echo 28.1.0; exit; fi
+if [[ $1 == ps ]]; then [[ -e "$STUB_PS" ]] && cat "$STUB_PS"; exit 0; fi
+[[ $1 == compose ]] || exit 64
+shift
+if [[ $1 == version ]]; then echo 2.40.0; exit; fi
+[[ -e action.sh ]] || exit 0
+exec bash action.sh "$@"
+`;
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The real programs on this machine, with a program in docker's place: a controller, agents, an admin. */
+export class StubFleet {
+  readonly folder: string;
+  readonly address: string;
+  readonly #agents = new Map<string, CliProcess>();
+  #controller: CliProcess | undefined;
+
+  private constructor(folder: string, address: string) {
+    this.folder = folder;
+    this.address = address;
+  }
+
+  /** Each host has the stack `sexy`. The caller stops it. */
+  static async start(...hosts: string[]): Promise<StubFleet> {
+    const folder = await mkdtemp(join(tmpdir(), 'kompose-stub-'));
+    const fleet = new StubFleet(folder, `127.0.0.1:${await freePort()}`);
+    await mkdir(join(folder, 'bin'));
+    await writeFile(join(folder, 'bin/docker'), stubDocker, { mode: 0o755 });
+    const init = await fleet.run('controller', ['controller', 'init', '--address', fleet.address]);
+    await fleet.startController();
+    await fleet.must('login', init.stdout.trim());
+    const token = await fleet.must('tokens', 'create', '--role', 'agent', '--uses', String(hosts.length));
+    await Promise.all(hosts.map((name) => fleet.#join(name, token.trim())));
+    return fleet;
+  }
+
+  /** The admin's command line. */
+  kompose(...args: string[]): Promise<Ended> {
+    return this.run('admin', args);
+  }
+
+  /** What it prints on stdout. Throws unless it ends with 0. */
+  async must(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.kompose(...args);
+    if (code !== 0) throw new Error(`kompose ${args.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  /** What it prints with `-o json`, whatever its exit code. */
+  async objects(...args: string[]): Promise<Record<string, unknown>[]> {
+    const { stdout } = await this.kompose('-o', 'json', ...args);
+    return stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** Any of the programs, with the home of that name. */
+  async run(home: string, args: readonly string[], input?: string): Promise<Ended> {
+    const cli = this.spawn(home, args, input);
+    return { code: await cli.ended, stdout: cli.stdout, stderr: cli.stderr };
+  }
+
+  spawn(home: string, args: readonly string[], input?: string): CliProcess {
+    return new CliProcess(this.home(home), args, this.#env(home), input);
+  }
+
+  /** KOMPOSE_HOME of `controller`, `admin` or a host. */
+  home(name: string): string {
+    return join(this.folder, name);
+  }
+
+  stacks(host: string): string {
+    return join(this.folder, 'stacks', host);
+  }
+
+  async writeStack(host: string, stack: string, files: Readonly<Record<string, string>> = {}): Promise<void> {
+    for (const [path, text] of Object.entries({ 'compose.yaml': 'services: {}\n', ...files })) {
+      const full = join(this.stacks(host), stack, path);
+      await mkdir(dirname(full), { recursive: true });
+      await writeFile(full, text, { mode: path.endsWith('.sh') ? 0o750 : 0o644 });
+    }
+  }
+
+  /** Waits until the controller knows of these stacks, as `host:stack`. */
+  async untilKnown(...targets: string[]): Promise<void> {
+    for (;;) {
+      const rows = await this.objects('stacks');
+      const known = new Set(rows.map(({ host, stack }) => `${String(host)}:${String(stack)}`));
+      if (targets.every((target) => known.has(target))) return;
+    }
+  }
+
+  async startController(): Promise<void> {
+    this.#controller = this.spawn('controller', ['controller', 'serve', '--listen', this.address]);
+    await this.#controller.shows('stdout', 'listening on');
+  }
+
+  async stopController(): Promise<void> {
+    this.#controller?.kill('SIGKILL');
+    await this.#controller?.ended;
+  }
+
+  async startAgent(host: string): Promise<void> {
+    const agent = this.spawn(host, ['agent', 'serve']);
+    this.#agents.set(host, agent);
+    await agent.shows('stdout', 'connected to');
+  }
+
+  /** Resolves once the controller knows that it is away. */
+  async stopAgent(host: string): Promise<void> {
+    this.#agents.get(host)?.kill('SIGKILL');
+    await this.#agents.get(host)?.ended;
+    this.#agents.delete(host);
+    while ((await this.objects('hosts', 'show', host))[0]?.['online'] === true);
+  }
+
+  async #join(host: string, token: string): Promise<void> {
+    await this.writeStack(host, 'sexy');
+    const args = ['agent', 'join', token, '--name', host, '--stacks', this.stacks(host)];
+    const { code, stderr } = await this.run(host, args);
+    if (code !== 0) throw new Error(`${host} could not join: ${stderr}`);
+    await this.startAgent(host);
+  }
+
+  async stop(): Promise<void> {
+    const programs = [
+      ...this.#agents.values(),
+      ...(this.#controller === undefined ? [] : [this.#controller]),
+    ];
+    for (const program of programs) program.kill('SIGKILL');
+    await Promise.all(programs.map(({ ended }) => ended));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** What `docker ps` of a host prints is in its file `ps`. */
+  #env(home: string): Record<string, string> {
+    const path = `${join(this.folder, 'bin')}:${process.env['PATH'] ?? ''}`;
+    return { PATH: path, HOME: this.folder, STUB_PS: join(this.folder, `${home}.ps`) };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
