@@ -45,7 +45,7 @@ SELECT format('CREATE DATABASE %I TEMPLATE template0', :'scratch') || coalesce((
       WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', coalesce(j ->> 'datlocale', j ->> 'daticulocale'))
       WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', j ->> 'datlocale')
       ELSE '' END
-    || coalesce(format(' ICU_RULES %L', j ->> 'daticurules'), '')
+    || coalesce(' ICU_RULES ' || quote_literal(j ->> 'daticurules'), '')
     || CASE WHEN s.spcname = 'pg_default' THEN '' ELSE format(' TABLESPACE %I', s.spcname) END
   FROM pg_database AS d JOIN pg_tablespace AS s ON s.oid = d.dattablespace, to_jsonb(d) AS j
   WHERE d.datname = :'target'

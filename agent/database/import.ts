@@ -60,6 +60,8 @@ class Import {
     const hash = new FollowingHash(this.#handle);
     const digest = hash.finish();
     digest.catch(() => undefined);
+    const connected = await this.#scripts.connect();
+    if (this.#isOver(connected)) return this.#failure(connected, 'the old database stays');
     const made = await this.#scripts.run(prepareScript);
     if (this.#isOver(made)) return this.#undo(made, 'the new database cannot be made');
     if (inPlace) {

@@ -34,19 +34,22 @@ export async function runTool(run: ToolRun, context: ActionContext): Promise<Too
 }
 
 /**
- * Runs a tool that must not be broken off in the middle: a stop does not reach it, but it has no longer than
- * `limitMs`.
+ * Runs a tool that should not be broken off in the middle: it has `limitMs`, and once the task is stopped still
+ * `stoppedLimitMs`.
  */
 export async function runToolToItsEnd(
   run: ToolRun,
-  limitMs: number,
+  { limitMs, stoppedLimitMs }: { readonly limitMs: number; readonly stoppedLimitMs: number },
   context: ActionContext,
 ): Promise<ToolEnd> {
   const { process, cause } = start(run, context);
-  const timer = setTimeout(() => void process.terminate(0), limitMs);
-  const end = await process.ended;
-  clearTimeout(timer);
-  return toolEnd(end, cause);
+  const end = (): void => void process.terminate(0);
+  const timers = [setTimeout(end, limitMs)];
+  const forget = context.stop.onStop(() => void timers.push(setTimeout(end, stoppedLimitMs)));
+  const ended = await process.ended;
+  forget();
+  timers.forEach(clearTimeout);
+  return toolEnd(ended, cause);
 }
 
 /** Ends what a stopped tool may have left inside the container. */
@@ -57,7 +60,8 @@ export async function endInside(
   context: ActionContext,
 ): Promise<void> {
   const argv = endInsideArgv(database, mark);
-  if (argv !== undefined) await runToolToItsEnd({ argv, env }, terminationGraceMs, context);
+  const limits = { limitMs: terminationGraceMs, stoppedLimitMs: terminationGraceMs };
+  if (argv !== undefined) await runToolToItsEnd({ argv, env }, limits, context);
 }
 
 function start({ argv, env, files, input }: ToolRun, context: ActionContext) {

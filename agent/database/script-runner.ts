@@ -7,7 +7,7 @@ import { runToolToItsEnd, type ToolEnd } from './run-tool.ts';
 import { toolArgv, toolEnv } from './tools.ts';
 
 /** A script is short, but CREATE and DROP DATABASE wait for a checkpoint, and that for the disk. */
-const scriptLimitMs = 10 * 60_000;
+const limits = { limitMs: 10 * 60_000, stoppedLimitMs: 30_000 };
 /** While a server restarts after a crash. */
 const undoAttempts = 5;
 const undoPauseMs = 3000;
@@ -18,29 +18,41 @@ const noConnection = 2;
 export class ScriptRunner {
   readonly #step: ImportStep;
   readonly #context: ActionContext;
-  #maintenanceName: string | undefined;
+  #maintenanceName = 'postgres';
 
   constructor(step: ImportStep, context: ActionContext) {
     this.#step = step;
     this.#context = context;
   }
 
-  async run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ToolEnd> {
+  /**
+   * Finds a database to stand on while others are renamed: one of those that every server has, but not the target.
+   * Fails as the first of them does.
+   */
+  async connect(): Promise<ToolEnd> {
     let first: ToolEnd | undefined;
-    for (const name of this.#maintenanceNames()) {
-      const end = await this.#runOn(name, script, variables);
-      if (end.exitCode !== noConnection) this.#maintenanceName = name;
-      if (end.exitCode !== noConnection) return end;
+    for (const name of ['postgres', 'template1']) {
+      if (name === this.#step.database.name) continue;
+      const silent = { ...this.#context, write: () => undefined };
+      const end = await this.#runOn(name, 'SELECT 1;', {}, silent);
+      if (end.exitCode === 0) this.#maintenanceName = name;
+      if (end.exitCode === 0) return end;
       first ??= end;
     }
     return first ?? { exitCode: noConnection };
+  }
+
+  /** After `connect`. */
+  run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ToolEnd> {
+    return this.#runOn(this.#maintenanceName, script, variables, this.#context);
   }
 
   /** Drops the scratch database, and opens the old one if the import closed it. Says whether that is done. */
   async undo(isClosed: boolean): Promise<boolean> {
     for (let attempt = 1; ; attempt++) {
       const { exitCode } = await this.run(undoScript, { closed: String(isClosed) });
-      if (exitCode === 0 || attempt === undoAttempts) return exitCode === 0;
+      const isLast = attempt === undoAttempts || (attempt === 2 && this.#context.stop.cause !== undefined);
+      if (exitCode === 0 || isLast) return exitCode === 0;
       await delay(undoPauseMs);
     }
   }
@@ -49,13 +61,12 @@ export class ScriptRunner {
     await this.run(endSessionsScript);
   }
 
-  /** A database to stand on while others are renamed: one of those that every server has, but not the target. */
-  #maintenanceNames(): string[] {
-    if (this.#maintenanceName !== undefined) return [this.#maintenanceName];
-    return ['postgres', 'template1'].filter((name) => name !== this.#step.database.name);
-  }
-
-  #runOn(name: string, script: string, variables: Readonly<Record<string, string>>): Promise<ToolEnd> {
+  #runOn(
+    name: string,
+    script: string,
+    variables: Readonly<Record<string, string>>,
+    context: ActionContext,
+  ): Promise<ToolEnd> {
     const { database, mark, scratch } = this.#step;
     const known = {
       target: database.name,
@@ -69,6 +80,6 @@ export class ScriptRunner {
     const options = [...scriptOptions, ...set, '--file=-'];
     const argv = toolArgv(database, { program: 'psql', name, options, variables: ['PGCLIENTENCODING'] });
     const env = toolEnv(database, mark, this.#context.env, { PGCLIENTENCODING: 'UTF8' });
-    return runToolToItsEnd({ argv, env, input: script }, scriptLimitMs, this.#context);
+    return runToolToItsEnd({ argv, env, input: script }, limits, context);
   }
 }

@@ -36,13 +36,19 @@ interface Reader {
   text(name: string): string;
   texts(name: string): string[];
   number(name: string): number | undefined;
+  flag(name: string): boolean;
 }
 
 function whatOf(field: Reader): string {
   const name = field.inner('hook').text('name') || field.inner('action').text('name');
   if (name !== '' || field.text('command') === '') return name;
   const words = [field.text('pattern'), field.text('command'), ...field.texts('args')];
-  return shellQuote(words.filter((word, index) => index > 0 || word !== ''));
+  const filter = [
+    ...field.texts('hosts').map((host) => `--host=${host}`),
+    ...field.texts('labels').map((label) => `--label=${label}`),
+  ];
+  const command = shellQuote([...filter, ...words.filter((word, index) => index > 0 || word !== '')]);
+  return field.flag('dryRun') ? `${command} (dry run)` : command;
 }
 
 function targetsOf(field: Reader): string {
@@ -77,6 +83,7 @@ function reader(record: unknown): Reader {
     text: (name) => textOf(fields.get(name)),
     texts: (name) => listOf(fields.get(name)).map(textOf),
     number: (name) => numberOf(fields.get(name)),
+    flag: (name) => fields.get(name) === true,
   };
 }
 

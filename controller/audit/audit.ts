@@ -53,6 +53,10 @@ export interface AuditEntry {
   readonly host?: string;
   readonly stack?: string;
   readonly pattern?: string;
+  /** --host, as typed. */
+  readonly hosts?: readonly string[];
+  /** --label, as typed. */
+  readonly labels?: readonly string[];
   readonly command?: string;
   readonly args?: readonly string[];
   readonly envNames?: readonly string[];

@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
 import { record, type Actor } from '../audit/audit.ts';
 import type { Schema } from '../store/schema.ts';
+import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
 import type { RunOutcome } from '../../common/run-outcome.ts';
@@ -14,6 +15,8 @@ export interface RunFacts {
   /** Masked. */
   readonly args: readonly string[];
   readonly dryRun: boolean;
+  /** --host and --label, as typed. */
+  readonly filter?: HostFilter;
   readonly actor: Actor;
   readonly clientAddress: string;
   readonly startedMs: number;
@@ -81,6 +84,7 @@ export class RunRecords {
         ...(repeatable?.retryOf === undefined ? {} : { retryOf: repeatable.retryOf }),
         pattern: run.pattern,
         args: run.args,
+        ...run.filter,
         envNames,
         ...(run.parent === undefined ? {} : { parent: run.parent }),
         targets: tasks.map(({ host, stack }) => `${host}:${stack}`),

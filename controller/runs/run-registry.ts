@@ -104,6 +104,7 @@ export class RunRegistry implements FleetListener {
     const facts: RunFacts = {
       id: this.#nextId(),
       pattern: request.pattern,
+      filter: request.filter,
       command: request.command,
       args: request.args.map((argument) => masker.maskText(argument)),
       dryRun: request.dryRun,

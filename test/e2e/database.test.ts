@@ -108,3 +108,31 @@ describe('db:export', { timeout: 170_000 }, () => {
 async function rmDumps(stack: string): Promise<void> {
   for (const file of await dumpsIn(stack)) await rm(join(stackFolder(stack), file));
 }
+
+describe('db:import', { timeout: 170_000 }, () => {
+  for (const stack of ['shop', 'far']) {
+    for (const words of [[], ['--in-place']]) {
+      it(`restores the newest dump of ${stack} ${words.join(' ')}`, async () => {
+        await rmDumps(stack);
+        await sqlIn('shop', 'DROP TABLE IF EXISTS wares', 'CREATE TABLE wares(name text)');
+        await sqlIn('shop', "INSERT INTO wares VALUES ('as dumped')");
+        const exported = await fleet.kompose([stack, 'db:export']);
+        await sqlIn('shop', "UPDATE wares SET name = 'changed since'", 'CREATE TABLE later()');
+        await told(stack);
+        const run = await runJson(fleet, [stack, 'db:import', ...words]);
+        assert.equal(run.exitCode, 0, outputOf(run.events, 'action') + JSON.stringify(run.ends));
+        const path = exported.stdout.trim();
+        assert.deepEqual(await told(stack), [`hook_pre_db_import(${path})`, `hook_post_db_import(${path})`]);
+        assert.equal(await sqlIn('shop', 'SELECT name FROM wares'), 'as dumped');
+        assert.equal(await sqlIn('shop', "SELECT to_regclass('later') IS NULL"), 't');
+        assert.equal(await databases(), 'postgres shop');
+      });
+    }
+  }
+});
+
+/** All but the templates. */
+async function databases(): Promise<string> {
+  const names = await sqlIn('postgres', 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1');
+  return names.replaceAll('\n', ' ');
+}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
-import { type Client, credentials, Metadata } from '@grpc/grpc-js';
+import { type Client, credentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import type { ControllerSettings } from '../../../controller/config.ts';
 import { databasePath, initController } from '../../../controller/init.ts';
@@ -20,7 +20,6 @@ import {
   type LoginResponse,
 } from '../../../proto/gen/kompose/v1/enrolment.ts';
 import { type CreateTokenResponse, FleetClient } from '../../../proto/gen/kompose/v1/fleet.ts';
-import { protocolMetadataKey, protocolVersion } from '../../../proto/protocol-version.ts';
 import { type StreamEnd, streamEnd } from './inbox.ts';
 import { TestAgent, type HelloChange } from './test-agent.ts';
 import { TestUser } from './test-user.ts';
@@ -212,13 +211,6 @@ function serve(settings: ControllerSettings): Promise<RunningController> {
 /** A token's secret; any other text stands for itself. */
 function secretOf(token: string): string {
   return token.startsWith('kmp1.') ? parseToken(token).secret : token;
-}
-
-/** The metadata of a client that speaks this version, or another. */
-export function versionMetadata(version: number | string = protocolVersion): Metadata {
-  const metadata = new Metadata();
-  metadata.set(protocolMetadataKey, String(version));
-  return metadata;
 }
 
 /** A unary call's answer; rejects with gRPC's error. */

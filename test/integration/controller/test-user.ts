@@ -5,7 +5,7 @@ import type { Identity } from '../../../proto/enrol.ts';
 import type { RunEvent as WireRunEvent } from '../../../proto/gen/kompose/v1/event.ts';
 import { type FleetClient, RunRequest, type StartRunInput } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { Inbox } from './inbox.ts';
-import { versionMetadata } from './test-controller.ts';
+import { versionMetadata } from './version-metadata.ts';
 
 /** A user's client. */
 export class TestUser {

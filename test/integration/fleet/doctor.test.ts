@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { runCli } from '../cli/cli-process.ts';
+import { StubFleet } from './stub-fleet.ts';
+
+let fleet: StubFleet;
+
+before(async () => {
+  fleet = await StubFleet.start('prod-1', 'prod-2');
+});
+
+after(() => fleet.stop());
+
+/** `check` to `status`, of a doctor that printed JSON. */
+function statuses(stdout: string): Record<string, string> {
+  const findings = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { check: string; status: string; text: string; remedy: string });
+  for (const { status, text, remedy } of findings) {
+    assert.notEqual(text, '');
+    assert.equal(remedy === '', status === 'ok', text);
+  }
+  return Object.fromEntries(findings.map(({ check, status }) => [check, status]));
+}
+
+const healthy = {
+  engine: 'ok',
+  compose: 'ok',
+  membership: 'ok',
+  'stacks root': 'ok',
+  stacks: 'ok',
+  hooks: 'ok',
+  certificate: 'ok',
+  controller: 'ok',
+  clock: 'ok',
+  link: 'ok',
+};
+
+test('finds a host well, with one line for each thing looked at', async () => {
+  await fleet.writeStack('prod-1', 'sexy', { 'hooks.sh': 'hook_pre_up() { :; }\n' });
+  const { code, stdout, stderr } = await fleet.run('prod-1', ['agent', 'doctor', '-o', 'json']);
+  assert.equal(code, 0, stdout + stderr);
+  assert.deepEqual(statuses(stdout), healthy);
+  const before = await fleet.run('prod-1', ['-o', 'json', 'agent', 'doctor']);
+  assert.deepEqual(statuses(before.stdout), healthy);
+  const text = (await fleet.run('prod-1', ['agent', 'doctor'])).stdout;
+  assert.match(text, /^ok {4}engine +version 28\.1\.0\nok {4}compose +docker compose, version 2\.40\.0\n/);
+  assert.match(text, /\nok {4}hooks +1 hooks\.sh are well\n/);
+});
+
+test('leaves the linked agent alone', async () => {
+  await fleet.run('prod-1', ['agent', 'doctor']);
+  const [host] = await fleet.objects('hosts', 'show', 'prod-1');
+  assert.equal(host?.['online'], true);
+});
+
+test('names what is wrong with hooks and a foreign kompose.sh, each with its remedy', async () => {
+  const hooks = {
+    broken: 'hook_pre_up() {\n',
+    open: 'hook_pre_up() { :; }\n',
+    plain: 'hook_pre_up() { :; }\n',
+  };
+  for (const [stack, text] of Object.entries(hooks))
+    await fleet.writeStack('prod-2', stack, { 'hooks.sh': text });
+  await chmod(join(fleet.stacks('prod-2'), 'open/hooks.sh'), 0o757);
+  await chmod(join(fleet.stacks('prod-2'), 'plain/hooks.sh'), 0o640);
+  await writeFile(join(fleet.stacks('prod-2'), 'kompose.sh'), '#!/bin/bash\n');
+  const { code, stdout } = await fleet.run('prod-2', ['agent', 'doctor', '-o', 'json']);
+  assert.equal(code, 1);
+  assert.deepEqual(statuses(stdout), {
+    ...healthy,
+    'hooks of broken': 'fail',
+    'hooks of open': 'fail',
+    'hooks of plain': 'warn',
+    'kompose.sh': 'warn',
+  });
+  assert.match(stdout, /syntax error in hooks\.sh: line \d+/);
+  assert.match(stdout, /chmod o-w .*open\/hooks\.sh/);
+  assert.match(stdout, /chmod 750 .*plain\/hooks\.sh/);
+});
+
+test('finds an engine that does not answer and a machine that has not joined', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'kompose-doctor-'));
+  t.after(() => rm(home, { recursive: true }));
+  const { code, stdout } = await runCli(home, 'agent', 'doctor', '-o', 'json');
+  assert.equal(code, 1);
+  assert.equal(statuses(stdout)['membership'], 'fail');
+  const broken = join(fleet.folder, 'bin/docker');
+  await writeFile(broken, '#!/bin/bash\necho "Cannot connect to the Docker daemon" >&2; exit 1\n');
+  const host = await fleet.run('prod-1', ['agent', 'doctor', '-o', 'json']);
+  assert.equal(host.code, 1);
+  assert.deepEqual(statuses(host.stdout), { ...healthy, engine: 'fail', compose: 'fail' });
+  assert.match(host.stdout, /Cannot connect to the Docker daemon/);
+});
+
+test('finds the fleet well, then a host that is away, then the controller', async () => {
+  const well = await fleet.kompose('doctor', '-o', 'json');
+  assert.equal(well.code, 0, well.stdout);
+  assert.deepEqual(statuses(well.stdout), { login: 'ok', controller: 'ok', hosts: 'ok' });
+
+  await fleet.stopAgent('prod-2');
+  const away = await fleet.kompose('doctor');
+  assert.equal(away.code, 1);
+  assert.match(
+    away.stdout,
+    /\nfail {2}host prod-2 +offline, last seen 20.*: on the host: kompose agent doctor\n/,
+  );
+  const unlinked = await fleet.run('prod-2', ['agent', 'doctor', '-o', 'json']);
+  assert.equal(statuses(unlinked.stdout)['link'], 'warn');
+
+  await fleet.stopController();
+  const down = await fleet.kompose('doctor', '-o', 'json');
+  assert.equal(down.code, 1);
+  assert.deepEqual(statuses(down.stdout), { login: 'ok', controller: 'fail' });
+  const host = await fleet.run('prod-1', ['agent', 'doctor', '-o', 'json']);
+  assert.equal(host.code, 1);
+  assert.equal(statuses(host.stdout)['controller'], 'fail');
+  assert.match(host.stdout, /connection refused/);
+});
+
+test('says of somebody who is not logged in what to do', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'kompose-doctor-'));
+  t.after(() => rm(home, { recursive: true }));
+  const { code, stdout } = await runCli(home, 'doctor');
+  assert.equal(code, 1);
+  assert.match(stdout, /^fail {2}login +not logged in/);
+});
