@@ -61,7 +61,9 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     });
   program
     .command('doctor')
-    .description('look at the engine, the stacks root, the hooks, the clock and the controller; 1 if one fails')
+    .description(
+      'look at the engine, the stacks root, the hooks, the clock and the controller; 1 if one fails',
+    )
     .addOption(new Option('-o, --output <how>', 'plain or json').choices(['plain', 'json']))
     .action(async ({ output }: { output?: string }) => {
       exit.code = await examine(output === undefined ? isJson : output === 'json');

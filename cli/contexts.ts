@@ -91,6 +91,11 @@ export async function removeContext(userFolder: string, contextName: string | un
   return name;
 }
 
+/** Of all logins; empty if there are none. */
+export function contextNames(userFolder: string): Promise<string[]> {
+  return readdir(join(userFolder, 'contexts')).catch(() => []);
+}
+
 async function currentContext(userFolder: string): Promise<string | undefined> {
   try {
     return (await readFile(join(userFolder, 'current'), 'utf8')).trim();
@@ -133,7 +138,7 @@ function notLoggedIn(): KomposeError {
 }
 
 async function unknownContext(userFolder: string, name: string, cause: unknown): Promise<KomposeError> {
-  const known = await readdir(join(userFolder, 'contexts')).catch(() => []);
+  const known = await contextNames(userFolder);
   const [meant] = nearest(name, known);
   const hint =
     meant === undefined ? `run kompose login TOKEN --context ${name}` : `did you mean ${quoted(meant)}?`;

@@ -1,4 +1,7 @@
+import { isUtf8 } from 'node:buffer';
+import { readFileSync } from 'node:fs';
 import { KomposeError } from '../common/errors.ts';
+import { nearest } from '../common/nearest.ts';
 import { version } from '../common/version.ts';
 import type { Call } from './call.ts';
 import { readSettings, type Settings } from './config.ts';
@@ -30,7 +33,12 @@ export type Programs = Readonly<Record<'agent' | 'controller', () => Promise<Pro
 export async function main(argv: readonly string[], programs: Programs): Promise<number> {
   const settings = readSettings(process.env);
   const terminal = new Terminal(process);
+  const [first, ...rest] = argv;
+  if (first === '__complete') {
+    return (await import('./complete/complete.ts')).complete(rest, settings, terminal);
+  }
   try {
+    refuseBrokenText(argv);
     return await run(parseArguments(argv, version), settings, terminal, programs);
   } catch (error) {
     return report(error, settings, terminal);
@@ -49,7 +57,41 @@ async function run(
   if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
   const root = await localRoot(asked, settings);
   if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
-  return (await import('./commands/run.ts')).run(call, asked.order);
+  const { run: runOnFleet } = await import('./commands/run.ts');
+  return runOnFleet(call, asked.order).catch((error: unknown) => {
+    throw withNearestNoun(error, asked.order.pattern);
+  });
+}
+
+/** A mistyped noun looks like a pattern that matches nothing. */
+function withNearestNoun(thrown: unknown, pattern: string): unknown {
+  const error = KomposeError.from(thrown);
+  const [noun] = error.code === 'not-found' ? nearest(pattern, Object.keys(nouns), 1) : [];
+  if (noun === undefined) return thrown;
+  return new KomposeError('not-found', `${error.message}; or the noun: kompose ${noun}`, { cause: thrown });
+}
+
+/**
+ * Node turns what is not UTF-8 into U+FFFD before we see it, and text is all that the wire carries: better refused
+ * than changed. Throws `usage`.
+ */
+function refuseBrokenText(argv: readonly string[]): void {
+  if (!argv.some((argument) => argument.includes('\uFFFD'))) return;
+  const raw = readRawArguments();
+  if (raw === undefined || isUtf8(raw)) return;
+  throw new KomposeError(
+    'usage',
+    'an argument is not valid UTF-8: give such bytes in a file, or through stdin',
+  );
+}
+
+/** The command line as the kernel has it; undefined where it does not tell. */
+function readRawArguments(): Buffer | undefined {
+  try {
+    return readFileSync('/proc/self/cmdline');
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -51,7 +51,10 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     summary: 'is the fleet well? hosts, clocks, certificates',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
-  completion: { summary: 'not built yet' },
+  completion: {
+    summary: 'bash, zsh, fish: complete words as you type',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
 };
 
 /** Words kept for nouns to come. */

@@ -86,7 +86,10 @@ export function envOption(): Option {
 }
 
 /** Parses a `K=V` and lays it over those before it. Throws `usage`. */
-export function withVariable(text: string, before: Record<string, string> | undefined): Record<string, string> {
+export function withVariable(
+  text: string,
+  before: Record<string, string> | undefined,
+): Record<string, string> {
   return { ...before, ...Object.fromEntries([checkEnvAssignment(text)]) };
 }
 

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, type Option } from 'commander';
 import { isDatabaseCommand, parseDatabaseCommand } from '../common/database-command.ts';
 import { parseDuration } from '../common/durations.ts';
 import { KomposeError } from '../common/errors.ts';
@@ -188,6 +188,11 @@ const unfitForNouns = [
   'list',
   'local',
 ] as const satisfies readonly (keyof TypedOptions)[];
+
+/** All options that may stand before a pattern. */
+export function programOptions(): readonly Option[] {
+  return buildProgram('').options;
+}
 
 function buildProgram(version: string): Command {
   const program = new Command('kompose')

@@ -81,9 +81,9 @@ export class Terminal implements Sink {
 
   /** The same, and what is typed does not show. */
   async askSecret(question: string): Promise<string> {
-    this.stderr(question);
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
     try {
-      return await this.#ask('', new Writable({ write: (_chunk, _encoding, done) => done() }));
+      return await this.#ask(question, nowhere);
     } finally {
       this.stderr('\n');
     }
@@ -91,6 +91,8 @@ export class Terminal implements Sink {
 
   async #ask(question: string, output: Writable): Promise<string> {
     const lines = createInterface({ input: this.#stdin, output, terminal: true });
+    // Only now does the terminal itself no longer show what is typed.
+    if (output !== this.#stderr) this.stderr(question);
     const interrupted = new AbortController();
     lines.once('SIGINT', () => interrupted.abort());
     lines.once('close', () => interrupted.abort());

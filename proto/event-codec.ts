@@ -144,7 +144,10 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
     case 'finished': {
       const { exitCode, state, reason, durationMs, actionDecided, dump } = kind.value;
       const end = { state: stateOf(state), reason, durationMs, actionDecided };
-      const known = { ...(exitCode === undefined ? {} : { exitCode }), ...(dump === undefined ? {} : { dump }) };
+      const known = {
+        ...(exitCode === undefined ? {} : { exitCode }),
+        ...(dump === undefined ? {} : { dump }),
+      };
       return { type: 'task.finished', ...end, ...known };
     }
     case undefined:

@@ -12,12 +12,12 @@ export interface ActionContext {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Output of a tool; it is masked on its way. */
-  write(stream: OutputStream, chunk: Uint8Array): void | Promise<void>;
+  readonly write: (stream: OutputStream, chunk: Uint8Array) => void | Promise<void>;
   /** A line of the action's own on stdout, such as a dump's path; goes out as it is. */
-  print(line: string): void;
+  readonly print: (line: string) => void;
   /** A line for the user beside the output; goes out as it is. */
-  notice(text: string): void;
-  mask(text: string): string;
+  readonly notice: (text: string) => void;
+  readonly mask: (text: string) => string;
 }
 
 /** How an action on a database ended. */

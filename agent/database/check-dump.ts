@@ -94,7 +94,8 @@ async function unpackEnds(
 }
 
 /** pg_dump's last line; after it only the end of `\restrict`, which newer ones write, and comments. */
-const finished = /^-- PostgreSQL database dump complete\r?\n(?:--[^\n]*\r?\n|\\unrestrict[^\n]*\r?\n|\s)*$/m;
+const finished =
+  /^-- PostgreSQL database dump complete\r?\n(?:--[^\n]*\r?\n|\\unrestrict[^\n]*\r?\n|\s)*(?![^])/m;
 
 /** Why such a text may not be restored; undefined if it may. */
 export function problemOf({ head, tail }: Ends): string | undefined {

@@ -20,7 +20,10 @@ export async function readServices(
     cwd: folder,
   });
   if (exitCode !== 0) {
-    const [why = `exit code ${exitCode}`] = stderr.split('\n').filter((line) => line.trim() !== '').slice(-1);
+    const [why = `exit code ${exitCode}`] = stderr
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .slice(-1);
     throw new KomposeError('failed', `docker compose config: ${why}`);
   }
   return parseServices(stdout);

@@ -101,7 +101,10 @@ async function chooseDump(
   if (file !== undefined) return resolve(folder, file);
   const [newest] = await listDumps(folder, name);
   if (newest !== undefined) return join(folder, newest);
-  throw new KomposeError('failed', `there is no dump of database ${name} in ${folder}: name a file, or db:export`);
+  throw new KomposeError(
+    'failed',
+    `there is no dump of database ${name} in ${folder}: name a file, or db:export`,
+  );
 }
 
 /** Throws `failed` with what to install. */
@@ -116,8 +119,18 @@ async function requirePrograms(database: Database, compression: Compression, env
 async function isOnPath(program: string, path: string): Promise<boolean> {
   for (const folder of path.split(':')) {
     const file = join(folder || '.', program);
-    const isFile = await stat(file).then((stats) => stats.isFile(), () => false);
-    if (isFile && (await access(file, constants.X_OK).then(() => true, () => false))) return true;
+    const isFile = await stat(file).then(
+      (stats) => stats.isFile(),
+      () => false,
+    );
+    if (
+      isFile &&
+      (await access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return true;
   }
   return false;
 }

@@ -50,6 +50,6 @@ export function sizeText(bytes: number | undefined): string {
     value /= 1000;
     unit++;
   }
-  const text = unit === 0 ? String(Math.round(value)) : value.toPrecision(3);
+  const text = unit === 0 || value >= 1000 ? String(Math.round(value)) : value.toPrecision(3);
   return `${text} ${units[unit] ?? ''}`;
 }

@@ -61,12 +61,24 @@ function quoteConnectionValue(value: string): string {
   return `'${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`;
 }
 
-/** Ends the processes of a container that carry a mark in their environment, in whatever shell it has. */
-const endScript = `for file in /proc/[0-9]*/environ; do
-  if tr '\\0' '\\n' <"$file" 2>/dev/null | grep -qxF "PGAPPNAME=$1"; then
-    pid=\${file#/proc/}
-    kill -9 "\${pid%/environ}"
-  fi
+/**
+ * Ends the processes of a container that carry a mark in their environment, in whatever shell it has. pg_dump takes
+ * SIGTERM to tell the server that nobody waits for its query any more; who is left after five seconds is killed.
+ */
+const endScript = `marked() {
+  for file in /proc/[0-9]*/environ; do
+    if tr '\\0' '\\n' <"$file" 2>/dev/null | grep -qxF "PGAPPNAME=$mark"; then
+      pid=\${file#/proc/}
+      echo "\${pid%/environ}"
+    fi
+  done
+}
+mark=$1
+for signal in TERM 0 0 0 0 KILL; do
+  pids=$(marked)
+  [ -n "$pids" ] || exit 0
+  kill -$signal $pids 2>/dev/null
+  [ $signal = KILL ] || sleep 1
 done`;
 
 /** Ends what `exec` started inside the container: it does not end with the client. Undefined where nothing runs there. */
@@ -85,10 +97,7 @@ export function programsFor({ at }: Database, compression: Compression): string[
 }
 
 /** pg_dump through the compressing program to stdout; its exit code is that of whichever failed. */
-export function packed(
-  argv: [string, ...string[]],
-  compression: Compression,
-): [string, ...string[]] {
+export function packed(argv: [string, ...string[]], compression: Compression): [string, ...string[]] {
   if (compression === 'none') return argv;
   return ['bash', '-c', `set -o pipefail; "$@" | ${pack[compression]}`, 'kompose', ...argv];
 }

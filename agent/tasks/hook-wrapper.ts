@@ -6,8 +6,8 @@
  * - bash starts with plain options; whatever the hook sets (`set -eux`, traps, IFS) holds for the hook.
  * - No line of this wrapper shows under `set -x`: tracing that the file switched on at its top is switched off
  *   while we work and on again by a DEBUG trap inside the function.
- * - Exports are written at every way out: return, `exit`, `set -e` by our EXIT trap; `exec`, and `exit` under an
- *   EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that mention
+ * - Exports are written at every way out: a return by the last line; `exit` and `set -e` by our EXIT trap; `exec`, and
+ *   `exit` under an EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that mention
  *   `exec` or `trap`, because it runs before every command.
  * - A subshell never writes.
  */
@@ -23,6 +23,7 @@ __kompose_dump() {
     done
   } >|"$__kompose_out"
 } 2>/dev/null
+__kompose_end() { return "$__kompose_status"; }
 __kompose_defined= __kompose_out=$1 __kompose_file=$2 __kompose_function=$3 __kompose_watch=$4
 shift 4
 trap '{ __kompose_dump; } 2>/dev/null' EXIT
@@ -43,6 +44,7 @@ if [[ $__kompose_watch$__kompose_options == *x* ]]; then
   }' DEBUG
 fi
 "$__kompose_function" "$@"
+{ __kompose_status=$?; __kompose_dump; __kompose_end; } 2>/dev/null
 `;
 
 const definedMark = '__kompose_defined';

@@ -4,7 +4,6 @@ import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { Dump, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
 import { cleanUpDumps } from '../database/cleanup.ts';
-import type { DatabaseStep } from '../database/database.ts';
 import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';

@@ -98,11 +98,11 @@ export class OutputRecorder {
   }
 
   #flush(): void | Promise<void> {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const waiting = this.#waiting;
     this.#waiting = undefined;
-    if (waiting === undefined) return undefined;
     const all = waiting.chunks.length === 1 ? waiting.chunks[0] : Buffer.concat(waiting.chunks);
     return all === undefined ? undefined : this.#emit(waiting.stream, all);
   }

@@ -35,9 +35,7 @@ async function list(call: Call, limit: number): Promise<number> {
 
 async function show(call: Call, seq: number): Promise<number> {
   using fleet = await call.connect();
-  const { record } = parse(
-    await fleet.ask<AuditRecord>((answer) => fleet.client.getAudit({ seq }, answer)),
-  );
+  const { record } = parse(await fleet.ask<AuditRecord>((answer) => fleet.client.getAudit({ seq }, answer)));
   const fields = Object.entries(record).map(([name, value]): [string, string] => {
     return [name, typeof value === 'string' ? value : JSON.stringify(value)];
   });

@@ -28,9 +28,9 @@ function terminalFor({ globals, settings, terminal }: Call, { command, args }: R
 }
 
 /** Starts a run and prints its id only. */
-export async function detach(call: Call, run: RunRequest): Promise<number> {
+export async function detach(call: Call, request: RunRequest): Promise<number> {
   const say = (text: string): void => call.terminal.stderr(`${text}\n`);
-  const watch = new RunWatch({ connect: call.connect, run, say });
+  const watch = new RunWatch({ connect: call.connect, run: request, say });
   for await (const event of watch.events()) {
     if (call.globals.output === 'json') jsonRenderer(call.terminal, true).render(event);
     else call.terminal.stdout(`${watch.runId}\n`);

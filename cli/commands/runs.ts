@@ -53,9 +53,10 @@ export const runs: Noun = {
       words: '<id>',
       summary: 'run again what did not succeed: the same command and options, only those targets',
       options: () => [
-        new Option('-e, --env <k=v>', 'the value of a secret variable, which is not kept; repeatable').argParser(
-          withVariable,
-        ),
+        new Option(
+          '-e, --env <k=v>',
+          'the value of a secret variable, which is not kept; repeatable',
+        ).argParser(withVariable),
         new Option('--detach', "print the new run's id and return; the run goes on"),
         new Option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets'),
       ],

@@ -82,7 +82,8 @@ function noMatch(
   if (hosts.length === 0) return 'no host has joined yet: kompose tokens create --role agent';
   if (chosen.length === 0) {
     const asked = [...filter.hosts, ...filter.labels].join(' ');
-    return `no host matches ${asked}${hint(nearestHosts(filter, hosts))}`;
+    const near = nearestHosts(filter, hosts);
+    return `no host matches ${asked}${near.length === 0 ? ' (kompose hosts lists them)' : hint(near)}`;
   }
   return `nothing matches ${pattern}${hint(nearestTargets(pattern, chosen, hosts))}`;
 }

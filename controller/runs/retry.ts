@@ -5,6 +5,7 @@ import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
 import { findRequest, findRun, tasksOfRun } from './run-queries.ts';
+import { allAtOnce } from './rollout.ts';
 import type { RunRequest } from './run-request.ts';
 
 /** What `runs retry` asks for. */
@@ -87,7 +88,7 @@ export function retryRequest(
     dryRun: run.dry_run !== 0,
     detach,
     hasStdin: false,
-    rollout: kept.rollout,
+    rollout: { ...allAtOnce, ...kept.rollout },
     offline: kept.offline,
   };
 }

@@ -45,9 +45,9 @@ export class StdinRelay {
     return this.#isEnded;
   }
 
-  /** The client had nothing to give. */
+  /** The client had nothing to give; somebody at a terminal always may have. */
   get isEmpty(): boolean {
-    return this.#isEnded && this.#length === 0;
+    return this.#isEnded && this.#length === 0 && this.#terminal === undefined;
   }
 
   /** The client hears how far the action is, as soon as that is known. */

@@ -127,10 +127,10 @@ test('runs a chained command while the controller is away and records it when it
 test('leaves a kompose.sh that is not its own alone', async () => {
   const script = join(fleet.stacks(host), 'kompose.sh');
   await execa('cp', ['/bin/true', script]);
-  const before = await readFile(script);
+  const theirs = await readFile(script);
   await fleet.kill(host, 'SIGTERM');
   await fleet.startAgent(host);
-  assert.equal(Buffer.compare(before, await readFile(script)), 0);
+  assert.equal(Buffer.compare(theirs, await readFile(script)), 0);
 });
 
 test('leaves no lock behind', async () => {

@@ -89,7 +89,7 @@ test('refuses a chain that comes back', async () => {
 
 test('runs kompose.sh as a person types it', async () => {
   const { argvPrefix, env } = rig.host('here');
-  const [file = 'env', ...rest] = [...argvPrefix, join(root, 'kompose.sh'), 'one', 'ps', '--services'];
+  const [file, ...rest] = [...argvPrefix, join(root, 'kompose.sh'), 'one', 'ps', '--services'];
   const { stdout } = await execa(file, rest, { env });
   assert.equal(stdout, 'api');
 });

@@ -97,7 +97,7 @@ describe('somebody without the right', { timeout: 60_000 }, () => {
     const revoked = JSON.parse(stdout) as { id: string; token: string };
     assert.equal((await fleet.kompose(['tokens', 'revoke', revoked.id])).exitCode, 0);
     const forHosts = await fleet.token('--role', 'agent');
-    const madeUp = used.slice(0, -8) + Buffer.from('xxxx"]').toString('base64url');
+    const madeUp = forged(used, 2);
     for (const token of [used, expired, revoked.token, forHosts, madeUp]) {
       await assertRefused(
         ['login', token],
@@ -109,6 +109,17 @@ describe('somebody without the right', { timeout: 60_000 }, () => {
     await assertRefused(['login', 'bogus'], 2, /this is not a kompose token/, home('second'));
     await assertRefused(['login', used.slice(0, -1)], 2, /this is not a kompose token/, home('second'));
     await assertRefused(['sexy', 'ps'], 5, /not logged in/, home('second'));
+  });
+
+  it('does not give a token away to a controller that is not the one it names', async () => {
+    const token = await fleet.token('--role', 'viewer');
+    await assertRefused(
+      ['login', forged(token, 1)],
+      5,
+      /is not the one that made this token/,
+      home('fooled'),
+    );
+    assert.equal((await fleet.kompose(['login', token], home('fooled'))).exitCode, 0);
   });
 
   it('and only reads is denied what changes something, target by target, and nothing starts', async () => {
@@ -180,3 +191,12 @@ describe('a controller that is down', { timeout: 60_000 }, () => {
     assert.equal((await fleet.kompose(['hosts'])).exitCode, 0);
   });
 });
+
+/** A token with another first character in one of its parts: addresses, fingerprint of the CA, secret. */
+function forged(token: string, part: 1 | 2): string {
+  const parts = JSON.parse(Buffer.from(token.slice('kmp1.'.length), 'base64url').toString()) as string[];
+  const changed = parts.map((text, at) =>
+    at === part ? text.replace(/^./, text.startsWith('A') ? 'B' : 'A') : text,
+  );
+  return `kmp1.${Buffer.from(JSON.stringify(changed)).toString('base64url')}`;
+}

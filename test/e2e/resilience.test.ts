@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, lstat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -135,7 +135,7 @@ describe('a second agent with the certificate of the first', { timeout: 60_000 }
     const env = { ...host.env, HOME: fleet.folder, LANG: 'C.UTF-8' };
     const first = join(fleet.folder, 'agent-prod-2');
     const copy = join(fleet.folder, 'agent-copy');
-    await cp(first, copy, { recursive: true });
+    await cp(first, copy, { recursive: true, filter: async (path) => !(await lstat(path)).isSocket() });
     const start = (home: string) => {
       const [program, ...args] = [...host.argvPrefix, process.execPath, entry, 'agent', 'serve'];
       return execa(program, args, { env: { ...env, KOMPOSE_HOME: home }, extendEnv: false, reject: false });

@@ -39,13 +39,13 @@ function komposeInShell(args: readonly string[]): Screen {
   return new Screen(['sh', '-c', script, 'sh', process.execPath, program, ...args], { env: env() });
 }
 
-async function lastRun(): Promise<{ id: string; state: string }> {
+async function lastRun(): Promise<{ run: string; state: string }> {
   const { stdout } = await fleet.kompose(['-o', 'json', 'runs', 'ls', '--limit', '1']);
-  return JSON.parse(stdout) as { id: string; state: string };
+  return JSON.parse(stdout) as { run: string; state: string };
 }
 
-/** The prompt of the shell inside. */
-const prompt = /# (?:\x1b\[6n)?$/;
+/** The prompt of the shell inside, also drawn anew at a new size. */
+const prompt = /# (?:.\[(?:6n|J))?$/;
 
 for (const words of [
   ['exec', '-it', 'api', 'sh'],
@@ -81,21 +81,20 @@ test('follows the size of the client’s terminal', async () => {
 test('Ctrl-C ends what runs inside and not the shell, Ctrl-Z stops it', async () => {
   using screen = kompose(exec);
   await screen.shows(prompt);
-  screen.type('echo begin""s; sleep 1000\r');
+  // Told by what is to be interrupted, so that it is there.
+  const sleeper = `sh -c 'echo begin""s; exec sleep 1000'\r`;
+  screen.type(sleeper);
   await screen.shows(/begins\r\n/);
   screen.type(ctrlC);
-  await screen.shows(prompt);
+  await screen.shows(/\^C/);
   screen.type('echo code $?.\r');
   await screen.shows(/code 130\./);
-  screen.type('echo begin""s; sleep 1000\r');
+  screen.type(sleeper);
   await screen.shows(/begins\r\n/);
   screen.type(ctrlZ);
   await screen.shows(/Stopped/);
-  screen.type('fg\r');
-  await screen.shows(/sleep 1000\r\n/);
-  screen.type(ctrlC);
-  await screen.shows(prompt);
-  screen.type('exit 3\r');
+  // Its own `exit` would complain of a stopped job.
+  screen.type("kill -9 %1; exec sh -c 'exit 3'\r");
   assert.equal(await screen.ends(), 3);
   assert.doesNotMatch(screen.text, /cancelling/);
 });
@@ -134,6 +133,16 @@ test('shows the hooks around it on the terminal as it was, without giving it to 
   assert.equal(await screen.ends(), 0);
 });
 
+test('Ctrl-C during a hook still cancels the run', async () => {
+  const hooks = 'hook_pre_exec() { echo begins; sleep 1000; }\n';
+  await fleet.writeStack('prod-2', 'slow', { 'compose.yaml': idleService, 'hooks.sh': hooks });
+  using screen = kompose(['prod-2:slow', 'exec', 'api', 'sh']);
+  await screen.shows(/begins\r\n/);
+  screen.type(ctrlC);
+  await screen.shows(/cancelling/);
+  assert.equal(await screen.ends(), 130);
+});
+
 test('leaves the terminal as it found it, however it ends', async (t) => {
   const restored = async (screen: Screen): Promise<string> => {
     const [, code = ''] = await screen.shows(/code=(\d+)\r\n/);
@@ -158,8 +167,8 @@ test('leaves the terminal as it found it, however it ends', async (t) => {
   await t.test('by a cancel from elsewhere', async () => {
     using screen = komposeInShell(exec);
     await screen.shows(prompt);
-    const { id } = await lastRun();
-    assert.equal((await fleet.kompose(['runs', 'cancel', id])).exitCode, 0);
+    const { run } = await lastRun();
+    assert.equal((await fleet.kompose(['runs', 'cancel', run])).exitCode, 0);
     assert.equal(await restored(screen), '130');
   });
   for (const [signal, code] of [

@@ -1,4 +1,4 @@
-import { readdir, readFile, rmdir } from 'node:fs/promises';
+import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from './exists.ts';
 
@@ -12,6 +12,17 @@ export async function cgroupPids(name: string): Promise<number[]> {
   );
   const pids = files.flatMap((text) => text.split('\n')).filter((line) => line !== '');
   return [...new Set(pids.map(Number))];
+}
+
+/** Lets go of what is frozen (paused containers) in the cgroup `name`: with cgroup v1 not even SIGKILL ends it. */
+export async function thawCgroup(name: string): Promise<void> {
+  const folders = await cgroupFolders(name);
+  await Promise.all(
+    folders.flatMap((folder) => [
+      writeFile(join(folder, 'freezer.state'), 'THAWED', { flag: 'r+' }).catch(() => undefined),
+      writeFile(join(folder, 'cgroup.freeze'), '0', { flag: 'r+' }).catch(() => undefined),
+    ]),
+  );
 }
 
 /** Removes the cgroup `name`, where nothing runs any more. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setInterval } from 'node:timers/promises';
-import { cgroupPids } from './cgroup.ts';
+import { cgroupPids, thawCgroup } from './cgroup.ts';
 import { netnsLinks } from './network.ts';
 import type { RigState } from './rig-state.ts';
 
@@ -20,6 +20,7 @@ export async function killProcesses(rig: RigState, timeoutMs = 15_000): Promise<
     if (pids.length === 0) return [...killed];
     if (Date.now() > deadline) throw new Error(`rig ${rig.id}: processes ${pids.join(', ')} do not end`);
     for (const pid of pids) kill(pid);
+    await thawCgroup(rig.cgroup);
     for (const pid of pids) killed.add(pid);
   }
   return [...killed];

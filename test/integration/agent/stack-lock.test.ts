@@ -6,7 +6,13 @@ import { test } from 'node:test';
 import { acquireStackLock, type LockOwner } from '../../../agent/tasks/stack-lock.ts';
 
 const never = new AbortController().signal;
-const owner = (run: string): LockOwner => ({ run, task: `task-${run}`, command: 'up', user: 'ada', chain: run });
+const owner = (run: string): LockOwner => ({
+  run,
+  task: `task-${run}`,
+  command: 'up',
+  user: 'ada',
+  chain: run,
+});
 
 async function withRoot(body: (root: string) => Promise<void>): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'kompose-lock-'));

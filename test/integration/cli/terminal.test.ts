@@ -110,3 +110,33 @@ test('colours on a terminal only, and not where colour is unwanted', async (t) =
   assert.equal(await shown(['sexy', 'up'], { NO_COLOR: '1' }), bare);
   assert.equal((await runCli(home, 'sexy', 'up')).stderr, 'a:b succeeded in 0.0s\n');
 });
+
+test('asks for the secret values of a run to repeat, and does not show them', async (t) => {
+  const asked = Promise.withResolvers<StartedRun>();
+  const controller = await FakeController.start(
+    {
+      startRun: (run) => {
+        asked.resolve(run);
+        run.send([started('a:b'), ...ended(2, 'succeeded', 0)]);
+        run.end();
+      },
+      fleet: {
+        planRetry: (_, callback) => {
+          const plan = { runId: '01J', targets: [{ host: 'a', stack: 'b' }], command: 'up', args: ['-d'] };
+          callback(null, { ...plan, dryRun: false, secretNames: ['API_KEY', 'DB_PASSWORD'] });
+        },
+      },
+    },
+    keys,
+  );
+  t.after(() => controller.kill());
+  await runCli(home, 'login', controller.token);
+  const cli = new TerminalProcess(home, ['runs', 'retry', '01', '-e', 'API_KEY=k']);
+  await cli.shows('DB_PASSWORD: ');
+  cli.type('hunter2\r');
+  assert.equal(await cli.ended, 0, cli.text);
+  const { request } = await asked.promise;
+  assert.deepEqual(request.env, { API_KEY: 'k', DB_PASSWORD: 'hunter2' });
+  assert.equal(request.retryOf, '01J');
+  assert.ok(!cli.text.includes('hunter2'), cli.text);
+});

@@ -267,7 +267,7 @@ describe('the wire', () => {
   test('is TLS 1.3', async (t) => {
     const controller = await TestController.start(t);
     const socket = tlsTo(t, controller, {});
-    await once(socket, 'secureConnect');
+    await within(5_000, 'a connection', once(socket, 'secureConnect'));
     assert.equal(socket.getProtocol(), 'TLSv1.3');
     assert.equal(socket.alpnProtocol, 'h2');
   });
@@ -276,7 +276,7 @@ describe('the wire', () => {
     test(`is not ${maxVersion}`, async (t) => {
       const controller = await TestController.start(t);
       const socket = tlsTo(t, controller, { maxVersion, minVersion: maxVersion });
-      const [error] = await once(socket, 'error');
+      const [error] = await within(5_000, 'a refusal', once(socket, 'error'));
       assert.match(String(error), /protocol version|unsupported protocol|no protocols/i);
     });
   }
@@ -302,7 +302,7 @@ describe('the wire', () => {
   test('shows a certificate that the fleet’s CA signed for the name that clients ask for', async (t) => {
     const controller = await TestController.start(t);
     const socket = tlsTo(t, controller, { ca: controller.caCertificate, rejectUnauthorized: true });
-    await once(socket, 'secureConnect');
+    await within(5_000, 'a connection', once(socket, 'secureConnect'));
     assert.equal(socket.authorized, true);
   });
 });

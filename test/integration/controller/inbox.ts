@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { type Metadata, status } from '@grpc/grpc-js';
 
-const patienceMs = 8_000;
+const patienceMs = 6_000;
 
 /** How a stream ended: gRPC's status by name, kompose's own code, and the words. */
 export interface StreamEnd {

@@ -45,8 +45,8 @@ test('finds a host well, with one line for each thing looked at', async () => {
   const { code, stdout, stderr } = await fleet.run('prod-1', ['agent', 'doctor', '-o', 'json']);
   assert.equal(code, 0, stdout + stderr);
   assert.deepEqual(statuses(stdout), healthy);
-  const before = await fleet.run('prod-1', ['-o', 'json', 'agent', 'doctor']);
-  assert.deepEqual(statuses(before.stdout), healthy);
+  const early = await fleet.run('prod-1', ['-o', 'json', 'agent', 'doctor']);
+  assert.deepEqual(statuses(early.stdout), healthy);
   const text = (await fleet.run('prod-1', ['agent', 'doctor'])).stdout;
   assert.match(text, /^ok {4}engine +version 28\.1\.0\nok {4}compose +docker compose, version 2\.40\.0\n/);
   assert.match(text, /\nok {4}hooks +1 hooks\.sh are well\n/);

@@ -8,7 +8,7 @@ import { CliProcess } from '../cli/cli-process.ts';
 /** Stands in for docker: `docker compose COMMAND ARGS…` runs the stack's `action.sh`, if it has one. */
 const stubDocker = `#!/bin/bash
 if [[ $1 == version ]]; then echo 28.1.0; exit; fi
-if [[ $1 == ps ]]; then [[ -e "$STUB_PS" ]] && cat "$STUB_PS"; exit 0; fi
+if [[ $1 == ps ]]; then [[ -e "$DOCKER_STUB_PS" ]] && cat "$DOCKER_STUB_PS"; exit 0; fi
 [[ $1 == compose ]] || exit 64
 shift
 if [[ $1 == version ]]; then echo 2.40.0; exit; fi
@@ -38,14 +38,25 @@ export class StubFleet {
   static async start(...hosts: string[]): Promise<StubFleet> {
     const folder = await mkdtemp(join(tmpdir(), 'kompose-stub-'));
     const fleet = new StubFleet(folder, `127.0.0.1:${await freePort()}`);
+    try {
+      await fleet.#setUp(hosts);
+      return fleet;
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
+  }
+
+  async #setUp(hosts: readonly string[]): Promise<void> {
+    const { folder } = this;
     await mkdir(join(folder, 'bin'));
     await writeFile(join(folder, 'bin/docker'), stubDocker, { mode: 0o755 });
-    const init = await fleet.run('controller', ['controller', 'init', '--address', fleet.address]);
-    await fleet.startController();
-    await fleet.must('login', init.stdout.trim());
-    const token = await fleet.must('tokens', 'create', '--role', 'agent', '--uses', String(hosts.length));
-    await Promise.all(hosts.map((name) => fleet.#join(name, token.trim())));
-    return fleet;
+    const init = await this.run('controller', ['controller', 'init', '--address', this.address]);
+    await this.startController();
+    await this.must('login', init.stdout.trim());
+    const uses = String(Math.max(1, hosts.length));
+    const token = await this.must('tokens', 'create', '--role', 'agent', '--uses', uses);
+    await Promise.all(hosts.map((name) => this.#join(name, token.trim())));
   }
 
   /** The admin's command line. */
@@ -150,7 +161,7 @@ export class StubFleet {
   /** What `docker ps` of a host prints is in its file `ps`. */
   #env(home: string): Record<string, string> {
     const path = `${join(this.folder, 'bin')}:${process.env['PATH'] ?? ''}`;
-    return { PATH: path, HOME: this.folder, STUB_PS: join(this.folder, `${home}.ps`) };
+    return { PATH: path, HOME: this.folder, DOCKER_STUB_PS: join(this.folder, `${home}.ps`) };
   }
 }
 

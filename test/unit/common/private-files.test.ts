@@ -15,7 +15,7 @@ async function folder(t: TestContext): Promise<string> {
 test('makes a folder, and those above it, for its owner only', async (t) => {
   const path = join(await folder(t), 'a/b');
   await ensurePrivateFolder(path);
-  assert.equal((await stat(path)).mode & 0o777, 0o700);
+  for (const made of [path, join(path, '..')]) assert.equal((await stat(made)).mode & 0o777, 0o700);
   await ensurePrivateFolder(path);
 });
 

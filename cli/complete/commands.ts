@@ -1,0 +1,42 @@
+/** Commands whose words after their options are services. */
+export const serviceCommands: ReadonlySet<string> = new Set([
+  'attach',
+  'build',
+  'create',
+  'down',
+  'events',
+  'exec',
+  'images',
+  'kill',
+  'logs',
+  'pause',
+  'port',
+  'ps',
+  'pull',
+  'push',
+  'restart',
+  'rm',
+  'run',
+  'scale',
+  'start',
+  'stats',
+  'stop',
+  'top',
+  'unpause',
+  'up',
+  'wait',
+  'watch',
+]);
+
+/** What may stand after a pattern. */
+export const commands: readonly string[] = [
+  ...serviceCommands,
+  'config',
+  'cp',
+  'ls',
+  'version',
+  'volumes',
+  'db:export',
+  'db:import',
+  'db:cleanup',
+].toSorted();

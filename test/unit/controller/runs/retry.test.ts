@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Masker } from '../../../../common/redaction/masker.ts';
+import { keepRequest } from '../../../../controller/runs/kept-request.ts';
+import { retryPlan, retryRequest, type RetryOrder } from '../../../../controller/runs/retry.ts';
+import { allAtOnce } from '../../../../controller/runs/rollout.ts';
+import type { RunRequest } from '../../../../controller/runs/run-request.ts';
+import type { RunRequestsTable, RunsTable } from '../../../../controller/store/schema.ts';
+import { taskStates } from '../../../../common/task-event.ts';
+import { KomposeError, type ErrorCode } from '../../../../common/errors.ts';
+
+const secret = 'hunter2hunter2';
+
+const request: RunRequest = {
+  pattern: '*',
+  command: 'up',
+  args: ['-d'],
+  filter: { hosts: ['prod-*'], labels: [] },
+  env: { TAG: 'v2', DB_PASSWORD: secret, URL: `pg://u:${secret}@db` },
+  network: 'blue',
+  timeoutMs: 3000,
+  dryRun: true,
+  detach: false,
+  hasStdin: false,
+  rollout: { ...allAtOnce, batch: { count: 2, isPercent: false } },
+  offline: { kind: 'wait', waitMs: 5 },
+};
+
+const run: RunsTable = {
+  id: '01J',
+  pattern: '*',
+  command: 'up',
+  args: '["-d"]',
+  user: 'ada',
+  state: 'failed',
+  started_at: 1,
+  finished_at: 2,
+  exit_code: 1,
+  targets: 8,
+  counts: '{}',
+  dry_run: 1,
+};
+
+const row: RunRequestsTable = {
+  run_id: '01J',
+  request: JSON.stringify(keepRequest(request, new Masker([secret]))),
+  has_stdin: 0,
+  retry_of: null,
+};
+
+const tasks = taskStates.map((state) => ({ host: 'prod-1', stack: state, state }));
+const given = { DB_PASSWORD: secret, URL: 'pg://db' };
+
+function order(env: Record<string, string> = given): RetryOrder {
+  return { run: '01J', env, detach: true };
+}
+
+test('keeps no value that is a secret or holds one', () => {
+  assert.ok(!row.request.includes(secret));
+  assert.partialDeepStrictEqual(JSON.parse(row.request), {
+    env: { TAG: 'v2' },
+    secretNames: ['DB_PASSWORD', 'URL'],
+  });
+});
+
+test('repeats everything that did not succeed, by name, with the same options', () => {
+  const repeated = retryRequest(retryPlan(run, row, tasks), order());
+  const stacks = taskStates.filter((state) => state !== 'succeeded');
+  assert.deepEqual(repeated, {
+    ...request,
+    pattern: stacks.map((stack) => `prod-1:${stack}`).join(','),
+    filter: { hosts: [], labels: [] },
+    env: { TAG: 'v2', ...given },
+    detach: true,
+    rollout: { ...request.rollout, maxFailures: undefined },
+  });
+});
+
+const refused: readonly [what: string, attempt: () => unknown, code: ErrorCode, part: string][] = [
+  ['a run under way', () => retryPlan({ ...run, finished_at: null }, row, tasks), 'conflict', 'attach 01J'],
+  ['a run of which nothing is kept', () => retryPlan(run, undefined, tasks), 'usage', 'is not kept'],
+  ['a run with a stdin', () => retryPlan(run, { ...row, has_stdin: 1 }, tasks), 'usage', 'standard input'],
+  [
+    'masked arguments',
+    () => retryPlan({ ...run, args: '["PW=[redacted]"]' }, row, tasks),
+    'usage',
+    'arguments hold a secret',
+  ],
+  [
+    'missing secrets',
+    () => retryRequest(retryPlan(run, row, tasks), order({ URL: 'x' })),
+    'usage',
+    '-e DB_PASSWORD=…',
+  ],
+  [
+    'other variables',
+    () => retryRequest(retryPlan(run, row, tasks), order({ ...given, TAG: 'v3' })),
+    'usage',
+    '-e TAG is not asked for',
+  ],
+  [
+    'a run that succeeded everywhere',
+    () => retryRequest(retryPlan(run, row, tasks.slice(0, 1)), order()),
+    'conflict',
+    'succeeded everywhere',
+  ],
+];
+for (const [what, attempt, code, part] of refused) {
+  test(`refuses to repeat ${what}`, () => {
+    assert.throws(attempt, (error) => {
+      assert.ok(error instanceof KomposeError);
+      assert.equal(error.code, code);
+      assert.ok(error.message.includes(part), error.message);
+      return true;
+    });
+  });
+}
