@@ -74,6 +74,13 @@ export class HooksParser {
   }
 }
 
+/** A word that runs other text as code, where a command may stand: behind an operator, keyword or assignment. */
+const sourcing = new RegExp(
+  String.raw`(?:^|[;&|({!]|\b(?:if|elif|then|else|while|until|do|time|builtin|command)\b|\b\w+=\S*\s)` +
+    String.raw`\s*(?:!\s+)?(?:builtin\s+|command\s+)?(?:source|\.|eval)\s`,
+  'm',
+);
+
 /** Reads bash's own normal form of a script (`bash --pretty-print`), in which each definition has its line. */
 export function findFunctions(
   pretty: string,
@@ -83,9 +90,7 @@ export function findFunctions(
   for (const [, name] of definitions) if (name !== undefined) functions.add(name);
   return {
     functions: [...functions].toSorted(),
-    mayDefineMore: /(?:^|[;&|{(]|\bthen|\bdo|\belse)\s*(?:builtin |command )?(?:source|\.|eval)\s/m.test(
-      pretty,
-    ),
+    mayDefineMore: sourcing.test(pretty),
     replacesShell: /\b(?:exec|trap)\b/.test(pretty),
   };
 }

@@ -99,10 +99,11 @@ function nearestTargets(
   chosen: readonly HostRecord[],
   hosts: readonly HostRecord[],
 ): string[] {
+  const typed = pattern.replace(/^:/, '');
   for (const candidates of [chosen, hosts]) {
     const targets = targetsOf(candidates);
-    const words = targets.map(({ host, stack }) => (pattern.includes(':') ? `${host}:${stack}` : stack));
-    const found = nearest(pattern.replace(/^:/, ''), new Set(words));
+    const words = targets.map(({ host, stack }) => (typed.includes(':') ? `${host}:${stack}` : stack));
+    const found = nearest(typed, new Set(words));
     if (found.length > 0) return found;
   }
   return [];
