@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'controller-unreachable'
   | 'conflict'
   | 'protocol'
+  | 'unsupported'
   | 'unavailable'
   | 'too-many-requests'
   | 'failed'
@@ -35,6 +36,7 @@ export const errorTraits = {
   'controller-unreachable': { exitCode: 6, grpcStatus: 14, retryable: true },
   conflict: { exitCode: 1, grpcStatus: 6, retryable: false },
   protocol: { exitCode: 1, grpcStatus: 9, retryable: false },
+  unsupported: { exitCode: 1, grpcStatus: 12, retryable: false },
   unavailable: { exitCode: 1, grpcStatus: 14, retryable: true },
   'too-many-requests': { exitCode: 1, grpcStatus: 8, retryable: true },
   failed: { exitCode: 1, grpcStatus: 2, retryable: false },

@@ -3,6 +3,7 @@ import type { ActionContext, ActionEnd } from './action.ts';
 import { describeFailure } from './disk-failure.ts';
 import type { ExportStep } from './database.ts';
 import { isFinishedDump } from './check-dump.ts';
+import { flushEarly } from './early-flush.ts';
 import { beginDump, removeLeftovers, type NewDump } from './dump-folder.ts';
 import { FollowingHash } from './following-hash.ts';
 import { sizeText, tellProgress } from './progress.ts';
@@ -31,12 +32,13 @@ async function writeDump(step: ExportStep, dump: NewDump, context: ActionContext
   const { handle, path } = dump;
   const startedMs = context.now();
   const hash = new FollowingHash(handle);
+  const endFlushing = flushEarly(handle);
   const position = async () => ({ bytes: (await handle.stat()).size });
   const endProgress = tellProgress('dumped', position, context.notice, context.now);
   const env = toolEnv(step.database, step.mark, context.env);
   const end = await runTool({ argv: step.argv, env, files: { stdout: handle.fd } }, context);
   endProgress();
-  const digest = await hash.finish();
+  const [digest] = await Promise.all([hash.finish(), endFlushing()]);
   if (context.stop.cause !== undefined) {
     await endInside(step.database, step.mark, env, context);
     return { exitCode: end.exitCode };

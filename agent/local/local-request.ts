@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { parseDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { isDatabaseCommand, parseDatabaseCommand } from '../../common/database-command.ts';
 import { checkCommand, checkEnvAssignment } from '../../common/names.ts';
 
 /** What `kompose.sh` sends: its words, and of its environment what says which hook it was called from. */
@@ -69,10 +70,12 @@ export function parseOrder(words: readonly string[]): LocalOrder {
   const end = rest.indexOf('--');
   const ours = end < 0 ? rest : rest.slice(0, end);
   const isDryRun = options.dryRun === true || ours.includes('--dry-run');
+  const args = [...ours.filter((word) => word !== '--dry-run'), ...rest.slice(ours.length)];
+  if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
   return {
     pattern,
     command: checkCommand(command),
-    args: [...ours.filter((word) => word !== '--dry-run'), ...rest.slice(ours.length)],
+    args,
     env: options.env ?? {},
     network: options.network,
     timeoutMs: options.timeout ?? 0,

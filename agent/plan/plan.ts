@@ -70,9 +70,9 @@ function hookStep(step: 'pre' | 'post' | 'fail', input: PlanInput): HookStep[] {
   const { command, args, hooks, database } = input;
   if (hooks.kind === 'none') return [];
   const name = hookName(step, command);
-  const isDefined = hooks.functions.includes(name);
-  if (!isDefined && !hooks.mayDefineMore) return [];
-  const hook = { kind: 'hook', step, name, hooks, uncertain: !isDefined } as const;
+  const mayBeDefined = hooks.mayDefineMore || hooks.functions.includes(name);
+  if (!mayBeDefined) return [];
+  const hook = { kind: 'hook', step, name, hooks, uncertain: !hooks.certain.includes(name) } as const;
   if (database === undefined) return [{ ...hook, argv: [name, command, ...args] }];
   return [{ ...hook, argv: [name, ...database.hookArguments[step]], takesDumps: true }];
 }

@@ -41,9 +41,22 @@ export interface RunningProcess {
 }
 
 const lateOutputMs = 200;
+/** A pipe holds 64 KiB, and the streams on top of it about as much again. */
+const leftInPipeBytes = 512 * 1024;
 
 /** Starts a process; never throws. */
 export function startProcess(spec: ProcessSpec): RunningProcess {
+  try {
+    return start(spec);
+  } catch (error) {
+    // Such as a NUL in an argument; the message would repeat it.
+    const reason = `${spec.argv[0]} could not be started: an argument or variable is malformed`;
+    const ended = Promise.resolve({ exitCode: 127, error: reason, cause: error });
+    return { pid: undefined, ended, terminate: () => ended };
+  }
+}
+
+function start(spec: ProcessSpec): RunningProcess {
   const [file, ...args] = spec.argv;
   const child = execa(file, args, {
     cwd: spec.cwd,
@@ -86,27 +99,50 @@ function fileDescriptor(number: number | undefined): 3 | undefined {
 
 interface Pump {
   readonly finished: Promise<void>;
+  /** For how long nothing has come; 0 while what came waits for its taker. */
+  idleMs(): number;
+  /** Bytes taken so far. */
+  taken(): number;
   /** From now on chunks are dropped. */
   stop(): void;
 }
 
 function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): Pump {
-  if (stream === null) return { finished: Promise.resolve(), stop: () => undefined };
-  let stopped = false;
+  const none = { finished: Promise.resolve(), idleMs: () => Number.POSITIVE_INFINITY, taken: () => 0 };
+  if (stream === null) return { ...none, stop: () => undefined };
+  let isStopped = false;
+  let isTaking = false;
+  let taken = 0;
+  let lastMs = performance.now();
   const read = async (): Promise<void> => {
-    for await (const chunk of stream) {
-      if (!stopped) await spec.onOutput(name, chunk as Uint8Array);
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      if (isStopped) continue;
+      isTaking = true;
+      await spec.onOutput(name, chunk);
+      isTaking = false;
+      taken += chunk.length;
+      lastMs = performance.now();
     }
   };
-  return { finished: read().catch(() => undefined), stop: () => void (stopped = true) };
+  return {
+    finished: read().catch(() => undefined),
+    idleMs: () => (isTaking ? 0 : performance.now() - lastMs),
+    taken: () => taken,
+    stop: () => void (isStopped = true),
+  };
 }
 
-/** Waits for both streams' ends, or for the grace if a background job holds them open. */
+/**
+ * Waits for both streams' ends. A background job may hold them open: then until nothing has come for the grace, or
+ * more has come than the process itself can have left in its pipes.
+ */
 async function settle(pumps: readonly Pump[]): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, lateOutputMs);
-  await Promise.race([Promise.all(pumps.map((each) => each.finished)), late.promise]);
-  clearTimeout(timer);
+  let isFinished = false;
+  const finished = Promise.all(pumps.map((each) => each.finished)).then(() => void (isFinished = true));
+  const before = pumps.map((each) => each.taken());
+  const isLate = (each: Pump, at: number): boolean =>
+    each.idleMs() > lateOutputMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
+  while (!isFinished && !pumps.every(isLate)) await Promise.race([finished, pause(20)]);
   for (const each of pumps) each.stop();
 }
 
@@ -120,7 +156,6 @@ export async function terminate(
   if (pid === undefined) return ended;
   signalGroup(pid, 'SIGTERM');
   const deadline = Date.now() + graceMs;
-  await Promise.race([exited, pause(graceMs)]);
   while (isGroupAlive(pid) && Date.now() < deadline) await pause(20);
   signalGroup(pid, 'SIGKILL');
   return ended;

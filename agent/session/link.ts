@@ -40,7 +40,8 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
     const startedMs = performance.now();
     const error = await serveOnce(options, address, signal);
     if (signal.aborted) return;
-    if (['conflict', 'denied', 'unauthenticated', 'protocol'].includes(error.code)) throw error;
+    if (['conflict', 'denied', 'unauthenticated', 'protocol', 'unsupported'].includes(error.code))
+      throw error;
     if (performance.now() - startedMs > healthyMs) backoff.reset();
     const pauseMs = backoff.next();
     options.log.warn(

@@ -20,6 +20,8 @@ export interface ParsedHooks {
   readonly sha256: string;
   /** The functions `hook_*` that the file defines, by parsing. */
   readonly functions: readonly string[];
+  /** Those of them that are defined whatever happens: at the top of the file. */
+  readonly certain: readonly string[];
   /** It sources other files or evaluates text: functions may be there that parsing does not see. */
   readonly mayDefineMore: boolean;
   /** It uses `exec` or `trap`, so its exports have to be caught before they happen. */
@@ -39,14 +41,24 @@ export class HooksParser {
     this.#rootOwner = rootOwner;
   }
 
-  /** Of the stack in `folder`. Throws only what a broken file system throws. */
+  /** Of the stack in `folder`. Never throws: a file that cannot be read is refused. */
   async read(folder: string): Promise<HooksFile> {
     const path = join(folder, 'hooks.sh');
-    const stats = await stat(path).catch((error: unknown) => {
-      if (isSystemError(error, 'ENOENT')) return undefined;
-      throw error;
-    });
-    if (stats === undefined || !stats.isFile()) return { kind: 'none' };
+    try {
+      return await this.#readFile(path);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return { kind: 'none' };
+      const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown cause';
+      return {
+        kind: 'refused',
+        problem: `${path} cannot be read (${why}): check the file, its owner and mode`,
+      };
+    }
+  }
+
+  async #readFile(path: string): Promise<HooksFile> {
+    const stats = await stat(path);
+    if (!stats.isFile()) return { kind: 'none' };
     const stamp = `${stats.mtimeMs} ${stats.ctimeMs} ${stats.size} ${stats.ino}`;
     const known = this.#known.get(path);
     if (known?.stamp === stamp) return known.hooks;
@@ -84,12 +96,13 @@ const sourcing = new RegExp(
 /** Reads bash's own normal form of a script (`bash --pretty-print`), in which each definition has its line. */
 export function findFunctions(
   pretty: string,
-): Pick<ParsedHooks, 'functions' | 'mayDefineMore' | 'replacesShell'> {
+): Pick<ParsedHooks, 'functions' | 'certain' | 'mayDefineMore' | 'replacesShell'> {
   const definitions = pretty.matchAll(/^\s*(?:function )?(hook_[A-Za-z0-9_]+) \(\)/gm);
   const functions = new Set<string>();
   for (const [, name] of definitions) if (name !== undefined) functions.add(name);
   return {
     functions: [...functions].toSorted(),
+    certain: [...pretty.matchAll(/^(hook_[A-Za-z0-9_]+) \(\) \n\{ \n/gm)].map(([, name = '']) => name),
     mayDefineMore: sourcing.test(pretty),
     replacesShell: /\b(?:exec|trap)\b/.test(pretty),
   };

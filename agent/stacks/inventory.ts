@@ -27,7 +27,8 @@ export async function* watchInventory(
 ): AsyncGenerator<StackSummary[]> {
   let last: string | undefined;
   while (!signal.aborted) {
-    const stacks = await take();
+    // A root that is away for a moment holds no stacks then.
+    const stacks = await take().catch(() => []);
     const now = JSON.stringify(stacks);
     if (now !== last) yield stacks;
     last = now;

@@ -4,11 +4,13 @@
  *
  * INVARIANTS
  * - bash starts with plain options; whatever the hook sets (`set -eux`, traps, IFS) holds for the hook.
- * - No line of this wrapper shows under `set -x`: tracing that the file switched on at its top is switched off
- *   while we work and on again by a DEBUG trap inside the function.
- * - Exports are written at every way out: a return by the last line; `exit` and `set -e` by our EXIT trap; `exec`, and
- *   `exit` under an EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that mention
- *   `exec` or `trap`, because it runs before every command.
+ * - No line of this wrapper shows under `set -x` or `set -v`, nor does it set off the hook's traps visibly: it is one
+ *   group, read before hooks.sh is; tracing that the file switched on at its top is switched off while we work and on
+ *   again by a DEBUG trap inside the function. (A trace that the hook sends to a descriptor of its own, by
+ *   BASH_XTRACEFD, does show our last lines: nothing in bash hides them.)
+ * - Exports are written at every way out: a return by our last line; `exit` and `set -e` by our EXIT trap; `exec`, and
+ *   `exit` under an EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that
+ *   mention `exec` or `trap`, because it runs before every command; it follows into each function that is called.
  * - A subshell never writes.
  */
 const script = `
@@ -22,29 +24,38 @@ __kompose_dump() {
       [[ -v $__kompose_name ]] && printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
     done
   } >|"$__kompose_out"
+  return 0
 } 2>/dev/null
-__kompose_end() { return "$__kompose_status"; }
-__kompose_defined= __kompose_out=$1 __kompose_file=$2 __kompose_function=$3 __kompose_watch=$4
-shift 4
-trap '{ __kompose_dump; } 2>/dev/null' EXIT
-source "$__kompose_file"
-{ __kompose_options=$-; set +x; } 2>/dev/null
-declare -F -- "$__kompose_function" >/dev/null || exit 0
-__kompose_defined=1
-if [[ -n $__kompose_watch ]]; then declare -ft $(compgen -A function); fi
-if [[ $__kompose_options == *x* ]]; then declare -ft -- "$__kompose_function"; fi
-if [[ $__kompose_watch$__kompose_options == *x* ]]; then
-  trap '[[ -z \${FUNCNAME[0]-} ]] || {
-    if [[ -n $__kompose_watch ]]; then
-      trap "{ case \\$BASH_COMMAND in exec* | exit*) __kompose_dump ;; esac; } 2>/dev/null" DEBUG
-    else
-      trap - DEBUG
-    fi
-    if [[ $__kompose_options == *x* ]]; then set -x; fi
-  }' DEBUG
-fi
-"$__kompose_function" "$@"
-{ __kompose_status=$?; __kompose_dump; __kompose_end; } 2>/dev/null
+__kompose_finish() {
+  __kompose_dump
+  set +v
+  return "$1"
+}
+__kompose_follow() {
+  case $BASH_COMMAND in
+    exec* | exit* | 'builtin ex'* | 'command ex'*) __kompose_dump ;;
+    __kompose*) ;;
+    *) if declare -F -- "\${BASH_COMMAND%%[ ;]*}"; then declare -ft -- "\${BASH_COMMAND%%[ ;]*}"; fi ;;
+  esac
+} >/dev/null 2>&1
+{
+  __kompose_defined= __kompose_out=$1 __kompose_file=$2 __kompose_function=$3 __kompose_watch=$4
+  shift 4
+  trap '{ __kompose_dump; } >/dev/null 2>&1' EXIT
+  source "$__kompose_file"
+  { __kompose_options=$-; set +x; } 2>/dev/null
+  declare -F -- "$__kompose_function" >/dev/null || exit 0
+  __kompose_defined=1
+  if [[ $__kompose_watch$__kompose_options == *x* ]]; then
+    declare -ft -- "$__kompose_function"
+    trap '[[ -z \${FUNCNAME[0]-} ]] || {
+      if [[ -n $__kompose_watch ]]; then trap "{ __kompose_follow; } 2>/dev/null" DEBUG; else trap - DEBUG; fi
+      if [[ $__kompose_options == *x* ]]; then set -x; fi
+    }' DEBUG
+  fi
+  "$__kompose_function" "$@"
+  { __kompose_finish $?; } >/dev/null 2>&1
+}
 `;
 
 const definedMark = '__kompose_defined';

@@ -5,6 +5,8 @@ import { isDatabaseCommand } from '../../common/database-command.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
 import { prepareDatabase, type DatabaseTask, type PreparedAction } from '../database/prepare-database.ts';
 import { plan, type Plan } from '../plan/plan.ts';
+import { Masker } from '../../common/redaction/masker.ts';
+import { rawSecrets } from '../stacks/raw-secrets.ts';
 import { readProjectName } from '../stacks/compose-file.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
 import { findStack, type StackFolder } from '../stacks/discovery.ts';
@@ -97,18 +99,27 @@ async function readEnv(spec: TaskSpec, host: TaskHost, stack: StackFolder): Prom
     readOptional(join(stack.path, '.env')),
     readProjectName(stack.path, stack.composeFile),
   ]);
-  const { env: variables } = layerEnv({
-    agentEnv: host.agentEnv,
-    rootEnvText,
-    rootEnvFile: join(host.root, '.env'),
-    stackEnvText,
-    stackEnvFile: join(stack.path, '.env'),
-    network: spec.network,
-    cliEnv: spec.env,
-  });
-  const named = projectName === undefined ? '' : expandName(projectName, stack, variables);
-  const project = variables['COMPOSE_PROJECT_NAME'] || named || normaliseProjectName(stack.name);
-  return { ...variables, COMPOSE_PROJECT_NAME: project, SCRIPT_DIR: host.root, stack: stack.name };
+  const secrets = [rootEnvText, stackEnvText].flatMap((text) => rawSecrets(text ?? ''));
+  try {
+    const { env: variables } = layerEnv({
+      agentEnv: host.agentEnv,
+      rootEnvText,
+      rootEnvFile: join(host.root, '.env'),
+      stackEnvText,
+      stackEnvFile: join(stack.path, '.env'),
+      network: spec.network,
+      cliEnv: spec.env,
+    });
+    secrets.push(...secretValues(variables));
+    const named = projectName === undefined ? '' : expandName(projectName, stack, variables);
+    const project = variables['COMPOSE_PROJECT_NAME'] || named || normaliseProjectName(stack.name);
+    return { ...variables, COMPOSE_PROJECT_NAME: project, SCRIPT_DIR: host.root, stack: stack.name };
+  } catch (error) {
+    // What is wrong with a file may be told in the file's own words (`${VAR:?why}`).
+    const { code, message } = KomposeError.from(error);
+    const masker = new Masker([...secrets, ...secretValues(spec.env)]);
+    throw new KomposeError(code, masker.maskText(message), { cause: error });
+  }
 }
 
 function expandName(name: string, stack: StackFolder, variables: Readonly<Record<string, string>>): string {

@@ -1,6 +1,7 @@
 import { Masker } from '../../common/redaction/masker.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import type { HookStep, Step } from '../plan/plan.ts';
 import { findStack } from '../stacks/discovery.ts';
 import { acquireStackLock, type LockOwner } from './stack-lock.ts';
@@ -91,7 +92,7 @@ async function perform(run: TaskRun): Promise<Ending> {
   const prepared = await prepareTask(spec, host, stop);
   if ('skipped' in prepared) return { state: 'skipped', reason: prepared.skipped, actionDecided: false };
   const masker = new Masker();
-  masker.add(prepared.secrets);
+  masker.add([...prepared.secrets, ...argumentSecrets(spec)]);
   for (const text of prepared.notices) await sink({ type: 'notice', text });
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
   const context: StepContext = {

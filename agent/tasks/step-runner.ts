@@ -7,6 +7,7 @@ import { cleanUpDumps } from '../database/cleanup.ts';
 import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
+import { terminateMarked } from '../process/marked-processes.ts';
 import { startProcess, type ProcessEnd, type RunningProcess } from '../process/running-process.ts';
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
 import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
@@ -167,7 +168,10 @@ async function execute(
   const forget = stop.onStop(() => void process.terminate(terminationGraceMs));
   const end = await process.ended;
   // What the step left in its group is ended too when the task is stopped, and is waited for.
-  if (stop.cause !== undefined) await process.terminate(terminationGraceMs);
+  if (stop.cause !== undefined) {
+    await process.terminate(terminationGraceMs);
+    await terminateMarked(`KOMPOSE_TASK_ID=${prepared.hookEnv['KOMPOSE_TASK_ID'] ?? ''}`, terminationGraceMs);
+  }
   forget();
   return end;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
 import { decodeTaskEvent, encodeTaskEvent } from '../../proto/event-codec.ts';
-import { KomposeError } from '../../common/errors.ts';
+import { isSystemError, KomposeError } from '../../common/errors.ts';
 import type { TaskStdin } from './task-stdin.ts';
 
 /*
@@ -34,7 +34,12 @@ export class TaskSpool {
     try {
       mkdirSync(folder, { mode: 0o700 });
     } catch (error) {
-      throw new KomposeError('conflict', `task ${task} was accepted before`, { cause: error });
+      if (isSystemError(error, 'EEXIST')) {
+        throw new KomposeError('conflict', `task ${task} was accepted before`, { cause: error });
+      }
+      throw new KomposeError('unavailable', `${tasksFolder} cannot be written: the task was not accepted`, {
+        cause: error,
+      });
     }
     return new TaskSpool(task, folder, clock);
   }

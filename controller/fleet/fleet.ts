@@ -89,15 +89,20 @@ export class Fleet {
     this.#update(name, { labels });
   }
 
+  /** Throws `conflict` if a later instance of this agent is connected. */
+  refuseEarlier(session: HostSession): void {
+    const other = this.#hosts.get(session.host)?.session;
+    if (other !== undefined && isLater(other, session))
+      throw new KomposeError('conflict', laterInstance(session.host));
+  }
+
   /** Takes a link into service. Throws `conflict` if a later instance of this agent is connected. */
   connect(session: HostSession, agentVersion: string, openTasks: ReadonlySet<string>): void {
     const host = this.#hosts.get(session.host);
     if (host === undefined)
       throw new KomposeError('denied', `the host ${session.host} was removed from the fleet`);
+    this.refuseEarlier(session);
     const earlier = host.session;
-    if (earlier !== undefined && isLater(earlier, session)) {
-      throw new KomposeError('conflict', laterInstance(session.host));
-    }
     this.#update(session.host, { session, agentVersion, lastSeenMs: this.#clock() });
     if (earlier !== undefined) {
       const isSame = earlier.instanceId === session.instanceId;

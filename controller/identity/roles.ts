@@ -34,7 +34,7 @@ const operatorCommands = new Set([
 
 /** Variables that decide what code runs, or against which engine: setting them is an admin's right. */
 const adminVariables =
-  /^(?:PATH|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|IFS|NODE_OPTIONS|LD_.*|DOCKER_.*|COMPOSE_.*|PG.*|.*_PROXY)$/i;
+  /^(?:PATH|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|IFS|PS4|NODE_OPTIONS|LD_.*|DOCKER_.*|COMPOSE_.*|PG.*|.*_PROXY)$/i;
 
 /**
  * Why a role may not do this, in words for the user; undefined if it may. Section 7 of the design: `viewer` has the

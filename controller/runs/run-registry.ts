@@ -13,7 +13,7 @@ import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
 import { refusal } from '../identity/roles.ts';
 import type { Store } from '../store/store.ts';
-import { argumentSecrets } from './argument-secrets.ts';
+import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import { Run } from './run.ts';
 import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
 import { keepRequest } from './kept-request.ts';

@@ -139,6 +139,8 @@ export class Run {
       for (const { bytes } of records) this.#replay(decodeRunEvent(bytes));
     }
     await this.#finishIfDone();
+    // Whoever watched has to come back, as after a lost link.
+    this.watch()();
   }
 
   /** The task's newest event in the log, from which the agent goes on; of an ended task there is nothing to come. */
@@ -225,7 +227,7 @@ export class Run {
       if (task.phase === 'queued') await this.#endTask(task, 'unreachable', this.#offline(host));
       else await this.#endTask(task, 'lost', `host ${host} went away while the task ran`);
     }
-    await this.#finishIfDone();
+    await this.#advance([host]);
   }
 
   get #needsWatcher(): boolean {

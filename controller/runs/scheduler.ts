@@ -79,6 +79,7 @@ export class Scheduler<Task extends RolloutTask> {
       return;
     }
     clearTimeout(this.#awaited.get(host));
+    this.#awaited.delete(host);
     for (const task of startable(tasks, this.#room, reads)) start(task);
   }
 

@@ -68,6 +68,13 @@ class AttachedAgent {
   }
 
   serve(): void {
+    this.#call.on('error', () => undefined);
+    try {
+      requirePeer(this.#call, 'host');
+    } catch (error) {
+      this.#end(KomposeError.from(error));
+      return;
+    }
     this.#expectWord();
     this.#call.on('data', (message: AgentMessage) => this.#receive(message));
     this.#call.on('end', () => this.#end(new KomposeError('unreachable', 'the agent ended the link')));
@@ -95,6 +102,7 @@ class AttachedAgent {
         session.send({ $case: 'heartbeat', value: { nowUnixMs: this.#deps.clock() } });
         return undefined;
       case 'taskRefused':
+        refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
         return this.#deps.runs.ofTask(kind.value.taskId).refuse(kind.value.taskId, kind.value.reason);
       case 'localRun':
         await this.#adopt(session, kind.value);
@@ -123,6 +131,7 @@ class AttachedAgent {
     const session = new AgentSession(peer.name, hello, this.#call, this.#deps.clock(), (error) =>
       this.#end(error),
     );
+    this.#deps.fleet.refuseEarlier(session);
     this.#session = session;
     this.#welcome(session);
     this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));
@@ -205,7 +214,7 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
   for await (const { kind } of incoming<TaskReport>(call)) {
     if (kind?.$case === 'opening') {
       task = kind.value.taskId;
-      refuseForeignTask(runs, task, peer);
+      refuseForeignTask(runs, task, peer.name);
       call.write(ack(runs.ofTask(task).lastSeq(task)));
     } else if (kind?.$case === 'events' && task !== undefined) {
       const run = runs.ofTask(task);
@@ -225,9 +234,9 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
 }
 
 /** A host reports its own tasks only. */
-function refuseForeignTask(runs: RunRegistry, task: string, peer: Peer): void {
-  if (runs.ofTask(task).hostOf(task) === peer.name) return;
-  throw new KomposeError('not-found', `there is no open task ${task} of ${peer.name}`);
+function refuseForeignTask(runs: RunRegistry, task: string, host: string): void {
+  if (runs.ofTask(task).hostOf(task) === host) return;
+  throw new KomposeError('not-found', `there is no open task ${task} of ${host}`);
 }
 
 function ack(seq: number): TaskControl {

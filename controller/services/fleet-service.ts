@@ -328,8 +328,10 @@ function checkedRequest(wire: WireRunRequest): RunRequest {
   checkCommand(command);
   if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
   checkEnv(wire.env);
-  if (args.some((argument) => argument.includes('\0')))
-    throw new KomposeError('usage', 'an argument holds a NUL byte');
+  const texts = [...args, ...Object.values(wire.env), ...(network === undefined ? [] : [network])];
+  if (texts.some((text) => text.includes('\0'))) {
+    throw new KomposeError('usage', 'an argument, a variable or the network holds a NUL byte');
+  }
   return {
     pattern,
     command,

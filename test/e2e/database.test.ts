@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { postgresImage } from '../fleet/postgres-image.ts';
@@ -101,8 +102,11 @@ async function databases(): Promise<string> {
 }
 
 /** A session of somebody else's that executes `statement` and then sleeps, until it is disposed of or ended. */
-async function holdSession(statement: string): Promise<AsyncDisposable & { ended: Promise<unknown> }> {
-  const psql = ['exec', 'shop-db-1', 'psql', '-XAtq', '-U', 'app', '-d', 'shop'];
+async function holdSession(
+  statement: string,
+  database = 'shop',
+): Promise<AsyncDisposable & { ended: Promise<unknown> }> {
+  const psql = ['exec', 'shop-db-1', 'psql', '-XAtq', '-U', 'app', '-d', database];
   const commands = [
     '-c',
     "SET application_name = 'holder'",
@@ -513,6 +517,73 @@ describe('a database command', { timeout: 120_000 }, () => {
     }
     assert.deepEqual(await dumpsIn('far'), [basename(dump)]);
     await nothingIsLeft();
+  });
+
+  it('imports into a database that is not there yet', async () => {
+    const path = await newDump('shop');
+    for (const [stack, words] of [
+      ['shop', [path]],
+      ['far', [path, '--in-place']],
+    ] as const) {
+      const run = await runJson(fleet, ['-e', 'DB_NAME=fresh', stack, 'db:import', ...words]);
+      assert.equal(run.exitCode, 0, reasonOf(run, stack));
+      assert.equal(await sql('fresh', 'SELECT name FROM wares'), 'as dumped');
+      await sql('postgres', 'DROP DATABASE fresh');
+    }
+    await nothingIsLeft();
+  });
+
+  it('needs no superuser, and gives up where it may not end a session', async () => {
+    const tenant = ['-e', 'DB_USER=tenant', '-e', 'DB_PASSWORD=of-tenant', '-e', 'DB_NAME=rented', 'far'];
+    await sql(
+      'postgres',
+      "CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'of-tenant'",
+      'CREATE DATABASE rented OWNER tenant',
+    );
+    try {
+      await sql('rented', 'SET ROLE tenant', 'CREATE TABLE t AS SELECT 1 AS x');
+      const exported = await runJson(fleet, [...tenant, 'db:export']);
+      assert.equal(exported.exitCode, 0, reasonOf(exported, 'far'));
+      await sql('rented', 'UPDATE t SET x = 2');
+      {
+        await using _ = await holdSession('SELECT 1', 'rented');
+        for (const words of [[], ['--in-place']]) {
+          const refused = await runJson(fleet, [...tenant, 'db:import', ...words]);
+          assert.equal(refused.exitCode, 1);
+          assert.match(
+            reasonOf(refused, 'far'),
+            /ERROR: .*(?:superuser|terminate).*; the old database stays$/,
+          );
+          assert.equal(await sql('rented', 'SELECT x FROM t'), '2');
+        }
+      }
+      const imported = await runJson(fleet, [...tenant, 'db:import']);
+      assert.equal(imported.exitCode, 0, reasonOf(imported, 'far'));
+      assert.equal(await sql('rented', 'SELECT x FROM t'), '1');
+    } finally {
+      await sql('postgres', 'DROP DATABASE rented', 'DROP ROLE tenant');
+    }
+    await nothingIsLeft();
+  });
+
+  it('works without a controller', async () => {
+    const { env, argvPrefix } = fleet.rig.host(host);
+    const [nsenter = 'env', ...inside] = argvPrefix;
+    const kompose = fileURLToPath(new URL('../../bin/kompose.ts', import.meta.url));
+    const home = join(fleet.folder, 'nobody');
+    const run = (...words: string[]) =>
+      execa(nsenter, [...inside, process.execPath, kompose, '--local', 'shop', ...words], {
+        env: { ...env, KOMPOSE_HOME: home, KOMPOSE_STACKS: fleet.stacks(host) },
+        reject: false,
+      });
+    const exported = await run('db:export');
+    assert.equal(exported.exitCode, 0, exported.stderr);
+    await sql('shop', 'TRUNCATE wares');
+    const imported = await run('db:import');
+    assert.equal(imported.exitCode, 0, imported.stderr);
+    assert.equal(await waresText(), 'as dumped');
+    const refused = await run('db:export', '--frmat', 'x');
+    assert.equal(refused.exitCode, 2);
   });
 
   it('takes a password that the pre hook exports', async () => {

@@ -244,7 +244,6 @@ describe('tracing in a hook', () => {
     ['a RETURN trap', preHook("trap 'echo RET' RETURN; echo hi")],
     ['a DEBUG trap', preHook("trap 'echo DEBUG' DEBUG; echo hi")],
     ['an ERR trap', `set -E\n${preHook("trap 'echo ERR' ERR; echo hi; false; true")}`],
-    ['set -x to another descriptor', preHook('exec 5>&1; BASH_XTRACEFD=5; set -x; echo hi')],
     ['set -v at the top', `set -v\n${preHook('echo hi')}`],
   ];
   for (const [title, hooks] of files) {

@@ -58,13 +58,14 @@ describe('the plan of a database command', () => {
       path: '/s/hooks.sh',
       sha256: '',
       functions,
+      certain: functions,
       mayDefineMore: false,
     } as const;
     const { steps, failHook } = plan({
       command: 'db:export',
       args: ['--format', 'sql'],
       compose: ['docker', 'compose'],
-      hooks: { ...parsed, replacesShell: false, isExecutable: true },
+      hooks: { ...parsed, certain: functions, replacesShell: false, isExecutable: true },
       database: planExport(inside, task, 'sql', '/s/shop_x.sql'),
     });
     deepEqual(

@@ -12,6 +12,7 @@ function parsed(functions: readonly string[], mayDefineMore = false): ParsedHook
     path,
     sha256,
     functions,
+    certain: functions,
     mayDefineMore,
     replacesShell: false,
     isExecutable: true,
