@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
@@ -173,10 +174,21 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function isGroupAlive(pid: number): boolean {
+/** Zombies do not count: when init takes them off the list says nothing of the group. */
+function isGroupAlive(group: number): boolean {
   try {
-    process.kill(-pid, 0);
-    return true;
+    process.kill(-group, 0);
+  } catch {
+    return false;
+  }
+  return readdirSync('/proc').some((name) => /^\d+$/.test(name) && isLiveMember(name, group));
+}
+
+function isLiveMember(pid: string, group: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state !== 'Z' && processGroup === String(group);
   } catch {
     return false;
   }

@@ -21,6 +21,9 @@ import { secretValues } from '../../common/redaction/secret-name.ts';
 /** How long a stopped step has between SIGTERM and SIGKILL. */
 const terminationGraceMs = 10_000;
 
+/** By this variable all processes of a task's steps are known, those too that left their group and session. */
+const markName = 'KOMPOSE_STEP_OF';
+
 /** What the steps of one task share. */
 export interface StepContext {
   readonly prepared: PreparedTask;
@@ -147,11 +150,13 @@ async function runHook(step: HookStep, { context, env, report }: Execution): Pro
 
 async function execute(
   argv: readonly [string, ...string[]],
-  env: Readonly<Record<string, string>>,
+  stepEnv: Readonly<Record<string, string>>,
   { prepared, stop }: StepContext,
   report: StepReport,
   stdin?: TaskStdin,
 ): Promise<ProcessEnd> {
+  const mark = prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '';
+  const env = { ...stepEnv, [markName]: mark };
   const process =
     stdin?.terminal === undefined
       ? startProcess({
@@ -170,7 +175,7 @@ async function execute(
   // What the step left in its group is ended too when the task is stopped, and is waited for.
   if (stop.cause !== undefined) {
     await process.terminate(terminationGraceMs);
-    await terminateMarked(`KOMPOSE_TASK_ID=${prepared.hookEnv['KOMPOSE_TASK_ID'] ?? ''}`, terminationGraceMs);
+    await terminateMarked(`${markName}=${mark}`, terminationGraceMs);
   }
   forget();
   return end;

@@ -114,7 +114,7 @@ class AttachedAgent {
       }
       case undefined:
         throw new KomposeError(
-          'protocol',
+          'unsupported',
           'the agent sent a message of an unknown kind: upgrade the controller',
         );
     }

@@ -32,6 +32,7 @@ import type { Store } from '../store/store.ts';
 import { cancelSignal, incoming, type Handlers } from './handlers.ts';
 import { listStacks } from './list-stacks.ts';
 import { clientAddress, requirePeer, requireProtocol } from './peer.ts';
+import { UserWatches } from './user-watches.ts';
 import { toWireHost, toWireRun, toWireTask } from './wire-rows.ts';
 
 export interface FleetServiceDeps {
@@ -51,6 +52,7 @@ type RunCall = ServerDuplexStream<StartRunInput, RunEvent>;
 /** The users' calls; see fleet.proto. */
 export function fleetService(deps: FleetServiceDeps): FleetServer {
   const { store, fleet, runs, handlers, clock } = deps;
+  const watches = new UserWatches();
 
   async function userOf(call: Call): Promise<Actor> {
     requireProtocol(call);
@@ -66,7 +68,14 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
     throw new KomposeError('denied', reason);
   }
 
-  async function* follow(id: string, afterSeq: number, signal: AbortSignal): AsyncGenerator<RunEvent> {
+  async function* follow(
+    user: string,
+    id: string,
+    afterSeq: number,
+    callSignal: AbortSignal,
+  ): AsyncGenerator<RunEvent> {
+    using watch = watches.open(user);
+    const signal = AbortSignal.any([callSignal, watch.signal]);
     const live = runs.live(id);
     const release = live?.watch();
     const log = await runs.openLog(id);
@@ -105,7 +114,7 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
           runs.live(await started.promise)?.stdin?.resize(checkTerminalSize(kind.value));
         } else {
           throw new KomposeError(
-            'protocol',
+            'unsupported',
             'the client sent a message of an unknown kind: upgrade the controller',
           );
         }
@@ -116,7 +125,7 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
     reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
     const id = await started.promise;
     reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
-    for await (const event of follow(id, 0, signal)) await send(call, event, signal);
+    for await (const event of follow(actor.name, id, 0, signal)) await send(call, event, signal);
   }
 
   return {
@@ -125,9 +134,9 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
       handlers.finish(call, signal, serveRun(call, signal));
     },
     watchRun: handlers.stream(async function* (call, signal) {
-      await userOf(call);
+      const { name } = await userOf(call);
       const id = await completeRunId(store, call.request.runId);
-      yield* follow(id, call.request.afterSeq, signal);
+      yield* follow(name, id, call.request.afterSeq, signal);
     }),
     planRetry: handlers.unary(async (call) => {
       await userOf(call);
@@ -288,6 +297,7 @@ export function fleetService(deps: FleetServiceDeps): FleetServer {
         const entry = { type: 'user.removed', actor, detail: { user: name } } as const;
         await record(transaction, clock(), { ...entry, clientAddress: clientAddress(call) });
       });
+      watches.end(name);
       return {};
     }),
     whoAmI: handlers.unary(async (call) => {

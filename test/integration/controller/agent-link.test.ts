@@ -235,7 +235,7 @@ describe('a message', () => {
     await inbox.next('a welcome', (message) => message);
     stream.write(unknownCase);
     const { code, message } = await inbox.ended;
-    assert.equal(code, 'protocol');
+    assert.equal(code, 'unsupported');
     assert.equal(message, 'the agent sent a message of an unknown kind: upgrade the controller');
     assert.equal((await hosts(controller))['prod-1']?.online, false);
   });
@@ -273,7 +273,7 @@ describe('a message', () => {
     const stream = client.makeBidiStreamRequest(FleetService.startRun.path, raw, raw, versionMetadata());
     stream.write(unknownCase);
     const { code, message } = await new Inbox(stream).ended;
-    assert.equal(code, 'protocol');
+    assert.equal(code, 'unsupported');
     assert.equal(message, 'the client sent a message of an unknown kind: upgrade the controller');
   });
 

@@ -22,6 +22,7 @@ test('gives each code the exit code of the contract', () => {
     'controller-unreachable': 6,
     conflict: 1,
     protocol: 1,
+    unsupported: 1,
     unavailable: 1,
     'too-many-requests': 1,
     failed: 1,
