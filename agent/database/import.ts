@@ -60,10 +60,9 @@ class Import {
     const hash = new FollowingHash(this.#handle);
     const digest = hash.finish();
     digest.catch(() => undefined);
-    const connected = await this.#scripts.connect();
-    if (this.#isOver(connected)) return this.#failure(connected, 'the old database stays');
-    const made = await this.#scripts.run(prepareScript);
-    if (this.#isOver(made)) return this.#undo(made, 'the new database cannot be made');
+    const made = await this.#scripts.begin(prepareScript);
+    if (!made.isConnected) return this.#failure(made, 'the old database stays');
+    if (this.#isOver(made)) return this.#undo(made, 'the old database stays');
     if (inPlace) {
       const recreated = await this.#scripts.run(recreateScript);
       if (recreated.exitCode !== 0) return this.#undo(recreated, 'the old database stays', 'closed');

@@ -11,8 +11,9 @@ const limits = { limitMs: 10 * 60_000, stoppedLimitMs: 30_000 };
 /** While a server restarts after a crash. */
 const undoAttempts = 5;
 const undoPauseMs = 3000;
-/** psql's own: the connection could not be made, or went (its manual, EXIT STATUS). */
-const noConnection = 2;
+
+/** What a script wrote; all that it prints on stdout is that it began. */
+type Said = Parameters<ActionContext['write']>[];
 
 /** Runs the scripts of an import, none of which a stop of the task breaks off. */
 export class ScriptRunner {
@@ -26,23 +27,33 @@ export class ScriptRunner {
   }
 
   /**
-   * Finds a database to stand on while others are renamed: one of those that every server has, but not the target.
-   * Fails as the first of them does.
+   * Runs an import's first script, on one of the databases that every server has: the others are renamed while it
+   * stands there. Without a connection to any, it ends as on the first of them.
    */
-  async connect(): Promise<ToolEnd> {
-    let first: ToolEnd | undefined;
-    for (const name of ['postgres', 'template1']) {
-      if (name === this.#step.database.name) continue;
-      const silent = { ...this.#context, write: () => undefined };
-      const end = await this.#runOn(name, 'SELECT 1;', {}, silent);
-      if (end.exitCode === 0) this.#maintenanceName = name;
-      if (end.exitCode === 0) return end;
-      first ??= end;
+  async begin(script: string): Promise<ToolEnd & { readonly isConnected: boolean }> {
+    const names = ['postgres', 'template1'].filter((name) => name !== this.#step.database.name);
+    let tried: { end: ToolEnd; said: Said } | undefined;
+    for (const name of names) {
+      const said: Said = [];
+      const context: ActionContext = { ...this.#context, write: (...chunk) => void said.push(chunk) };
+      const end = await this.#runOn(name, `\\echo connected\n${script}`, {}, context);
+      const isConnected = said.some(([stream]) => stream === 'stdout');
+      if (isConnected) {
+        this.#maintenanceName = name;
+        await this.#tell(said);
+        return { ...end, isConnected };
+      }
+      tried ??= { end, said };
     }
-    return first ?? { exitCode: noConnection };
+    await this.#tell(tried?.said ?? []);
+    return { ...(tried?.end ?? { exitCode: 1 }), isConnected: false };
   }
 
-  /** After `connect`. */
+  async #tell(said: Said): Promise<void> {
+    for (const [stream, chunk] of said) if (stream === 'stderr') await this.#context.write(stream, chunk);
+  }
+
+  /** After `begin`. */
   run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ToolEnd> {
     return this.#runOn(this.#maintenanceName, script, variables, this.#context);
   }

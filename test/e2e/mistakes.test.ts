@@ -34,7 +34,7 @@ describe('a typing mistake is refused in one line', { concurrency: 4, timeout: 6
     [['prod-1:hosts', 'ps'], 3, /did you mean .*prod-2:hosts/],
     [['-H', 'prod1', 'sexy', 'ps'], 3, /no host matches prod1; did you mean prod-1/],
     [['-L', 'env=test', 'sexy', 'ps'], 3, /no host matches env=test/],
-    [['tokns', 'ls'], 3, /nothing matches tokns; did you mean .*tokens/],
+    [['tokns', 'ls'], 3, /nothing matches tokns.*did you mean kompose tokens\?/],
     [['hots'], 2, /did you mean kompose hosts\?/],
     [['hosts', 'shwo', 'prod-1'], 2, /hosts has no verb "shwo": did you mean show\?/],
     [['hosts', 'show', 'prod1'], 3, /no host "prod1": did you mean "prod-1"/],
