@@ -68,7 +68,9 @@ function withNearestNoun(thrown: unknown, pattern: string): unknown {
   const error = KomposeError.from(thrown);
   const [noun] = error.code === 'not-found' ? nearest(pattern, Object.keys(nouns), 1) : [];
   if (noun === undefined) return thrown;
-  return new KomposeError('not-found', `${error.message}; or did you mean kompose ${noun}?`, { cause: thrown });
+  return new KomposeError('not-found', `${error.message}; or did you mean kompose ${noun}?`, {
+    cause: thrown,
+  });
 }
 
 /**
