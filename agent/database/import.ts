@@ -35,7 +35,7 @@ export async function importDatabase(step: ImportStep, context: ActionContext): 
 }
 
 /** Over the settings of the database and its roles: they are for the application, not for its restore. */
-const restoreOptions = [
+const restoreSettings = [
   'default_transaction_read_only=off',
   'statement_timeout=0',
   'lock_timeout=0',
@@ -100,7 +100,9 @@ class Import {
   #toolEnv(): Record<string, string> {
     const { database, mark } = this.#step;
     const { env } = this.#context;
-    const options = restoreOptions.map((option) => `-c ${option}`);
+    // The swap's own commit brings all that was committed before it to the disk.
+    const settings = this.#step.inPlace ? restoreSettings : [...restoreSettings, 'synchronous_commit=off'];
+    const options = settings.map((setting) => `-c ${setting}`);
     const PGOPTIONS = [...(env['PGOPTIONS'] === undefined ? [] : [env['PGOPTIONS']]), ...options].join(' ');
     return toolEnv(database, mark, env, { PGOPTIONS });
   }

@@ -138,12 +138,15 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
  * more has come than the process itself can have left in its pipes.
  */
 async function settle(pumps: readonly Pump[]): Promise<void> {
-  let isFinished = false;
-  const finished = Promise.all(pumps.map((each) => each.finished)).then(() => void (isFinished = true));
+  const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
   const before = pumps.map((each) => each.taken());
   const isLate = (each: Pump, at: number): boolean =>
     each.idleMs() > lateOutputMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
-  while (!isFinished && !pumps.every(isLate)) await Promise.race([finished, pause(20)]);
+  const look = async (): Promise<boolean> => {
+    await pause(20);
+    return pumps.every(isLate);
+  };
+  while (!(await Promise.race([finished, look()]))) continue;
   for (const each of pumps) each.stop();
 }
 

@@ -183,7 +183,8 @@ test('joins and logins are limited for all callers together', async (t) => {
   const answers = Array.from({ length: 600 }, () =>
     refusal(call<LoginResponse>((done) => client.login(message, done))),
   );
-  const refusals = (await Promise.all(answers)).filter(({ status }) => status === 'RESOURCE_EXHAUSTED');
+  const outcomes = await Promise.all(answers);
+  const refused = outcomes.find(({ status }) => status === 'RESOURCE_EXHAUSTED');
   // How many fill the bucket again meanwhile depends on the machine.
-  assert.equal(refusals[0]?.code, 'too-many-requests');
+  assert.equal(refused?.code, 'too-many-requests');
 });
