@@ -111,7 +111,13 @@ test('reports the task of a killed agent as lost, with what it had shown, and do
   const bench = await Bench.create(t);
   const action = 'echo $$ >pid; echo shown; echo x >>runs; touch began; exec sleep 1000';
   const folder = await bench.stack('sexy', { action });
-  const agent = await killedAgent(t, bench, () => exists(join(folder, 'began')));
+  const log = join(bench.folder, 'tasks/T1/events.log');
+  const hasShown = (): Promise<boolean> =>
+    readFile(log).then(
+      (bytes) => bytes.includes('shown'),
+      () => false,
+    );
+  const agent = await killedAgent(t, bench, hasShown);
   assert.equal(agent.signalCode, 'SIGKILL');
   const registry = await open(bench);
   const [spool] = registry.open;
