@@ -99,6 +99,7 @@ const closeOld = String.raw`
 SET client_min_messages = warning;
 SET lock_timeout = '10s';
 SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'target') AS has_old \gset
+SELECT oid AS new FROM pg_database WHERE datname = :'scratch' \gset
 SELECT format('ALTER DATABASE %I CONNECTION LIMIT %s', :'scratch', datconnlimit)
 FROM pg_database WHERE datname = :'target' AND datconnlimit >= 0 \gexec
 SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = :'target'), false) AS is_template \gset
@@ -119,7 +120,10 @@ ALTER DATABASE :"target" IS_TEMPLATE true;
 \endif
 `;
 
-/** Puts `scratch` in the place of `target`, or leaves all as it is. A RENAME waits five seconds for ending sessions. */
+/**
+ * Puts `scratch` in the place of `target` and prints `swapped`, or leaves all as it is; then drops the old one and
+ * prints `dropped`. A RENAME waits five seconds for ending sessions.
+ */
 export const swapScript = String.raw`${closeOld}
 BEGIN;
 \if :has_old
@@ -131,7 +135,7 @@ ALTER DATABASE :"scratch" RENAME TO :"target";
 COMMENT ON DATABASE :"old" IS :'marker';
 \endif
 COMMIT;
-SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'scratch') AS failed \gset
+SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = :'target' AND oid = :new) AS failed \gset
 \if :failed
 \if :has_old
 ALTER DATABASE :"target" ALLOW_CONNECTIONS true;
@@ -139,12 +143,19 @@ ALTER DATABASE :"target" ALLOW_CONNECTIONS true;
 \set ON_ERROR_STOP 1
 DO 'BEGIN RAISE EXCEPTION ''the databases could not be swapped''; END';
 \endif
+\echo swapped
 ${keepTemplate}
 \if :has_old
 \if :is_template
 ALTER DATABASE :"old" IS_TEMPLATE false;
 \endif
 DROP DATABASE :"old";
+SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = :'old') AS dropped \gset
+\if :dropped
+\echo dropped
+\endif
+\else
+\echo dropped
 \endif
 `;
 
@@ -170,20 +181,22 @@ ${keepTemplate}
 `;
 
 /**
- * Drops `scratch` and opens `target`, if the swap has not taken place; ends with an error if `scratch` is still there.
- * With `closed` the import had begun to swap, so that it was the one who closed `target`.
+ * Drops `scratch`, or prints `gone` if it is there no more; ends with an error if it stays. With `closed` the import
+ * had begun to swap, and it was the one who closed `target`: it is opened again.
  */
 export const undoScript = String.raw`
 SET client_min_messages = warning;
 SET lock_timeout = '10s';
 \set ON_ERROR_STOP 0
-SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'scratch') AS is_there \gset
-\if :is_there
 SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database
 WHERE datname = :'target' AND :'closed' AND NOT datallowconn \gexec
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'scratch') AS is_there \gset
+\if :is_there
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :'scratch';
 \set ON_ERROR_STOP 1
 DROP DATABASE :"scratch";
+\else
+\echo gone
 \endif
 `;
 

@@ -42,6 +42,8 @@ const restoreSettings = [
   'idle_in_transaction_session_timeout=0',
 ];
 
+const oldStays = 'the old database stays';
+
 class Import {
   readonly #step: ImportStep;
   readonly #context: ActionContext;
@@ -61,17 +63,18 @@ class Import {
     const digest = hash.finish();
     digest.catch(() => undefined);
     const made = await this.#scripts.begin(prepareScript);
-    if (!made.isConnected) return this.#failure(made, 'the old database stays');
-    if (this.#isOver(made)) return this.#undo(made, 'the old database stays');
+    if (made.printed === '') return this.#failure(made, oldStays);
+    if (this.#isOver(made)) return this.#undo(made);
     if (inPlace) {
       const recreated = await this.#scripts.run(recreateScript);
-      if (recreated.exitCode !== 0) return this.#undo(recreated, 'the old database stays', 'closed');
+      if (recreated.exitCode !== 0) return this.#undo(recreated, 'closed');
     }
     const restored = await this.#restore();
     if (this.#isOver(restored)) return this.#notRestored(restored);
     if (!inPlace) {
       const swapped = await this.#scripts.run(swapScript);
-      if (swapped.exitCode !== 0) return this.#undo(swapped, 'the old database stays', 'closed');
+      if (!swapped.printed.includes('swapped')) return this.#undo(swapped, 'closed');
+      if (!swapped.printed.includes('dropped')) this.#context.notice(this.#oldLeft());
     }
     return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await digest) } };
   }
@@ -81,7 +84,9 @@ class Import {
   }
 
   async #restore(): Promise<ToolEnd> {
-    const { step, context, handle } = { step: this.#step, context: this.#context, handle: this.#handle };
+    const step = this.#step;
+    const context = this.#context;
+    const handle = this.#handle;
     const startedMs = context.now();
     const { size } = await handle.stat();
     const position = async () => ({ bytes: await offsetOf(handle), totalBytes: size });
@@ -108,17 +113,30 @@ class Import {
   }
 
   async #notRestored(end: ToolEnd): Promise<ActionEnd> {
-    if (!this.#step.inPlace) return this.#undo(end, 'the old database stays');
+    if (!this.#step.inPlace) return this.#undo(end);
     await this.#scripts.endSessions();
     const { name } = this.#step.database;
     return this.#failure(end, `database ${name} is new and incomplete: import again`);
   }
 
   /** `closed`: the old database may have been closed to new sessions. */
-  async #undo(end: ToolEnd, meaning: string, closed?: 'closed'): Promise<ActionEnd> {
-    const undone = await this.#scripts.undo(closed === 'closed');
-    const left = undone ? '' : `; ${this.#step.scratch} could not be dropped: the next import will`;
-    return this.#failure(end, `${meaning}${left}`);
+  async #undo(end: ToolEnd, closed?: 'closed'): Promise<ActionEnd> {
+    const { scratch } = this.#step;
+    switch (await this.#scripts.undo(closed === 'closed')) {
+      case 'dropped':
+        return this.#failure(end, oldStays);
+      case 'left':
+        return this.#failure(end, `${oldStays}; ${scratch} could not be dropped: the next import will`);
+      case 'gone':
+        return this.#failure(
+          end,
+          closed === undefined ? oldStays : 'the new database may be in its place already',
+        );
+    }
+  }
+
+  #oldLeft(): string {
+    return `the old database could not be dropped: it is called ${this.#step.scratch}_old until the next import`;
   }
 
   #failure(end: ToolEnd, meaning: string): ActionEnd {

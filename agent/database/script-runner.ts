@@ -12,8 +12,12 @@ const limits = { limitMs: 10 * 60_000, stoppedLimitMs: 30_000 };
 const undoAttempts = 5;
 const undoPauseMs = 3000;
 
-/** What a script wrote; all that it prints on stdout is that it began. */
-type Said = Parameters<ActionContext['write']>[];
+/** What a script printed on stdout is for the import to read, not for the user. */
+export interface ScriptEnd extends ToolEnd {
+  readonly printed: string;
+}
+
+type Write = (chunk: Uint8Array) => void | Promise<void>;
 
 /** Runs the scripts of an import, none of which a stop of the task breaks off. */
 export class ScriptRunner {
@@ -28,42 +32,42 @@ export class ScriptRunner {
 
   /**
    * Runs an import's first script, on one of the databases that every server has: the others are renamed while it
-   * stands there. Without a connection to any, it ends as on the first of them.
+   * stands there. Without a connection to any, it ends as on the first of them, and has printed nothing.
    */
-  async begin(script: string): Promise<ToolEnd & { readonly isConnected: boolean }> {
-    const names = ['postgres', 'template1'].filter((name) => name !== this.#step.database.name);
-    let tried: { end: ToolEnd; said: Said } | undefined;
-    for (const name of names) {
-      const said: Said = [];
-      const context: ActionContext = { ...this.#context, write: (...chunk) => void said.push(chunk) };
-      const end = await this.#runOn(name, `\\echo connected\n${script}`, {}, context);
-      const isConnected = said.some(([stream]) => stream === 'stdout');
-      if (isConnected) {
-        this.#maintenanceName = name;
-        await this.#tell(said);
-        return { ...end, isConnected };
-      }
-      tried ??= { end, said };
-    }
-    await this.#tell(tried?.said ?? []);
-    return { ...(tried?.end ?? { exitCode: 1 }), isConnected: false };
+  async begin(script: string): Promise<ScriptEnd> {
+    const [name = 'postgres', other] = ['postgres', 'template1'].filter(
+      (each) => each !== this.#step.database.name,
+    );
+    const first = await this.#try(name, script);
+    const second = first.printed === '' && other !== undefined ? await this.#try(other, script) : first;
+    const { said, ...end } = second.printed === '' ? first : second;
+    for (const chunk of said) await this.#context.write('stderr', chunk);
+    return end;
   }
 
-  async #tell(said: Said): Promise<void> {
-    for (const [stream, chunk] of said) if (stream === 'stderr') await this.#context.write(stream, chunk);
+  async #try(name: string, script: string): Promise<ScriptEnd & { said: Uint8Array[] }> {
+    const said: Uint8Array[] = [];
+    const end = await this.#runOn(name, `\\echo connected\n${script}`, {}, (chunk) => void said.push(chunk));
+    if (end.printed !== '') this.#maintenanceName = name;
+    return { ...end, said };
   }
 
   /** After `begin`. */
-  run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ToolEnd> {
-    return this.#runOn(this.#maintenanceName, script, variables, this.#context);
+  run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ScriptEnd> {
+    const write: Write = (chunk) => this.#context.write('stderr', chunk);
+    return this.#runOn(this.#maintenanceName, script, variables, write);
   }
 
-  /** Drops the scratch database, and opens the old one if the import closed it. Says whether that is done. */
-  async undo(isClosed: boolean): Promise<boolean> {
+  /**
+   * Drops the scratch database, and opens the old one if the import closed it. Says whether the scratch database was
+   * dropped, was there no more, or is left.
+   */
+  async undo(isClosed: boolean): Promise<'dropped' | 'gone' | 'left'> {
     for (let attempt = 1; ; attempt++) {
-      const { exitCode } = await this.run(undoScript, { closed: String(isClosed) });
-      const isLast = attempt === undoAttempts || (attempt === 2 && this.#context.stop.cause !== undefined);
-      if (exitCode === 0 || isLast) return exitCode === 0;
+      const { exitCode, printed } = await this.run(undoScript, { closed: String(isClosed) });
+      if (exitCode === 0) return printed.includes('gone') ? 'gone' : 'dropped';
+      if (attempt === undoAttempts || (attempt === 2 && this.#context.stop.cause !== undefined))
+        return 'left';
       await delay(undoPauseMs);
     }
   }
@@ -72,12 +76,12 @@ export class ScriptRunner {
     await this.run(endSessionsScript);
   }
 
-  #runOn(
+  async #runOn(
     name: string,
     script: string,
     variables: Readonly<Record<string, string>>,
-    context: ActionContext,
-  ): Promise<ToolEnd> {
+    onStderr: Write,
+  ): Promise<ScriptEnd> {
     const { database, mark, scratch } = this.#step;
     const known = {
       target: database.name,
@@ -91,6 +95,12 @@ export class ScriptRunner {
     const options = [...scriptOptions, ...set, '--file=-'];
     const argv = toolArgv(database, { program: 'psql', name, options, variables: ['PGCLIENTENCODING'] });
     const env = toolEnv(database, mark, this.#context.env, { PGCLIENTENCODING: 'UTF8' });
-    return runToolToItsEnd({ argv, env, input: script }, limits, context);
+    let printed = '';
+    const write: ActionContext['write'] = (stream, chunk) => {
+      if (stream === 'stderr') return onStderr(chunk);
+      printed += Buffer.from(chunk).toString();
+    };
+    const end = await runToolToItsEnd({ argv, env, input: script }, limits, { ...this.#context, write });
+    return { ...end, printed };
   }
 }
