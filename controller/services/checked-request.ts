@@ -1,0 +1,63 @@
+import { checkTerminal } from '../../common/client-terminal.ts';
+import { isDatabaseCommand, parseDatabaseCommand } from '../../common/database-command.ts';
+import { KomposeError } from '../../common/errors.ts';
+import { checkCommand, checkEnvAssignment } from '../../common/names.ts';
+import type { RunRequest as WireRunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { OfflinePolicy } from '../runs/rollout.ts';
+import type { RunRequest } from '../runs/run-request.ts';
+
+/** What comes over the wire is checked here, whoever sent it. Throws `usage`. */
+export function checkedRequest(wire: WireRunRequest): RunRequest {
+  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, hasStdin, terminal } = wire;
+  checkCommand(command);
+  if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
+  checkEnv(wire.env);
+  const texts = [...args, ...Object.values(wire.env), ...(network === undefined ? [] : [network])];
+  if (texts.some((text) => text.includes('\0'))) {
+    throw new KomposeError('usage', 'an argument, a variable or the network holds a NUL byte');
+  }
+  return {
+    pattern,
+    command,
+    args,
+    filter: filter ?? { hosts: [], labels: [] },
+    env: wire.env,
+    network,
+    timeoutMs,
+    dryRun,
+    detach,
+    hasStdin,
+    terminal: terminal === undefined ? undefined : checkTerminal(terminal),
+    ...checkedRollout(wire),
+  };
+}
+
+/** Throws `usage`. */
+export function checkEnv(env: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(env)) checkEnvAssignment(`${name}=${value}`);
+}
+
+function checkedRollout({ rollout, offline }: WireRunRequest): Pick<RunRequest, 'rollout' | 'offline'> {
+  const { parallel = 0, batch, batchWaitMs = 0, maxFailures } = rollout ?? {};
+  for (const share of [batch, maxFailures]) {
+    if (share?.isPercent === true && share.count > 100)
+      throw new KomposeError('usage', 'a share is at most 100%');
+  }
+  if (batch?.count === 0) throw new KomposeError('usage', '--batch takes at least one host');
+  return { rollout: { parallel, batch, batchWaitMs, maxFailures }, offline: checkedOffline(offline) };
+}
+
+function checkedOffline(offline: WireRunRequest['offline']): OfflinePolicy {
+  switch (offline?.kind?.$case) {
+    case 'skip':
+      return { kind: 'skip' };
+    case 'waitMs':
+      return { kind: 'wait', waitMs: offline.kind.value };
+    case undefined:
+      if (offline === undefined) return { kind: 'fail' };
+      throw new KomposeError(
+        'protocol',
+        'the client asks for an unknown way with offline hosts: upgrade the controller',
+      );
+  }
+}

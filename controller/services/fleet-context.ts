@@ -1,0 +1,23 @@
+import type { Fleet } from '../fleet/fleet.ts';
+import type { RunRegistry } from '../runs/run-registry.ts';
+import type { Store } from '../store/store.ts';
+import type { Callers } from './callers.ts';
+import type { Handlers } from './handlers.ts';
+import type { UserWatches } from './user-watches.ts';
+
+export interface FleetServiceDeps {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly runs: RunRegistry;
+  readonly handlers: Handlers;
+  readonly clock: () => number;
+  /** What tokens carry. */
+  readonly addresses: readonly string[];
+  readonly caFingerprint: string;
+}
+
+/** What all calls of users share. */
+export interface FleetContext extends FleetServiceDeps {
+  readonly callers: Callers;
+  readonly watches: UserWatches;
+}

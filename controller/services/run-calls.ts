@@ -1,0 +1,149 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { checkTerminalSize } from '../../common/client-terminal.ts';
+import { KomposeError } from '../../common/errors.ts';
+import { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
+import type {
+  FleetServer,
+  RunRequest as WireRunRequest,
+  StartRunInput,
+} from '../../proto/gen/kompose/v1/fleet.ts';
+import { send } from '../../proto/streams.ts';
+import type { Actor } from '../audit/audit.ts';
+import { planRetry } from '../runs/retry.ts';
+import { completeRunId, findRun, listRuns, stepsOfRun, tasksOfRun } from '../runs/run-queries.ts';
+import type { Run } from '../runs/run.ts';
+import { checkEnv, checkedRequest } from './checked-request.ts';
+import type { FleetContext } from './fleet-context.ts';
+import { cancelSignal, incoming } from './handlers.ts';
+import { clientAddress } from './peer.ts';
+import { toWireRun, toWireTask } from './wire-rows.ts';
+
+type RunCall = ServerDuplexStream<StartRunInput, RunEvent>;
+type RunMethods = 'startRun' | 'watchRun' | 'planRetry' | 'cancelRun' | 'listRuns' | 'getRun';
+
+/** The calls about runs. */
+export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
+  const { store, runs, handlers, watches, callers } = context;
+
+  async function* follow(
+    user: string,
+    id: string,
+    afterSeq: number,
+    callSignal: AbortSignal,
+  ): AsyncGenerator<RunEvent> {
+    using watch = watches.open(user);
+    const signal = AbortSignal.any([callSignal, watch.signal]);
+    const live = runs.live(id);
+    const release = live?.watch();
+    const log = await runs.openLog(id);
+    try {
+      for await (const records of log.read(afterSeq, signal)) {
+        for (const { bytes } of records) yield RunEvent.decode(bytes);
+      }
+    } finally {
+      release?.();
+      if (live === undefined) log.close();
+    }
+  }
+
+  async function start(wire: WireRunRequest, actor: Actor, address: string): Promise<Run> {
+    const { retryOf, env, detach } = wire;
+    if (retryOf === undefined) return runs.start(checkedRequest(wire), actor, address);
+    checkEnv(env);
+    return runs.retry({ run: await completeRunId(store, retryOf), env, detach }, actor, address);
+  }
+
+  async function serveRun(call: RunCall, signal: AbortSignal): Promise<void> {
+    const actor = await callers.user(call);
+    const started = Promise.withResolvers<string>();
+    const read = async (): Promise<void> => {
+      for await (const { kind } of incoming<StartRunInput>(call)) {
+        if (kind?.$case === 'request') {
+          const run = await start(kind.value, actor, clientAddress(call));
+          started.resolve(run.facts.id);
+          feedStdin(run, call, signal);
+        } else if (kind?.$case === 'cancel') {
+          const run = runs.live(await started.promise);
+          await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
+        } else if (kind?.$case === 'stdin') {
+          runs.live(await started.promise)?.stdin?.write(kind.value.data, kind.value.isEnd);
+        } else if (kind?.$case === 'resize') {
+          runs.live(await started.promise)?.stdin?.resize(checkTerminalSize(kind.value));
+        } else {
+          throw new KomposeError(
+            'unsupported',
+            'the client sent a message of an unknown kind: upgrade the controller',
+          );
+        }
+      }
+    };
+    const reading = read();
+    // The end of the client's side is no error; one before the request is.
+    reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
+    const id = await started.promise;
+    reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
+    for await (const event of follow(actor.name, id, 0, signal)) await send(call, event, signal);
+  }
+
+  return {
+    startRun: (call) => {
+      const signal = cancelSignal(call);
+      handlers.finish(call, signal, serveRun(call, signal));
+    },
+    watchRun: handlers.stream(async function* (call, signal) {
+      const { name } = await callers.user(call);
+      const id = await completeRunId(store, call.request.runId);
+      yield* follow(name, id, call.request.afterSeq, signal);
+    }),
+    planRetry: handlers.unary(async (call) => {
+      await callers.user(call);
+      const { run, targets, args, kept } = await planRetry(
+        store,
+        await completeRunId(store, call.request.runId),
+      );
+      const { id: runId, command, dry_run: dryRun } = run;
+      const rest = { command, args: [...args], dryRun: dryRun !== 0, secretNames: [...kept.secretNames] };
+      return { runId, targets: [...targets], ...rest };
+    }),
+    cancelRun: handlers.unary(async (call) => {
+      const actor = await callers.user(call);
+      const id = await completeRunId(store, call.request.runId);
+      const run = runs.live(id);
+      if (actor.role !== 'admin' && run?.facts.actor.name !== actor.name)
+        await callers.admin(call, 'cancelling a run of others');
+      await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
+      return { cancelled: run !== undefined };
+    }),
+    listRuns: handlers.stream(async function* (call) {
+      await callers.user(call);
+      for await (const row of listRuns(store, call.request.limit)) yield toWireRun(row);
+    }),
+    getRun: handlers.unary(async (call) => {
+      await callers.user(call);
+      const id = await completeRunId(store, call.request.runId);
+      const run = await findRun(store, id);
+      if (run === undefined) throw new KomposeError('not-found', `there is no run ${id}`);
+      const [tasks, steps] = await Promise.all([tasksOfRun(store, id), stepsOfRun(store, id)]);
+      const stepsOf = Map.groupBy(steps, ({ task_id }) => task_id);
+      return {
+        run: toWireRun(run),
+        tasks: tasks.map((task) => toWireTask(task, stepsOf.get(task.id) ?? [])),
+      };
+    }),
+  };
+}
+
+/** Tells the client how far its stdin is; a run whose stdin breaks off with its client cannot go on. */
+function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
+  const { stdin } = run;
+  if (stdin === undefined) return;
+  stdin.reportTo((taken) => {
+    if (signal.aborted) return;
+    const kind = { $case: 'stdinProgress', value: { taken } } as const;
+    call.write({ seq: 0, task: 0, timeUnixMs: 0, kind });
+  });
+  signal.addEventListener('abort', () => {
+    if (stdin.terminal !== undefined) run.abandon('the terminal that it ran on is gone');
+    else if (!stdin.isEnded) run.abandon('its client went away before the end of its stdin');
+  });
+}
