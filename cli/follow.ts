@@ -8,7 +8,6 @@ import { plainRenderer } from './output/plain.ts';
 import type { Renderer } from './output/sink.ts';
 import { RunWatch } from './run-watch.ts';
 import { StdinPump } from './stdin-pump.ts';
-import type { TerminalSession } from './terminal-session.ts';
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
@@ -30,18 +29,22 @@ export async function follow(
   using _ =
     interrupt === 'cancels' ? cancelOnInterrupt(call, watch, renderer) : leaveOnInterrupt(call, watch);
   for await (const event of watch.events()) {
-    if (watch.isOfOneTarget) lendForAction(lent, event);
+    if (watch.isOfOneTarget && endsAction(event)) lent?.end();
     renderer.render(event);
+    if (watch.isOfOneTarget && beginsAction(event)) lent?.begin();
     await terminal.drained();
     if (event.event.type === 'run.finished') return event.event.exitCode;
   }
   throw new KomposeError('internal', 'the events ended without the end of the run');
 }
 
-/** Hooks run before and after it, and Ctrl-C is ours again. */
-function lendForAction(terminal: TerminalSession | undefined, { event }: RunEvent): void {
-  if (event.type === 'step.started' && event.step === 'action') terminal?.begin();
-  else if (event.type === 'step.finished' && event.step === 'action') terminal?.end();
+/** From then on the terminal is the action's: hooks run before and after it, and Ctrl-C is ours again. */
+function beginsAction({ event }: RunEvent): boolean {
+  return event.type === 'step.started' && event.step === 'action';
+}
+
+function endsAction({ event }: RunEvent): boolean {
+  return event.type === 'step.finished' && event.step === 'action';
 }
 
 function cancelOnInterrupt(call: Call, watch: RunWatch, renderer: Renderer): Disposable {

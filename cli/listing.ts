@@ -49,7 +49,7 @@ export async function showRows<Row>(
     if (++count >= limit) break;
   }
   if (isJson) return 0;
-  if (count > 0) call.terminal.stdout(table(listing.columns, held));
+  if (count > 0) call.terminal.stdout(table(listing.columns, held, call.terminal.columns));
   else say(call, listing.nothing);
   return 0;
 }

@@ -47,6 +47,11 @@ export class Terminal implements Sink {
     return this.#stdin.isTTY && isScreen(this.#stdout) ? sizeOf(this.#stdout) : undefined;
   }
 
+  /** How wide what goes to stdout may be; off a terminal, as wide as it likes. */
+  get columns(): number {
+    return isScreen(this.#stdout) ? sizeOf(this.#stdout).columns : Infinity;
+  }
+
   /** Lends it to a program elsewhere; only where there is a `size`. */
   lend(): TerminalSession | undefined {
     return this.#stdin.isTTY && isScreen(this.#stdout)

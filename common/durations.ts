@@ -30,8 +30,10 @@ export function parseDuration(text: string): number {
   return Number.isSafeInteger(ms) ? ms : fail('it is too long');
 }
 
-/** For people: `0.8s`, `12.3s`, `1m05s`, `2h03m`, `1d04h`, rounded; never negative. */
+/** For people: `38ms`, `0.8s`, `12.3s`, `1m05s`, `2h03m`, `1d04h`, rounded; never negative. */
 export function formatDuration(ms: number): string {
+  const whole = Math.round(Math.max(0, ms));
+  if (whole < 100) return `${whole}ms`;
   const tenths = Math.round(Math.max(0, ms) / 100);
   if (tenths < 600) return `${(tenths / 10).toFixed(1)}s`;
   const seconds = Math.round(ms / second);

@@ -66,12 +66,12 @@ const auditListing: Listing<Parsed> = {
   nothing: 'no records',
   columns: [
     { title: 'SEQ', text: ({ line }) => line.seq },
-    { title: 'WHEN', text: ({ line }) => line.when },
+    { title: 'WHEN', text: ({ line }) => line.when, narrow: ({ line }) => line.briefWhen },
     { title: 'WHO', text: ({ line }) => line.who },
-    { title: 'FROM', text: ({ line }) => line.from },
-    { title: 'WHAT', text: ({ line }) => line.what },
-    { title: 'TARGETS', text: ({ line }) => line.targets },
-    { title: 'RESULT', text: ({ line }) => line.result },
+    { title: 'FROM', text: ({ line }) => line.from, narrow: 'dropped' },
+    { title: 'WHAT', text: ({ line }) => line.what, wraps: true },
+    { title: 'TARGETS', text: ({ line }) => line.targets, wraps: true },
+    { title: 'RESULT', text: ({ line }) => line.result, wraps: true },
   ],
   json: ({ record }) => record,
 };

@@ -52,7 +52,7 @@ const hostListing: Listing<Host> = {
     { title: 'NAME', text: ({ name }) => name },
     { title: 'STATE', text: stateText },
     { title: 'LAST SEEN', text: ({ online, lastSeenUnixMs }) => (online ? 'now' : timeText(lastSeenUnixMs)) },
-    { title: 'LABELS', text: ({ labels }) => labelsText(labels) },
+    { title: 'LABELS', text: ({ labels }) => labelsText(labels), wraps: true },
     { title: 'STACKS', text: ({ stacks }) => String(stacks) },
     { title: 'AGENT', text: ({ agentVersion }) => agentVersion },
   ],

@@ -18,11 +18,11 @@ const stackListing: Listing<HostStack> = {
   columns: [
     { title: 'HOST', text: ({ host }) => host },
     { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'COMPOSE FILE', text: ({ composeFile }) => composeFile },
-    { title: 'HOOKS', text: ({ hooks }) => hooks.join(' ') },
+    { title: 'COMPOSE FILE', text: ({ composeFile }) => composeFile, narrow: 'dropped' },
+    { title: 'HOOKS', text: ({ hooks }) => hooks.join(' '), wraps: true },
     { title: '.ENV', text: ({ hasEnvFile }) => (hasEnvFile ? 'yes' : '-') },
     { title: 'DUMPS', text: ({ dumps }) => String(dumps) },
-    { title: 'SERVICES UP', text: servicesText },
+    { title: 'SERVICES UP', text: servicesText, wraps: true },
   ],
   json: (row) => ({
     host: row.host,

@@ -11,7 +11,7 @@ import { limitOption, showListing, type Listing } from '../listing.ts';
 import { fieldLines } from '../fields.ts';
 import { shellQuote } from '../output/shell-quote.ts';
 import { table } from '../output/table.ts';
-import { timeOrNull, timeText } from '../output/values.ts';
+import { briefTimeText, timeOrNull, timeText } from '../output/values.ts';
 
 export const runs: Noun = {
   name: 'runs',
@@ -65,16 +65,23 @@ export const runs: Noun = {
   ],
 };
 
+/** A run's id begins with its time to the millisecond, in ten letters: with some more it means one run. */
+const briefIdLength = 14;
+
 const runListing: Listing<Run> = {
   nothing: 'no runs yet',
   columns: [
-    { title: 'ID', text: ({ id }) => id },
+    { title: 'ID', text: ({ id }) => id, narrow: ({ id }) => id.slice(0, briefIdLength) },
     { title: 'STATE', text: ({ state }) => state },
-    { title: 'STARTED', text: ({ startedUnixMs }) => timeText(startedUnixMs) },
+    {
+      title: 'STARTED',
+      text: ({ startedUnixMs }) => timeText(startedUnixMs),
+      narrow: ({ startedUnixMs }) => briefTimeText(startedUnixMs),
+    },
     { title: 'TOOK', text: tookText },
     { title: 'TARGETS', text: ({ targets }) => String(targets) },
     { title: 'BY', text: ({ user }) => user },
-    { title: 'COMMAND', text: commandText },
+    { title: 'COMMAND', text: commandText, wraps: true },
   ],
   json: runJson,
 };
@@ -114,9 +121,10 @@ async function show(call: Call, { run, tasks }: GetRunResponse): Promise<number>
     }
     return 0;
   }
-  call.terminal.stdout(`${fieldLines(runFields(run))}\n${table(taskColumns, tasks)}`);
+  const { columns } = call.terminal;
+  call.terminal.stdout(`${fieldLines(runFields(run))}\n${table(taskColumns, tasks, columns)}`);
   const steps = tasks.flatMap((task) => task.steps.map((step) => ({ task, step })));
-  if (steps.length > 0) call.terminal.stdout(`\n${table(stepColumns, steps)}`);
+  if (steps.length > 0) call.terminal.stdout(`\n${table(stepColumns, steps, columns)}`);
   return 0;
 }
 
@@ -137,7 +145,7 @@ const taskColumns = [
   { title: 'STATE', text: ({ state }: Task) => state },
   { title: 'TOOK', text: tookText },
   { title: 'EXIT CODE', text: ({ exitCode }: Task) => String(exitCode ?? '') },
-  { title: 'REASON', text: ({ reason }: Task) => reason },
+  { title: 'REASON', text: ({ reason }: Task) => reason, wraps: true } as const,
 ];
 
 interface TaskStep {

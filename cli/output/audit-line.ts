@@ -1,11 +1,12 @@
 import { formatDuration } from '../../common/durations.ts';
 import { shellQuote } from './shell-quote.ts';
-import { timeText } from './values.ts';
+import { briefTimeText, timeText } from './values.ts';
 
 /** A record as a line of a table. */
 export interface AuditLine {
   readonly seq: string;
   readonly when: string;
+  readonly briefWhen: string;
   readonly who: string;
   readonly from: string;
   readonly what: string;
@@ -19,9 +20,11 @@ const mostTargets = 3;
 /** Records may be older or newer than this version: what is not there, or not as expected, is left empty. */
 export function describeAudit(seq: number, record: object): AuditLine {
   const field = reader(record);
+  const unixMs = Date.parse(field.text('time')) || 0;
   return {
     seq: String(seq),
-    when: timeText(Date.parse(field.text('time')) || 0),
+    when: timeText(unixMs),
+    briefWhen: briefTimeText(unixMs),
     who: [field.inner('actor').text('name'), field.text('user')].find((name) => name !== '') ?? '',
     from: field.text('clientAddress'),
     what: [field.text('type'), whatOf(field)].filter((part) => part !== '').join(' '),

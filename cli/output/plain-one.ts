@@ -1,4 +1,4 @@
-import type { Output, Target, TaskEvent } from '../../common/task-event.ts';
+import type { Output, StepStarted, Target, TaskEvent } from '../../common/task-event.ts';
 import type { TaskView } from './plain.ts';
 import { targetName } from './prefix.ts';
 import { printable } from './printable.ts';
@@ -16,6 +16,7 @@ export class OneTarget implements TaskView {
   readonly #paint: Paint;
   /** Somebody else's line on stderr's screen has no end yet. */
   #isMidLine = false;
+  #isFirstStep = true;
 
   constructor(target: Target, sink: Sink, style: Style) {
     this.#name = targetName(target);
@@ -29,7 +30,7 @@ export class OneTarget implements TaskView {
       case 'output':
         return this.#output(event);
       case 'step.started':
-        return event.step === 'action' ? undefined : this.say(`${this.#name}  ${event.name} …`);
+        return this.#announce(event);
       case 'task.queued':
         return event.waitingFor === '' ? undefined : this.say(`${this.#name}  waits for ${event.waitingFor}`);
       case 'notice':
@@ -48,6 +49,13 @@ export class OneTarget implements TaskView {
 
   say(text: string): void {
     if (!this.#style.quiet) this.#line(this.#paint('dim', printable(text)));
+  }
+
+  /** The one step of most commands needs no announcement; behind a hook's output it does. */
+  #announce({ step, name }: StepStarted): void {
+    const isAlone = step === 'action' && this.#isFirstStep;
+    this.#isFirstStep = false;
+    if (!isAlone) this.say(`${this.#name}  ${name} …`);
   }
 
   #line(text: string): void {

@@ -1,5 +1,6 @@
 import { commandTraits } from '../../common/compose-command.ts';
 import type { Output, RunFinished, RunStarted, TaskEvent, TaskFinished } from '../../common/task-event.ts';
+import { LastWords } from './last-words.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { TaskView } from './plain.ts';
 import { longest, prefixes, targetName } from './prefix.ts';
@@ -7,6 +8,7 @@ import { printable } from './printable.ts';
 import type { Sink } from './sink.ts';
 import { painter, type Paint, type Style } from './style.ts';
 import { endOf, isFine, stateColour, summaryLines } from './summary.ts';
+import { padded } from './text-width.ts';
 
 const newline = Buffer.from('\n');
 
@@ -26,6 +28,7 @@ export class SeveralTargets implements TaskView {
   readonly #prefixes: Record<'stdout' | 'stderr', readonly string[]>;
   readonly #held = new Map<number, HeldOutput>();
   readonly #ends = new Map<number, TaskFinished>();
+  readonly #lastWords = new LastWords();
   /** Nobody asks ten hosts for `ps` to read ten times that ps has begun. */
   readonly #showsSteps: boolean;
 
@@ -36,7 +39,7 @@ export class SeveralTargets implements TaskView {
     this.#paint = painter(style.colour.stderr);
     const names = started.targets.map(targetName);
     const width = longest(names);
-    this.#names = names.map((name) => name.padEnd(width));
+    this.#names = names.map((name) => padded(name, width));
     this.#prefixes = {
       stdout: prefixes(started.targets, painter(style.colour.stdout)),
       stderr: prefixes(started.targets, this.#paint),
@@ -46,6 +49,11 @@ export class SeveralTargets implements TaskView {
   }
 
   task(task: number, event: TaskEvent): void {
+    this.#show(task, event);
+    this.#lastWords.follow(task, event);
+  }
+
+  #show(task: number, event: TaskEvent): void {
     switch (event.type) {
       case 'output':
         return this.#output(task, event);
@@ -83,7 +91,8 @@ export class SeveralTargets implements TaskView {
 
   #end(task: number, event: TaskFinished): void {
     this.#flush(task, true);
-    this.#ends.set(task, event);
+    const words = this.#lastWords.of(task);
+    this.#ends.set(task, words === '' ? event : { ...event, reason: `${event.reason}: ${words}` });
     if (isFine(event.state)) return;
     const end = this.#paint(stateColour(event.state), endOf(event));
     this.#sink.stderr(`${this.#names[task - 1] ?? task}  ${end}\n`);
@@ -92,6 +101,11 @@ export class SeveralTargets implements TaskView {
   #output(task: number, { step, stream, data }: Output): void {
     const lines = this.#heldOf(task)[stream].push(data);
     this.#write(task, step === 'action' ? stream : 'stderr', lines);
+    if (stream === 'stderr') this.#hear(task, lines);
+  }
+
+  #hear(task: number, lines: readonly Uint8Array[]): void {
+    for (const line of lines) this.#lastWords.hear(task, line);
   }
 
   #heldOf(task: number): HeldOutput {
@@ -105,7 +119,9 @@ export class SeveralTargets implements TaskView {
     const held = this.#held.get(task);
     if (held === undefined) return;
     this.#write(task, isAction ? 'stdout' : 'stderr', held.stdout.flush());
-    this.#write(task, 'stderr', held.stderr.flush());
+    const lines = held.stderr.flush();
+    this.#write(task, 'stderr', lines);
+    this.#hear(task, lines);
     this.#held.delete(task);
   }
 

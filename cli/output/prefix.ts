@@ -1,6 +1,7 @@
 import type { Target } from '../../common/task-event.ts';
 import { printable } from './printable.ts';
 import type { Paint } from './style.ts';
+import { padded, textWidth } from './text-width.ts';
 
 /** `host:stack`, as a user writes it. */
 export function targetName(target: Pick<Target, 'host' | 'stack'>): string {
@@ -11,11 +12,12 @@ export function targetName(target: Pick<Target, 'host' | 'stack'>): string {
 export function prefixes(targets: readonly Target[], paint: Paint): string[] {
   const names = targets.map(targetName);
   const width = longest(names);
-  return names.map((name, index) => paint(colourAt(index), `${name.padEnd(width)} |`) + ' ');
+  return names.map((name, index) => paint(colourAt(index), `${padded(name, width)} |`) + ' ');
 }
 
+/** Cells of the widest. */
 export function longest(texts: readonly string[]): number {
-  return texts.reduce((width, text) => Math.max(width, text.length), 0);
+  return texts.reduce((width, text) => Math.max(width, textWidth(text)), 0);
 }
 
 /** The colours of compose, in its order. */

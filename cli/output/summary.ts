@@ -3,8 +3,9 @@ import { formatDuration } from '../../common/durations.ts';
 import { longest, targetName } from './prefix.ts';
 import { printable } from './printable.ts';
 import type { Colour, Paint } from './style.ts';
+import { padded } from './text-width.ts';
 
-/** What a user wants to see first: trouble, then what did not happen, then what went well. */
+/** From what a user most wants to know of: trouble, then what did not happen, then what went well. */
 const order: readonly TaskState[] = [
   'failed',
   'timed-out',
@@ -37,7 +38,7 @@ function isNeverStarted(state: TaskState): boolean {
   return state === 'unreachable' || state === 'denied' || state === 'skipped';
 }
 
-/** Every target with its end state and duration, the unusual first, then the sums. */
+/** Every target with its end state and duration, then the sums: trouble last, where it does not scroll away. */
 export function summaryLines(
   run: string,
   targets: readonly Target[],
@@ -49,18 +50,22 @@ export function summaryLines(
     name: targetName(target),
     end: ends.get(index + 1) ?? unheard,
   }));
-  rows.sort((a, b) => order.indexOf(a.end.state) - order.indexOf(b.end.state));
+  rows.sort((a, b) => order.indexOf(b.end.state) - order.indexOf(a.end.state));
   const widths = {
     state: longest(rows.map(({ end }) => end.state)),
     name: longest(rows.map(({ name }) => name)),
-    took: longest(rows.map(({ end }) => formatDuration(end.durationMs))),
+    took: longest(rows.map(({ end }) => tookOf(end))),
   };
   const lines = rows.map(({ name, end }) => {
     const state = paint(stateColour(end.state), end.state.padEnd(widths.state));
-    const took = formatDuration(end.durationMs).padStart(widths.took);
-    return `${state}  ${name.padEnd(widths.name)}  ${took}  ${printable(end.reason)}`.trimEnd();
+    const took = tookOf(end).padStart(widths.took);
+    return `${state}  ${padded(name, widths.name)}  ${took}  ${printable(end.reason)}`.trimEnd();
   });
   return [...lines, ...totals(run, rows.length, finished)];
+}
+
+function tookOf({ state, durationMs }: TaskFinished): string {
+  return isNeverStarted(state) ? '-' : formatDuration(durationMs);
 }
 
 /** A target that the run ended without a word about. There is none unless the controller errs. */

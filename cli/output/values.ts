@@ -11,6 +11,11 @@ export function timeText(unixMs: number): string {
   return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`;
 }
 
+/** To the minute and without the year, where there is little room. */
+export function briefTimeText(unixMs: number): string {
+  return timeText(unixMs).slice('2026-'.length, '2026-01-02 03:04'.length);
+}
+
 function two(part: number): string {
   return String(part).padStart(2, '0');
 }

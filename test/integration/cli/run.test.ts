@@ -54,7 +54,7 @@ test('sends the whole request, shows the output and ends with the exit code of t
   const cli = kompose(controller, ...options, 'sexy', 'exec', '-T', 'db', '', 'a b', '--', '-x');
   assert.equal(await cli.ended, 42);
   assert.equal(cli.stdout, 'bytes');
-  assert.equal(cli.stderr, 'prod-1:sexy failed after 0.0s: because\n');
+  assert.equal(cli.stderr, 'prod-1:sexy failed after 5ms: because\n');
   assert.partialDeepStrictEqual((await asked.promise).request, {
     pattern: 'sexy',
     command: 'exec',

@@ -56,7 +56,15 @@ test('keeps stdout of a single target free of hooks and of its own lines', () =>
   assert.equal(stdout, 'data');
   assert.equal(
     stderr,
-    'prod-1:sexy  hook_pre_up …\npreparing\ncareful\nwarning\nprod-1:sexy succeeded in 1.2s\n',
+    [
+      'prod-1:sexy  hook_pre_up …',
+      'preparing',
+      'careful',
+      'prod-1:sexy  docker compose up …',
+      'warning',
+      'prod-1:sexy succeeded in 1.2s',
+      '',
+    ].join('\n'),
   );
 });
 
@@ -203,7 +211,7 @@ test('escapes control characters in the names of targets', () => {
   assert.equal(stdout, String.raw`a:b\x1b[2J | x` + '\n');
 });
 
-test('names every target in the summary, the unusual first', () => {
+test('names every target in the summary, trouble last', () => {
   const named = targets('a:ok', 'b:bad', 'c:away', 'd:nothing', 'e:unheard');
   const { stderr } = shown({
     targets: named,
@@ -224,16 +232,53 @@ test('names every target in the summary, the unusual first', () => {
       'a:ok       docker compose up …',
       'c:away     unreachable: host c is offline',
       'b:bad      failed after 1m01s: exit code 3',
-      'failed       b:bad      1m01s  exit code 3',
-      'lost         e:unheard   0.0s  the controller did not say how it ended',
-      'unreachable  c:away      0.0s  host c is offline',
-      'skipped      d:nothing   0.0s  no DB_NAME',
       'succeeded    a:ok        1.2s',
+      'skipped      d:nothing      -  no DB_NAME',
+      'unreachable  c:away         -  host c is offline',
+      'lost         e:unheard    0ms  the controller did not say how it ended',
+      'failed       b:bad      1m01s  exit code 3',
       '5 targets: 1 failed, 1 unreachable, 1 skipped, 1 succeeded in 2.1s; exit code 1',
       'more: kompose runs show R1',
       '',
     ].join('\n'),
   );
+});
+
+test('says in the summary what the step that failed said last on stderr', () => {
+  const { stderr } = shown({
+    targets: two,
+    events: [
+      [1, stepStarted('pre', 'hook_pre_up')],
+      [1, output('of another step\n', { step: 'pre', stream: 'stderr' })],
+      [1, stepFinished('pre', 'hook_pre_up')],
+      [1, stepStarted('action', 'docker compose up')],
+      [1, output('first\n\u001b[31mno such\timage\u0007\u001b[0m\n \nout', { stream: 'stderr' })],
+      [1, output(' of space\r\n\n', { stream: 'stderr' })],
+      [1, output('on stdout\n')],
+      [1, stepFinished('action', 'docker compose up', 'failed')],
+      [1, output('sorry\n', { step: 'fail', stream: 'stderr' })],
+      [1, stepFinished('fail', 'hook_fail_up')],
+      [1, finished('failed', 'docker compose up ended with exit code 1')],
+      [2, output('well\n', { stream: 'stderr' })],
+      [2, stepFinished('action', 'docker compose up')],
+      [2, finished('succeeded')],
+    ],
+  });
+  const summary = stderr.slice(stderr.indexOf('succeeded'));
+  assert.match(summary, /^succeeded  staging-1:news  1.2s\nfailed     prod-1:sexy     1.2s  /);
+  assert.match(summary, / docker compose up ended with exit code 1: out of space\n/);
+});
+
+test('makes the last words of a step one harmless line', () => {
+  const { stderr } = shown({
+    targets: two,
+    events: [
+      [1, output(`\u001b[31mno\tsuch\u0007 ${'x'.repeat(300)}`, { stream: 'stderr' })],
+      [1, stepFinished('action', 'docker compose up', 'failed')],
+      [1, finished('failed', 'why')],
+    ],
+  });
+  assert.match(stderr, /  why: no such\\x07 x{170,190}…\n/);
 });
 
 test('does not announce the steps of a reading command on several targets', () => {

@@ -112,9 +112,21 @@ export function stepStarted(step: 'pre' | 'action' | 'post', name: string): Task
   return { type: 'step.started', step, name, argv: ['docker', 'compose', 'up', '-d'] };
 }
 
-export function stepFinished(step: 'pre' | 'action' | 'post', name: string): TaskEvent {
+export function stepFinished(
+  step: 'pre' | 'action' | 'post' | 'fail',
+  name: string,
+  outcome: 'succeeded' | 'failed' = 'succeeded',
+): TaskEvent {
   const sums = { hookSha256: '', outputSha256: 'abc' };
-  return { type: 'step.finished', step, name, outcome: 'succeeded', exitCode: 0, durationMs: 12, ...sums };
+  return {
+    type: 'step.finished',
+    step,
+    name,
+    outcome,
+    exitCode: outcome === 'failed' ? 1 : 0,
+    durationMs: 12,
+    ...sums,
+  };
 }
 
 export function finished(state: TaskState, reason = '', durationMs = 1230): TaskFinished {

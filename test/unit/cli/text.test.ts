@@ -4,6 +4,7 @@ import { describeAudit } from '../../../cli/output/audit-line.ts';
 import { printable } from '../../../cli/output/printable.ts';
 import { shellQuote } from '../../../cli/output/shell-quote.ts';
 import { table } from '../../../cli/output/table.ts';
+import { cutTo, textWidth } from '../../../cli/output/text-width.ts';
 import { wholeCharacters } from '../../../cli/output/utf8.ts';
 import { labelsText, timeOrNull } from '../../../cli/output/values.ts';
 
@@ -55,6 +56,69 @@ test('aligns a table and marks empty cells', () => {
   );
 });
 
+const listed = [
+  {
+    title: 'ID',
+    text: (row: string[]) => row[0] ?? '',
+    narrow: (row: string[]) => (row[0] ?? '').slice(0, 3),
+  },
+  { title: 'FROM', text: () => '10.0.0.1', narrow: 'dropped' },
+  { title: 'WHAT', text: (row: string[]) => row[1] ?? '', wraps: true },
+] as const;
+const row = ['0123456789', 'a long text of several words that goes on'];
+
+test('says all of a row where the screen is wide enough, and off a screen', () => {
+  const whole = `ID          FROM      WHAT\n${row[0]}  10.0.0.1  ${row[1]}\n`;
+  assert.equal(table(listed, [row]), whole);
+  assert.equal(table(listed, [row], 22 + 41), whole);
+});
+
+test('says less, and then wraps, where a table is wider than the screen', () => {
+  assert.equal(table(listed, [row], 62), `ID   WHAT\n012  ${row[1]}\n`);
+  assert.equal(
+    table(listed, [row], 25),
+    ['ID   WHAT', '012  a long text of', '     several words that', '     goes on', ''].join('\n'),
+  );
+});
+
+test('stays within the screen as long as there is room at all', () => {
+  const rows = [row, ['1', `a ${'b'.repeat(99)} c`], ['2', '日本語'.repeat(9)]];
+  for (let width = 17; width < 120; width++) {
+    const lines = table(listed, rows, width).split('\n');
+    assert.ok(
+      lines.every((line) => textWidth(line) <= width),
+      String(width),
+    );
+    const letters = lines.join('').replaceAll(/[^b日本語]/g, '');
+    assert.equal(letters, 'b'.repeat(99) + '日本語'.repeat(9));
+  }
+});
+
+const widths: readonly [text: string, width: number][] = [
+  ['', 0],
+  ['plain', 5],
+  ['ünï', 3],
+  ['e\u0301', 1],
+  ['日本', 4],
+  ['ｆｕｌｌ', 8],
+  ['🚢🐳', 4],
+  ['한글', 4],
+  ['…✔✘', 3],
+];
+for (const [text, width] of widths) {
+  test(`gives ${JSON.stringify(text)} ${width} cells`, () => {
+    assert.equal(textWidth(text), width);
+  });
+}
+
+test('cuts a text to cells, never through a character', () => {
+  assert.equal(cutTo('日本語', 6), '日本語');
+  assert.equal(cutTo('日本語', 5), '日本…');
+  assert.equal(cutTo('日本語', 4), '日…');
+  assert.equal(cutTo('🚢🐳', 1), '…');
+  assert.equal(cutTo('x', 0), '');
+});
+
 test('writes times for programs and labels by name', () => {
   assert.equal(timeOrNull(0), null);
   assert.equal(timeOrNull(5), '1970-01-01T00:00:00.005Z');
@@ -68,6 +132,6 @@ test('counts the targets of a record that has many', () => {
 
 test('leaves empty what a record has in another form than expected', () => {
   const line = describeAudit(7, { time: 'never', actor: 'ada', hook: [], targets: 'all', exitCode: '1' });
-  const empty = { when: '', who: '', from: '', what: '', targets: '', result: '' };
+  const empty = { when: '', briefWhen: '', who: '', from: '', what: '', targets: '', result: '' };
   assert.deepEqual(line, { seq: '7', ...empty });
 });
