@@ -7,7 +7,7 @@ import { jsonRenderer } from './output/json.ts';
 import { plainRenderer } from './output/plain.ts';
 import type { Renderer } from './output/sink.ts';
 import { RunWatch } from './run-watch.ts';
-import { StdinPump } from './stdin-pump.ts';
+import { StdinPump } from '../common/stdin-pump.ts';
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C

@@ -7,7 +7,7 @@ import type { RunEvent as WireRunEvent } from '../proto/gen/kompose/v1/event.ts'
 import type { RunRequest, StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import type { Fleet } from './client.ts';
-import type { StdinPump } from './stdin-pump.ts';
+import type { StdinPump } from '../common/stdin-pump.ts';
 import type { TerminalSession } from './terminal-session.ts';
 
 /** How long a lost controller is looked for. The run does not need us. */

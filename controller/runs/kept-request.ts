@@ -1,6 +1,6 @@
 import type { Masker } from '../../common/redaction/masker.ts';
 import { isSecretName } from '../../common/redaction/secret-name.ts';
-import type { OfflinePolicy, RolloutOptions } from './rollout.ts';
+import type { OfflinePolicy, RolloutOptions } from '../../common/rollout.ts';
 import type { RunRequest } from './run-request.ts';
 
 /** What of a request is kept in the store, as JSON, so that `runs retry` can repeat it: no value of a secret. */

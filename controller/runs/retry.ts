@@ -5,7 +5,7 @@ import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
 import { findRequest, findRun, tasksOfRun } from './run-queries.ts';
-import { allAtOnce } from './rollout.ts';
+import { allAtOnce } from '../../common/rollout.ts';
 import type { RunRequest } from './run-request.ts';
 
 /** What `runs retry` asks for. */

@@ -1,7 +1,7 @@
 import { commandTraits } from '../../common/compose-command.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
-import type { OfflinePolicy, RolloutOptions } from './rollout.ts';
+import type { OfflinePolicy, RolloutOptions } from '../../common/rollout.ts';
 
 /** One thing that a user asked for, checked at the edge. */
 export interface RunRequest {

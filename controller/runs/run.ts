@@ -14,7 +14,7 @@ import {
 } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { allAtOnce } from './rollout.ts';
+import { allAtOnce } from '../../common/rollout.ts';
 import { Scheduler } from './scheduler.ts';
 import { StdinRelay } from './stdin-relay.ts';
 import { runOutcome } from '../../common/run-outcome.ts';

@@ -6,7 +6,7 @@ import {
   type OfflinePolicy,
   type RolloutOptions,
   type RolloutTask,
-} from './rollout.ts';
+} from '../../common/rollout.ts';
 
 /** What a scheduler decides on, and whom it tells. */
 export interface SchedulerOptions<Task extends RolloutTask> {

@@ -3,7 +3,7 @@ import { isDatabaseCommand, parseDatabaseCommand } from '../../common/database-c
 import { KomposeError } from '../../common/errors.ts';
 import { checkCommand, checkEnvAssignment } from '../../common/names.ts';
 import type { RunRequest as WireRunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
-import type { OfflinePolicy } from '../runs/rollout.ts';
+import type { OfflinePolicy } from '../../common/rollout.ts';
 import type { RunRequest } from '../runs/run-request.ts';
 
 /** What comes over the wire is checked here, whoever sent it. Throws `usage`. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Masker } from '../../../../common/redaction/masker.ts';
 import { keepRequest } from '../../../../controller/runs/kept-request.ts';
 import { retryPlan, retryRequest, type RetryOrder } from '../../../../controller/runs/retry.ts';
-import { allAtOnce } from '../../../../controller/runs/rollout.ts';
+import { allAtOnce } from '../../../../common/rollout.ts';
 import type { RunRequest } from '../../../../controller/runs/run-request.ts';
 import type { RunRequestsTable, RunsTable } from '../../../../controller/store/schema.ts';
 import { taskStates } from '../../../../common/task-event.ts';

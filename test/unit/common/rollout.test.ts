@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  hostGroups,
-  isOverFailureLimit,
-  startable,
-  type RolloutTask,
-} from '../../../../controller/runs/rollout.ts';
-import type { TaskState } from '../../../../common/task-event.ts';
+import { hostGroups, isOverFailureLimit, startable, type RolloutTask } from '../../../common/rollout.ts';
+import type { TaskState } from '../../../common/task-event.ts';
 
 const hosts = ['a', 'b', 'c', 'd', 'e'];
 const task = (phase: RolloutTask['phase'], state?: TaskState): RolloutTask => {

@@ -1,4 +1,4 @@
-import type { TaskState } from '../../common/task-event.ts';
+import type { TaskState } from './task-event.ts';
 
 /** N, or N percent. */
 export interface Share {

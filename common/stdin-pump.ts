@@ -1,4 +1,4 @@
-import { stdinWindowBytes } from '../common/stdin-window.ts';
+import { stdinWindowBytes } from './stdin-window.ts';
 
 /** Sends a piece of stdin; the last one says so. */
 export type SendStdin = (data: Uint8Array, isEnd: boolean) => void;
@@ -7,7 +7,7 @@ const pieceBytes = 64 * 1024;
 
 /**
  * Gives our stdin to the action of a run, never more than a window ahead of what it has taken. Nothing is read before
- * the controller asks for it, which it does only where one target's action reads stdin.
+ * somebody asks for it, which is done only where one target's action reads stdin.
  */
 export class StdinPump {
   readonly #source: AsyncIterable<Uint8Array>;
