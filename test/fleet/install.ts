@@ -2,7 +2,7 @@ import { aptInstall } from './apt.ts';
 import { fetchCompose, findComposeFolder } from './compose-plugin.ts';
 import { withLock } from './lock.ts';
 import { readDistribution, type Distribution } from './os-release.ts';
-import { missingPackages, partsFor } from './packages.ts';
+import { missingPackages, partsFor, type Part } from './packages.ts';
 import { programPath } from './which.ts';
 
 /** What hosts are made of on this machine. */
@@ -28,6 +28,19 @@ export interface EnsureOptions {
  */
 export async function ensureEngine(options: EnsureOptions = {}): Promise<Engine> {
   return (await findEngine()) ?? withLock('rig-install', () => installEngine(options), options.signal);
+}
+
+/**
+ * Installs the packages of `parts` that are not there, as {@link ensureEngine} does: programs that a test drives,
+ * beside the engine.
+ */
+export async function ensureParts(parts: readonly Part[]): Promise<void> {
+  if ((await missingPackages(parts)).length === 0) return;
+  await withLock('rig-install', async () => {
+    const packages = await missingPackages(parts);
+    refuseWhereWeCannotInstall(await readDistribution(), packages);
+    if (packages.length > 0) await aptInstall(packages);
+  });
 }
 
 async function findEngine(): Promise<Engine | undefined> {
@@ -77,5 +90,5 @@ function refuseWhereWeCannotInstall({ id }: Distribution, packages: readonly str
   const isSupported = id === 'debian' || id === 'ubuntu';
   if (packages.length === 0 || (isSupported && process.getuid?.() === 0)) return;
   const reason = isSupported ? 'not root' : 'neither Debian nor Ubuntu';
-  throw new Error(`real Docker hosts need packages that are missing (${reason}): ${packages.join(', ')}`);
+  throw new Error(`the tests need packages that are missing (${reason}): ${packages.join(', ')}`);
 }

@@ -27,7 +27,8 @@ export async function missingPackages(parts: readonly Part[]): Promise<string[]>
   return [...new Set(parts.filter((_, index) => !found[index]).map((part) => part.package))];
 }
 
-function program(name: string, packageName: string): Part {
+/** A program on the PATH. */
+export function program(name: string, packageName: string): Part {
   return { package: packageName, isThere: async () => (await which(name)) !== undefined };
 }
 

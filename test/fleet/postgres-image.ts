@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { cached } from './cache.ts';
 import { exists } from './exists.ts';
 import { buildImage, type Image } from './images.ts';
+import { ensureParts } from './install.ts';
 import { run } from './run.ts';
 
 const version = '15';
 const home = `/usr/lib/postgresql/${version}`;
 const share = `/usr/share/postgresql/${version}`;
+const server = { package: `postgresql-${version}`, isThere: () => exists(join(home, 'bin/postgres')) };
 /** Need a language or LLVM that the image does not have. Without llvmjit the server does not compile queries. */
 const leftOut = /^(llvmjit|plperl|plpython|pltcl|hstore_pl|jsonb_pl|ltree_pl|bool_pl)/;
 
@@ -16,9 +18,7 @@ const leftOut = /^(llvmjit|plperl|plpython|pltcl|hstore_pl|jsonb_pl|ltree_pl|boo
  * POSTGRES_PASSWORD, POSTGRES_DB, PGDATA. For tests: fsync is off. Made when first asked for (107 MB).
  */
 export async function postgresImage(): Promise<Image> {
-  if (!(await exists(join(home, 'bin/postgres')))) {
-    throw new Error(`${home}/bin/postgres is missing: package postgresql-${version}`);
-  }
+  await ensureParts([server]);
   return buildImage({
     tag: `postgres:${version}`,
     layers: [await postgresLayer()],

@@ -7,13 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
-import { which } from '../../fleet/which.ts';
+import { ensureParts } from '../../fleet/install.ts';
+import { program } from '../../fleet/packages.ts';
 import { runCli } from '../cli/cli-process.ts';
 import { StubFleet } from './stub-fleet.ts';
 
 let fleet: StubFleet;
 
 before(async () => {
+  await ensureParts([program('zsh', 'zsh'), program('fish', 'fish')]);
   fleet = await StubFleet.start('prod-1', 'prod-2');
   await fleet.writeStack('prod-1', 'news');
   await fleet.untilKnown('prod-1:news');
@@ -119,11 +121,7 @@ async function typed(shell: string, setUp: string, keys: string, line: RegExp): 
 /** What the shell puts into the line, by echoing it: Tab, to the beginning, `echo got`, Enter. */
 function tabTest(shell: string, command: string, setUp: string): void {
   for (const [begun, completed] of lines) {
-    test(`completes ${begun}`, async (t) => {
-      if ((await which(shell)) === undefined) {
-        t.skip(`${shell} is not installed`);
-        return;
-      }
+    test(`completes ${begun}`, async () => {
       let line = '';
       for (let tries = 0; tries < mostTries && line !== completed; tries++) {
         line = await typed(command, setUp, `${begun}\t\u0001echo got \r`, /^got (.*?) *\r?$/m);
@@ -143,16 +141,11 @@ describe('zsh', () => {
 
 describe('fish', () => {
   for (const [begun, completed] of lines) {
-    test(`completes ${begun}`, async (t) => {
-      const fish = await which('fish');
-      if (fish === undefined) {
-        t.skip('fish is not installed');
-        return;
-      }
+    test(`completes ${begun}`, async () => {
       const ask = `kompose completion fish | source; complete -C '${begun}'`;
       let stdout = '';
       for (let tries = 0; tries < mostTries && stdout === ''; tries++) {
-        ({ stdout } = await execa(fish, ['--no-config', '-c', ask], { env: env(), extendEnv: false }));
+        ({ stdout } = await execa('fish', ['--no-config', '-c', ask], { env: env(), extendEnv: false }));
       }
       assert.equal(stdout, completed.split(' ').at(-1));
     });
