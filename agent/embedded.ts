@@ -1,14 +1,17 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicFactory } from 'ulid';
+import type { ClientTerminal, TerminalSize } from '../common/client-terminal.ts';
 import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
-import { nearest } from '../common/nearest.ts';
-import { hostFilter, matchPattern, parsePattern } from '../common/patterns.ts';
+import type { HostOrder } from '../common/host-order.ts';
+import type { StackStatus, StackSummary } from '../common/inventory.ts';
 import { Masker } from '../common/redaction/masker.ts';
 import { secretValues } from '../common/redaction/secret-name.ts';
 import { runOutcome } from '../common/run-outcome.ts';
+import { StdinPump } from '../common/stdin-pump.ts';
 import type {
   RunEvent,
   RunFinished,
@@ -17,14 +20,20 @@ import type {
   TaskEvent,
   TaskFinished,
 } from '../common/task-event.ts';
+import { chainEnv, embeddedParent } from './local/embedded-chain.ts';
+import { goThrough, type LocalTask } from './local/go-through.ts';
 import { keepKomposeScript, type Launcher } from './local/kompose-script.ts';
+import { findLocalTargets } from './local/local-targets.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { discoverStacks } from './stacks/discovery.ts';
+import { allowedAgentEnv } from './stacks/env-layers.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
-import { chainEnv } from './local/embedded-chain.ts';
+import { takeInventory } from './stacks/inventory.ts';
+import { askStatus } from './stacks/status.ts';
 import { ChainWaits } from './tasks/chain-waits.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
+import { killStepsOf } from './tasks/step-runner.ts';
 import { StopSignal } from './tasks/stop-signal.ts';
 import type { Chain, TaskSpec } from './tasks/task-spec.ts';
 import { TaskStdin } from './tasks/task-stdin.ts';
@@ -35,67 +44,66 @@ export interface EmbeddedHost {
   readonly root: string;
   /** What targets call it. */
   readonly name: string;
-  /** The caller's whole environment: the lowest layer. */
+  /** The lowest layer of a step's environment: the caller's own, whole. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface EmbeddedOrder {
-  readonly pattern: string;
-  readonly hosts: readonly string[];
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly network: string | undefined;
-  readonly timeoutMs: number;
-  readonly dryRun: boolean;
+export interface EmbeddedOrder extends HostOrder {
   readonly user: string;
-  /** For the action of `exec` and `run` on one target. */
-  readonly stdin: AsyncIterable<Uint8Array> | undefined;
   /** The chain that this run belongs to, where a hook of another embedded run began it. */
   readonly chain: Chain | undefined;
+}
+
+/** Who asked, and looks on. */
+export interface EmbeddedCaller {
+  /** Gets the run's events in order; it may hold the run up. */
+  readonly onEvent: (event: RunEvent) => void | Promise<void>;
+  /** Cancels the run. */
+  readonly stop: AbortSignal;
+  /** Ends at once whatever still runs of it, without any grace. */
+  readonly kill: AbortSignal;
+  /** For the action of `exec` and `run` on one target. */
+  readonly stdin: AsyncIterable<Uint8Array> | undefined;
+  /** Where that stdin is typed, and who hears of its sizes. */
+  readonly terminal: ClientTerminal | undefined;
+  readonly onResize: (listener: (size: TerminalSize) => void) => void;
 }
 
 const nextId = monotonicFactory();
 
 /**
  * Runs a command on this machine's own stacks in this process: the same plan, hooks and events as through a
- * controller, one stack by one in name order (reading commands on all at once). `onEvent` gets the run's events in
- * order; it may hold the run up. When `stop` fires the run is cancelled. Throws `usage` and `not-found`.
+ * controller, one stack by one in name order (reading commands on all at once). Throws `usage` and `not-found`.
  */
 export async function runEmbedded(
   order: EmbeddedOrder,
   host: EmbeddedHost,
-  onEvent: (event: RunEvent) => void | Promise<void>,
-  stop: AbortSignal,
+  caller: EmbeddedCaller,
 ): Promise<void> {
-  const targets = await findTargets(order, host);
-  const run = new EmbeddedRun(order, await toTaskHost(host), targets, onEvent, stop);
-  await run.perform();
+  const targets = await findLocalTargets(order, host, order.chain?.stacks ?? []);
+  await new EmbeddedRun(order, await toTaskHost(host), targets, caller).perform();
 }
 
-async function findTargets(order: EmbeddedOrder, { root, name }: EmbeddedHost): Promise<Target[]> {
-  const stacks = (await discoverStacks(root)).map(({ name: stack }) => ({ host: name, stack }));
-  const isChosen = hostFilter(order.hosts)(name);
-  const matched = isChosen ? matchPattern(parsePattern(order.pattern), stacks) : [];
-  if (matched.length === 0) {
-    const near = nearest(
-      order.pattern,
-      stacks.map(({ stack }) => stack),
-    );
-    const hint = near.length === 0 ? '' : `; did you mean ${near.join(', ')}?`;
-    throw new KomposeError('not-found', `nothing matches ${order.pattern} in ${root}${hint}`);
-  }
-  const busy = order.chain?.stacks ?? [];
-  const again = matched.find(({ stack }) => busy.includes(stack));
-  if (again !== undefined) {
-    const way = [...busy, again.stack].join(' -> ');
-    throw new KomposeError('failed', `refused: ${again.stack} is at work in this chain already (${way})`);
-  }
-  if (matched.length > 1 && !order.dryRun && commandTraits(order.command, order.args).endsWithWatcher) {
-    const message = `${order.command} stays attached, so it takes one target, not ${matched.length}`;
-    throw new KomposeError('usage', order.command === 'up' ? `${message}; give it -d` : message);
-  }
-  return matched.map((target) => ({ ...target, task: nextId() }));
+/**
+ * What a command inherits that a hook of an embedded run began, by `env` of its process: the run's -e, --network, user
+ * and deadline, and of its environment no more than the allow-list. Undefined outside of such a hook.
+ */
+export function asChained(
+  order: EmbeddedOrder,
+  host: EmbeddedHost,
+): { order: EmbeddedOrder; host: EmbeddedHost } | undefined {
+  const parent = embeddedParent(host.env);
+  if (parent === undefined) return undefined;
+  const leftMs = parent.deadlineMs === undefined ? 0 : Math.max(1, parent.deadlineMs - Date.now());
+  const timeoutMs = Math.min(leftMs || Infinity, order.timeoutMs || Infinity);
+  const inherited = {
+    env: { ...parent.env, ...order.env },
+    network: order.network ?? parent.network,
+    user: parent.user,
+    chain: parent,
+    timeoutMs: timeoutMs === Infinity ? 0 : timeoutMs,
+  };
+  return { order: { ...order, ...inherited }, host: { ...host, env: allowedAgentEnv(host.env) } };
 }
 
 async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> {
@@ -104,121 +112,128 @@ async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> 
   return { root, name, agentEnv: env, hooksParser, compose, waits: new ChainWaits(), chainEnv };
 }
 
-/** One run in this process, from `run.started` to `run.finished`. */
+/*
+ * One run in this process, from `run.started` to `run.finished`.
+ *
+ * INVARIANTS
+ * - A task's steps are processes of sessions of their own: only we end them, so this process must not end before them,
+ *   unless it is killed.
+ * - A task's folder is gone when the task has ended, also when `kill` fired.
+ */
 class EmbeddedRun {
   readonly #id = nextId();
   readonly #order: EmbeddedOrder;
   readonly #host: TaskHost;
   readonly #targets: readonly Target[];
-  readonly #onEvent: (event: RunEvent) => void | Promise<void>;
-  readonly #stop: AbortSignal;
+  readonly #caller: EmbeddedCaller;
+  readonly #stdin: TaskStdin | undefined;
   #seq = 0;
 
-  constructor(
-    order: EmbeddedOrder,
-    host: TaskHost,
-    targets: readonly Target[],
-    onEvent: (event: RunEvent) => void | Promise<void>,
-    stop: AbortSignal,
-  ) {
+  constructor(order: EmbeddedOrder, host: TaskHost, targets: readonly Target[], caller: EmbeddedCaller) {
     this.#order = order;
     this.#host = host;
     this.#targets = targets;
-    this.#onEvent = onEvent;
-    this.#stop = stop;
+    this.#caller = caller;
+    if (targets.length === 1 && !order.dryRun) this.#stdin = openStdin(caller);
   }
 
   async perform(): Promise<void> {
     const startedMs = Date.now();
-    const { pattern, command, args, user, dryRun, env } = this.#order;
+    const { pattern, command, args, user, dryRun, env, rollout } = this.#order;
+    const { stop } = this.#caller;
     const masker = new Masker(secretValues(env));
     const shown = args.map((argument) => masker.maskText(argument));
-    const targets = this.#targets;
-    await this.#tell({
-      type: 'run.started',
-      run: this.#id,
-      targets,
-      pattern,
-      command,
-      args: shown,
-      user,
-      dryRun,
-    });
-    const ends = commandTraits(command, args).reads
-      ? await Promise.all(targets.map((target, at) => this.#perform(target, at + 1)))
-      : await this.#oneByOne();
-    const outcome = runOutcome(ends, command, this.#stop.aborted);
+    const started = { run: this.#id, targets: this.#targets, pattern, command, args: shown, user, dryRun };
+    await this.#tell({ type: 'run.started', ...started });
+    const { reads } = commandTraits(command, args);
+    const tasks = this.#targets.map((target, at) => this.#taskOf(target, at + 1));
+    const ends = await goThrough(tasks, { rollout, reads, stop });
+    const outcome = runOutcome(ends, command, stop.aborted);
     await this.#tell({ type: 'run.finished', ...outcome, durationMs: Date.now() - startedMs });
   }
 
-  async #oneByOne(): Promise<TaskFinished[]> {
-    const ends: TaskFinished[] = [];
-    for (const [at, target] of this.#targets.entries()) ends.push(await this.#perform(target, at + 1));
-    return ends;
+  #taskOf(target: Target, place: number): LocalTask {
+    return {
+      perform: () => this.#perform(target, place),
+      skip: async (reason) => {
+        const end = { type: 'task.finished', state: 'cancelled', reason, durationMs: 0 } as const;
+        const event: TaskFinished = { ...end, actionDecided: false };
+        await this.#tellOf(place, 1, event);
+        return event;
+      },
+    };
   }
 
   async #perform(target: Target, place: number): Promise<TaskFinished> {
-    const folder = await mkdtemp(join(tmpdir(), 'kompose-task-'));
+    const workFolder = await mkdtemp(join(tmpdir(), 'kompose-task-'));
     const stop = new StopSignal();
     const cancel = (): void => stop.stop({ state: 'cancelled', reason: 'cancelled by the user' });
-    this.#stop.addEventListener('abort', cancel, { once: true });
-    if (this.#stop.aborted) cancel();
+    const kill = (): void => {
+      void killStepsOf(target.task, () => end !== undefined);
+      rmSync(workFolder, { recursive: true, force: true });
+    };
     let taskSeq = 0;
     let end: TaskFinished | undefined;
     const sink = (event: TaskEvent): void | Promise<void> => {
-      taskSeq++;
       if (event.type === 'task.finished') end = event;
-      return this.#onEvent({ seq: ++this.#seq, task: place, taskSeq, timeMs: Date.now(), event });
+      return this.#tellOf(place, ++taskSeq, event);
     };
+    const { signal: over, abort } = controllerOf();
+    onAbort(this.#caller.stop, cancel, over);
+    onAbort(this.#caller.kill, kill, over);
     try {
-      const spec = this.#spec(target);
       const now = (): number => performance.now();
-      await runTask({ spec, host: this.#host, workFolder: folder, sink, stop, stdin: this.#stdin(), now });
+      const spec = this.#spec(target);
+      await runTask({ spec, host: this.#host, workFolder, sink, stop, stdin: this.#stdin, now });
     } finally {
-      this.#stop.removeEventListener('abort', cancel);
-      await rm(folder, { recursive: true, force: true });
+      abort();
+      await rm(workFolder, { recursive: true, force: true });
     }
     if (end === undefined) throw new Error('a task ended without its last event');
     return end;
   }
 
   #spec({ task, stack }: Target): TaskSpec {
-    const { command, args, env, network, timeoutMs, dryRun, user, stdin, chain } = this.#order;
-    const hasStdin = stdin !== undefined;
+    const { command, args, env, network, timeoutMs, dryRun, user, chain } = this.#order;
     const named = network === undefined ? {} : { network };
     const chained = chain === undefined ? {} : { chain };
-    const order = { command, args, env, timeoutMs, dryRun, user, hasStdin };
+    const order = { command, args, env, timeoutMs, dryRun, user, hasStdin: this.#stdin !== undefined };
     return { task, run: this.#id, stack, ...order, ...named, ...chained };
   }
 
-  #stdin(): TaskStdin | undefined {
-    const source = this.#targets.length === 1 ? this.#order.stdin : undefined;
-    if (source === undefined) return undefined;
-    const stdin = new TaskStdin();
-    void feed(source, stdin).catch(() => undefined);
-    return stdin;
+  #tell(event: RunStarted | RunFinished): void | Promise<void> {
+    return this.#caller.onEvent({ seq: ++this.#seq, task: 0, timeMs: Date.now(), event });
   }
 
-  #tell(event: RunStarted | RunFinished): void | Promise<void> {
-    return this.#onEvent({ seq: ++this.#seq, task: 0, timeMs: Date.now(), event });
+  #tellOf(task: number, taskSeq: number, event: TaskEvent): void | Promise<void> {
+    return this.#caller.onEvent({ seq: ++this.#seq, task, taskSeq, timeMs: Date.now(), event });
   }
 }
 
-/** Piece by piece, the next when the last was taken. */
-async function feed(source: AsyncIterable<Uint8Array>, stdin: TaskStdin): Promise<void> {
-  let sent = 0;
-  let taken = Promise.withResolvers<void>();
-  stdin.reportTo((bytes) => {
-    if (bytes >= sent) taken.resolve();
-  });
-  for await (const data of source) {
-    taken = Promise.withResolvers();
-    const offset = sent;
-    sent += data.length;
-    stdin.receive({ offset, data, isEnd: false });
-    await taken.promise;
-  }
-  stdin.receive({ offset: sent, data: new Uint8Array(), isEnd: true });
+function controllerOf(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}
+
+/** Calls `act` when `signal` fires, at once if it has, and not any more when `over` has fired. */
+function onAbort(signal: AbortSignal, act: () => void, over: AbortSignal): void {
+  if (signal.aborted) act();
+  else signal.addEventListener('abort', act, { once: true, signal: over });
+}
+
+/** The caller's, as far ahead of the action as a window. */
+function openStdin({ stdin: source, terminal, onResize }: EmbeddedCaller): TaskStdin | undefined {
+  if (source === undefined) return undefined;
+  const stdin = new TaskStdin(terminal);
+  const pump = new StdinPump(source);
+  let offset = 0;
+  const give = (data: Uint8Array, isEnd: boolean): void => {
+    stdin.receive({ offset, data, isEnd });
+    offset += data.length;
+  };
+  stdin.reportTo((taken) => pump.progress(taken, give));
+  onResize((size) => stdin.resize(size));
+  return stdin;
 }
 
 /** The stacks of a root; none if there is no such folder. */
@@ -227,6 +242,19 @@ export async function stacksOf(root: string): Promise<string[]> {
     (stacks) => stacks.map(({ name }) => name),
     () => [],
   );
+}
+
+/** What a root holds, and what of it is up; without the latter where the engine does not answer, and why. */
+export async function lookAround(
+  root: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ stacks: StackSummary[]; status: StackStatus[]; problem: string }> {
+  const hooksParser = new HooksParser(env, (await stat(root)).uid);
+  const asked = askStatus(root, env).then(
+    (status) => ({ status, problem: '' }),
+    (error: unknown) => ({ status: [], problem: KomposeError.from(error).message }),
+  );
+  return { stacks: await takeInventory(root, hooksParser), ...(await asked) };
 }
 
 /** Keeps `kompose.sh` in a root that hooks of embedded runs call; a root that we may not write to does without. */

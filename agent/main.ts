@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { KomposeError } from '../common/errors.ts';
 import { findingLines, findingsExitCode } from '../common/finding.ts';
@@ -8,7 +7,6 @@ import { version } from '../common/version.ts';
 import { readEnvironment } from './config.ts';
 import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
-import { chain } from './local/chain.ts';
 import type { Launcher } from './local/kompose-script.ts';
 import { serveAgent } from './serve.ts';
 
@@ -49,16 +47,6 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .option('--label <k=v>', 'a label; repeatable', collectLabel, {})
     .action(join);
   program.command('serve').description('serve this host, in the foreground').action(serve);
-  program
-    .command('chain', { hidden: true })
-    .description('what kompose.sh in the stacks root calls')
-    .requiredOption('--stacks <dir>', 'the stacks root')
-    .option('--socket <path>', "the agent's socket")
-    .argument('[words...]')
-    .passThroughOptions()
-    .action(async (words: string[], options: { stacks: string; socket?: string }) => {
-      exit.code = await chain({ ...options, words, user: userInfo().username, env: readEnvironment().env });
-    });
   program
     .command('doctor')
     .description(
@@ -110,8 +98,9 @@ async function serve(): Promise<void> {
   await serveAgent(readEnvironment(), launcher(), onConnected, log, stop.signal);
 }
 
-/** This program as it was called, up to the word `serve`. */
+/** This program, without the word `serve` and the options before it. */
 function launcher(): Launcher {
-  const words = process.argv.slice(1);
-  return [process.execPath, ...process.execArgv, ...words.slice(0, words.lastIndexOf('serve'))];
+  const [program = '', ...words] = process.argv.slice(1);
+  const noun = words.slice(0, words.lastIndexOf('serve')).includes('agent') ? ['agent'] : [];
+  return [process.execPath, ...process.execArgv, program, ...noun];
 }

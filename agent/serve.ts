@@ -7,7 +7,7 @@ import { loadMembership, type AgentEnvironment } from './config.ts';
 import { keepLinked } from './session/link.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
-import { keepKomposeScript, type Launcher } from './local/kompose-script.ts';
+import { keepKomposeScript, type Launcher, type ScriptKeeper } from './local/kompose-script.ts';
 import { LocalRuns } from './local/local-runs.ts';
 import { localSocketPath, serveLocally } from './local/local-server.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
@@ -37,7 +37,7 @@ export async function serveAgent(
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
   const socket = localSocketPath(folder);
   const local = await serveLocally(socket, { taskHost, tasks, localRuns }, log);
-  await offerScript(config.stacks, launcher, socket, log);
+  await offerScript(config.stacks, launcher, { socket, name: config.name }, log);
   const inventory = (): ReturnType<typeof takeInventory> => takeInventory(config.stacks, hooksParser);
   const host = {
     version,
@@ -55,13 +55,19 @@ export async function serveAgent(
     local.close();
     tasks.cancelAll('the agent is stopping');
     await tasks.settled();
+    await local.answered();
   }
 }
 
 /** A stacks root that we may not write to, or with a kompose.sh of its own, does without ours. */
-async function offerScript(root: string, launcher: Launcher, socket: string, log: Logger): Promise<void> {
+async function offerScript(
+  root: string,
+  launcher: Launcher,
+  keeper: ScriptKeeper,
+  log: Logger,
+): Promise<void> {
   try {
-    const isOurs = await keepKomposeScript(root, launcher, socket);
+    const isOurs = await keepKomposeScript(root, launcher, keeper);
     if (!isOurs) log.warn({ root }, 'kompose.sh in the stacks root is not ours and was left alone');
   } catch (error) {
     log.warn({ root, err: error }, 'kompose.sh cannot be written: hooks on this host cannot chain');

@@ -11,6 +11,8 @@ export interface Call {
   readonly globals: GlobalOptions;
   readonly terminal: Terminal;
   readonly style: Style;
+  /** Of local mode: the stacks root of this machine; undefined where a controller is asked. */
+  readonly findStacksRoot: () => Promise<string | undefined>;
   /** A link to the controller of the chosen context; the caller disposes of it. */
   readonly connect: () => Promise<Fleet>;
 }

@@ -12,6 +12,12 @@ export interface Settings {
   readonly stacks: string | undefined;
   /** The whole environment: the lowest layer in local mode. */
   readonly env: Readonly<Record<string, string>>;
+  /** What this machine is called in local mode, if not by its own name. */
+  readonly hostName: string | undefined;
+  /** KOMPOSE_TASK_ID: the task whose hook we are called from. */
+  readonly hookTask: string | undefined;
+  /** KOMPOSE_CHAIN: that hook is one of local mode. */
+  readonly isInLocalHook: boolean;
   /** NO_COLOR, https://no-color.org: any value but an empty one. */
   readonly isColourUnwanted: boolean;
   /** TERM: what kind of terminal we run on, if we do. */
@@ -28,6 +34,9 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     env: Object.fromEntries(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     ),
+    hostName: undefined,
+    hookTask: isSet(env['KOMPOSE_TASK_ID']) ? env['KOMPOSE_TASK_ID'] : undefined,
+    isInLocalHook: isSet(env['KOMPOSE_CHAIN']),
     isColourUnwanted: isSet(env['NO_COLOR']),
     term: isSet(env['TERM']) ? (env['TERM'] ?? '') : 'xterm',
     isDebugging: isSet(env['KOMPOSE_DEBUG']),

@@ -1,8 +1,8 @@
 /**
- * Calls `first` at the first Ctrl-C and `second` at the second, which must end the process: a user who asks
+ * Calls `first` at the first Ctrl-C and `second` at each later one, which must end the process: a user who asks
  * twice waits for nothing. Dispose of it to give Ctrl-C its usual meaning back.
  */
-export function onInterrupt(first: () => void, second: () => never): Disposable {
+export function onInterrupt(first: () => void, second: () => void): Disposable {
   let count = 0;
   const heard = (): void => {
     count++;

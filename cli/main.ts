@@ -13,6 +13,7 @@ import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './options.t
 import { printable } from './output/printable.ts';
 import type { Style } from './output/style.ts';
 import { parseArguments, type Invocation } from './program.ts';
+import { parseScriptCall } from './script-call.ts';
 import { Terminal } from './terminal.ts';
 
 /** What a program that is also a noun (`kompose agent …`) is told of the options before its name. */
@@ -39,6 +40,7 @@ export async function main(argv: readonly string[], programs: Programs): Promise
   }
   try {
     refuseBrokenText(argv);
+    if (first === 'agent' && rest[0] === 'chain') return await runScript(rest.slice(1), settings, terminal);
     return await run(parseArguments(argv, version), settings, terminal, programs);
   } catch (error) {
     return report(error, settings, terminal);
@@ -53,14 +55,27 @@ async function run(
 ): Promise<number> {
   if (asked.kind === 'text') return print(terminal, asked.text);
   if (asked.kind === 'noun') return runNoun(asked, settings, terminal, programs);
-  const call = newCall(settings, terminal, mergeGlobals([asked.globals]));
+  const call = newCall(settings, terminal, mergeGlobals([asked.globals]), asked.isLocal);
   if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
-  const root = await localRoot(asked, settings);
+  const root = await call.findStacksRoot();
   if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
   const { run: runOnFleet } = await import('./commands/run.ts');
   return runOnFleet(call, asked.order).catch((error: unknown) => {
     throw withNearestNoun(error, asked.order.pattern);
   });
+}
+
+/** `kompose.sh` in a stacks root, which calls us as `agent chain --stacks ROOT [--socket PATH --name HOST] -- WORDS`. */
+async function runScript(words: readonly string[], settings: Settings, terminal: Terminal): Promise<number> {
+  const { place, argv } = parseScriptCall(words);
+  const asked = parseArguments(argv, version);
+  if (asked.kind === 'text') return print(terminal, asked.text);
+  const globals = mergeGlobals([asked.globals]);
+  const call = {
+    ...newCall({ ...settings, hostName: place.agent?.name }, terminal, globals, true),
+    findStacksRoot: async () => place.root,
+  };
+  return (await import('./commands/script.ts')).script(call, asked, place);
 }
 
 /** A mistyped noun looks like a pattern that matches nothing. */
@@ -101,19 +116,18 @@ function readRawArguments(): Buffer | undefined {
  * current folder (or KOMPOSE_STACKS) is a stacks root.
  */
 async function localRoot(
-  { isLocal, globals }: Invocation & { kind: 'run' },
+  isLocal: boolean,
+  { controller, context }: GlobalOptions,
   settings: Settings,
 ): Promise<string | undefined> {
-  const isConfigured = [globals.controller, globals.context, settings.controller].some(
-    (each) => each !== undefined,
-  );
+  const isConfigured = [controller, context, settings.controller].some((each) => each !== undefined);
   if (!isLocal && (isConfigured || (await hasContext(settings.userFolder)))) return undefined;
   const { findStacksRoot } = await import('./commands/local.ts');
   return findStacksRoot(settings.stacks, isLocal);
 }
 
 async function runNoun(
-  { noun: word, args, hosts, labels, globals }: Invocation & { kind: 'noun' },
+  { noun: word, args, hosts, labels, isLocal, globals }: Invocation & { kind: 'noun' },
   settings: Settings,
   terminal: Terminal,
   programs: Programs,
@@ -128,16 +142,17 @@ async function runNoun(
   if (asked.kind === 'text') return print(terminal, asked.text);
   const { verb, words, options } = asked;
   const filter = { host: [...hosts, ...(options.host ?? [])], label: [...labels, ...(options.label ?? [])] };
-  return verb.run(newCall(settings, terminal, asked.globals), words, { ...options, ...filter });
+  return verb.run(newCall(settings, terminal, asked.globals, isLocal), words, { ...options, ...filter });
 }
 
-function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions): Call {
+function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions, isLocal: boolean): Call {
   terminal.endWithReader();
   return {
     settings,
     globals,
     terminal,
     style: styleOf(globals, settings, terminal),
+    findStacksRoot: () => localRoot(isLocal, globals, settings),
     connect: async () => (await import('./connect.ts')).connect(settings, globals),
   };
 }

@@ -56,13 +56,19 @@ export type Invocation =
       readonly isLocal: boolean;
       readonly globals: options.TypedGlobals;
     }
-  | { readonly kind: 'list'; readonly order: ListOrder; readonly globals: options.TypedGlobals }
+  | {
+      readonly kind: 'list';
+      readonly order: ListOrder;
+      readonly isLocal: boolean;
+      readonly globals: options.TypedGlobals;
+    }
   | {
       readonly kind: 'noun';
       readonly noun: string;
       readonly args: readonly string[];
       readonly hosts: readonly string[];
       readonly labels: readonly string[];
+      readonly isLocal: boolean;
       readonly globals: options.TypedGlobals;
     };
 
@@ -100,7 +106,9 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
 }
 
 function toNoun(noun: string, words: readonly string[], typed: TypedOptions): Invocation {
-  const unfit = unfitForNouns.find((name) => typed[name] !== undefined);
+  const unfit = unfitForNouns.find(
+    (name) => typed[name] !== undefined && !(name === 'local' && noun === 'stacks'),
+  );
   if (unfit !== undefined) {
     const flag = `--${unfit.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     throw usage(`${flag} does not go with the noun ${quoted(noun)}; a stack of that name is :${noun}`);
@@ -112,15 +120,16 @@ function toNoun(noun: string, words: readonly string[], typed: TypedOptions): In
   if (noun !== 'stacks' && hosts.length + labels.length > 0) {
     throw usage(`--host and --label before a noun go with "stacks" only; a stack named so is :${noun}`);
   }
-  return { kind: 'noun', noun, args: words.slice(1), hosts, labels, globals: typed };
+  const isLocal = typed.local === true;
+  return { kind: 'noun', noun, args: words.slice(1), hosts, labels, isLocal, globals: typed };
 }
 
 function toList(
   pattern: string,
-  { host: hosts = [], label: labels = [], ...globals }: TypedOptions,
+  { host: hosts = [], label: labels = [], local, ...globals }: TypedOptions,
 ): Invocation {
   if (pattern !== '') parsePattern(pattern);
-  return { kind: 'list', order: { pattern, hosts, labels }, globals };
+  return { kind: 'list', order: { pattern, hosts, labels }, isLocal: local === true, globals };
 }
 
 function toRunOrder([pattern, command, ...words]: readonly string[], typed: TypedOptions): RunOrder {

@@ -17,10 +17,13 @@ export class TerminalSession implements Disposable {
   readonly #stdout: WriteStream;
   #state: 'not begun' | 'begun' | 'over' = 'not begun';
   #onResize: (size: TerminalSize) => void = () => undefined;
+  readonly #hangUp: () => void;
 
-  constructor(stdin: ReadStream, stdout: WriteStream) {
+  /** `hangUp` is called when the terminal goes away. */
+  constructor(stdin: ReadStream, stdout: WriteStream, hangUp: () => void = leave) {
     this.#stdin = stdin;
     this.#stdout = stdout;
+    this.#hangUp = hangUp;
   }
 
   /** Tells of each new size, and of the one at the beginning. */
@@ -35,8 +38,8 @@ export class TerminalSession implements Disposable {
     this.#stdin.setRawMode(true);
     keepLineEnds();
     this.#stdin.pipe(this.input, { end: false });
-    this.#stdin.once('end', hangUp);
-    process.once('SIGHUP', hangUp);
+    this.#stdin.once('end', this.#hangUp);
+    process.once('SIGHUP', this.#hangUp);
     this.#stdout.on('resize', this.#tellSize);
     this.#tellSize();
   }
@@ -46,8 +49,8 @@ export class TerminalSession implements Disposable {
     this.#state = 'over';
     if (!hasBegun) return;
     this.#stdout.off('resize', this.#tellSize);
-    process.off('SIGHUP', hangUp);
-    this.#stdin.off('end', hangUp);
+    process.off('SIGHUP', this.#hangUp);
+    this.#stdin.off('end', this.#hangUp);
     this.#stdin.unpipe(this.input);
     this.#stdin.pause();
     this.#stdin.setRawMode(false);
@@ -73,6 +76,6 @@ function keepLineEnds(): void {
   spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 
-function hangUp(): never {
+function leave(): never {
   process.exit(hungUpExitCode);
 }

@@ -10,13 +10,14 @@ import { sizeOf, TerminalSession } from './terminal-session.ts';
 type Output = Writable & { readonly isTTY?: boolean };
 
 /** What a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE. */
-const closedPipeExitCode = 141;
+export const closedPipeExitCode = 141;
 
 /** This process's standard streams. */
 export class Terminal implements Sink {
   readonly #stdout: Output;
   readonly #stderr: Output;
   readonly #stdin: NodeJS.ReadStream;
+  #onReaderGone: () => void = () => process.exit(closedPipeExitCode);
 
   constructor({ stdin, stdout, stderr }: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>) {
     this.#stdin = stdin;
@@ -52,10 +53,10 @@ export class Terminal implements Sink {
     return isScreen(this.#stdout) ? sizeOf(this.#stdout).columns : Infinity;
   }
 
-  /** Lends it to a program elsewhere; only where there is a `size`. */
-  lend(): TerminalSession | undefined {
+  /** Lends it to a program elsewhere; only where there is a `size`. `hangUp`: it went away; else this process ends. */
+  lend(hangUp?: () => void): TerminalSession | undefined {
     return this.#stdin.isTTY && isScreen(this.#stdout)
-      ? new TerminalSession(this.#stdin, this.#stdout)
+      ? new TerminalSession(this.#stdin, this.#stdout, hangUp)
       : undefined;
   }
 
@@ -108,10 +109,18 @@ export class Terminal implements Sink {
     }
   }
 
+  /** From now on this happens when nobody reads stdout any more, in place of the end of this process. */
+  onReaderGone(act: () => void): void {
+    this.#onReaderGone = act;
+  }
+
   /** Ends the process as SIGPIPE would when nobody reads stdout any more (`| head`). */
   endWithReader(): void {
     this.#stdout.on('error', (error) => {
-      if (isSystemError(error, 'EPIPE')) process.exit(closedPipeExitCode);
+      if (isSystemError(error, 'EPIPE') || this.#stdout.destroyed) {
+        this.#onReaderGone();
+        return;
+      }
       this.stderr(`kompose: cannot write to stdout: ${error.message}\n`);
       process.exit(1);
     });

@@ -1,18 +1,22 @@
 import { monotonicFactory } from 'ulid';
+import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { nearest } from '../../common/nearest.ts';
-import { matchPattern, parsePattern } from '../../common/patterns.ts';
 import { Masker } from '../../common/redaction/masker.ts';
-import { secretValues } from '../../common/redaction/secret-name.ts';
-import type { TaskFinished, Target } from '../../common/task-event.ts';
+import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
+import { runOutcome } from '../../common/run-outcome.ts';
+import type { RunFinished, RunStarted, TaskFinished, Target } from '../../common/task-event.ts';
+import { takesTerminal } from '../../common/terminal-command.ts';
+import { encodeRunEvent, wrapTaskEvent } from '../../proto/event-codec.ts';
+import type { LocalRequest } from '../../proto/local-link.ts';
 import type { TaskHost } from '../tasks/prepare-task.ts';
-import { discoverStacks } from '../stacks/discovery.ts';
 import type { RunningTask, TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskSpec } from '../tasks/task-spec.ts';
-import { toFrames } from './event-frames.ts';
-import type { Frame } from './frames.ts';
-import { parseOrder, type LocalOrder, type LocalRequest } from './local-request.ts';
-import type { LocalRuns } from './local-runs.ts';
+import type { TaskSpool } from '../tasks/task-spool.ts';
+import { TaskStdin } from '../tasks/task-stdin.ts';
+import { goThrough, type LocalTask } from './go-through.ts';
+import type { LocalRun, LocalRuns } from './local-runs.ts';
+import { findLocalTargets } from './local-targets.ts';
+import { Onlooker } from './onlooker.ts';
 
 export interface LocalHost {
   readonly taskHost: TaskHost;
@@ -20,32 +24,38 @@ export interface LocalHost {
   readonly localRuns: LocalRuns;
 }
 
+/** Who asked over the socket. */
+export interface LocalCaller {
+  /** Takes the run's next event; resolves when there is room for more, rejects when the caller is gone. */
+  send(event: Uint8Array): Promise<void>;
+  /** From now on the caller's stdin goes there. */
+  takeStdin(stdin: TaskStdin): void;
+  /** Says that the caller is gone. */
+  readonly gone: AbortSignal;
+  /** The caller cancels. */
+  readonly cancelled: AbortSignal;
+}
+
 const nextId = monotonicFactory();
 
 /**
- * Runs what somebody asked for on this host itself, on this host's stacks, one by one, and tells `send` what it
- * prints. A request from inside a hook is a child of that hook's task: it inherits the parent's -e, --network, user
- * and deadline. Returns the exit code; throws KomposeError for what the user is to be told. When `signal` fires the
- * run is cancelled.
+ * Runs what somebody asked for on this host itself, on this host's stacks, and sends its events to the caller, each
+ * task's at the caller's own pace. A request from inside a hook is a child of that hook's task: it inherits the
+ * parent's -e, --network, user and deadline, and ends with its caller; of a person's, what needs a watcher does.
+ * Resolves when the run has ended. Throws KomposeError for what the user is to be told.
  */
 export async function runLocally(
   request: LocalRequest,
   { taskHost, tasks, localRuns }: LocalHost,
-  send: (frame: Frame) => void,
-  signal: AbortSignal,
-): Promise<number> {
-  const order = parseOrder(request.words);
+  caller: LocalCaller,
+): Promise<void> {
   const parent = parentOf(request, tasks);
-  const targets = await findTargets(order, taskHost, parent);
-  const specs = makeSpecs(order, request, parent, targets);
-  await localRuns.add(toRecord(order, request, parent, specs, targets));
-  for (const spec of specs) tasks.accept(spec);
-  const ends: TaskFinished[] = [];
-  for (const spec of specs) {
-    if (signal.aborted) tasks.skip(spec.task, 'its caller went away');
-    else ends.push(await runOne(spec, tasks, send, signal));
-  }
-  return exitCodeOf(ends, order, signal);
+  const targets = await findLocalTargets(request, taskHost, parent === undefined ? [] : busyStacks(parent));
+  const order = inherit(request, parent);
+  const record = toRecord(order, parent, targets);
+  await localRuns.add(record);
+  const run = new SocketRun(order, record, targets, tasks, caller);
+  await run.perform(targets.map((target) => toSpec(order, record.run, parent, target)));
 }
 
 function parentOf({ parentTask }: LocalRequest, tasks: TaskRegistry): RunningTask | undefined {
@@ -56,115 +66,193 @@ function parentOf({ parentTask }: LocalRequest, tasks: TaskRegistry): RunningTas
   return parent;
 }
 
-async function findTargets(
-  order: LocalOrder,
-  host: TaskHost,
-  parent: RunningTask | undefined,
-): Promise<Target[]> {
-  const stacks = (await discoverStacks(host.root)).map(({ name }) => ({ host: host.name, stack: name }));
-  const matched = matchPattern(parsePattern(order.pattern), stacks);
-  if (matched.length === 0) {
-    const near = nearest(
-      order.pattern,
-      stacks.map(({ stack }) => stack),
-    );
-    const hint = near.length === 0 ? '' : `; did you mean ${near.join(', ')}?`;
-    throw new KomposeError('not-found', `no stack of this host matches ${order.pattern}${hint}`);
-  }
-  const busy = parent === undefined ? [] : [...(parent.spec.chain?.stacks ?? []), parent.spec.stack];
-  const again = matched.find(({ stack }) => busy.includes(stack));
-  if (again !== undefined) {
-    const message = `refused: ${again.stack} is at work in this chain already (${[...busy, again.stack].join(' -> ')})`;
-    throw new KomposeError('failed', message);
-  }
-  return matched.map(({ host: name, stack }) => ({ task: nextId(), host: name, stack }));
+function busyStacks({ spec }: RunningTask): string[] {
+  return [...(spec.chain?.stacks ?? []), spec.stack];
 }
 
-function makeSpecs(
-  order: LocalOrder,
-  request: LocalRequest,
-  parent: RunningTask | undefined,
-  targets: readonly Target[],
-): TaskSpec[] {
-  const run = nextId();
-  const inherited = parent?.spec;
-  const network = order.network ?? inherited?.network;
-  const chain = parent === undefined ? undefined : chainOf(parent);
-  return targets.map(({ task, stack }) => ({
-    task,
-    run,
-    stack,
-    command: order.command,
-    args: order.args,
-    env: { ...inherited?.env, ...order.env },
-    timeoutMs: deadline(order.timeoutMs, parent),
-    dryRun: order.dryRun,
-    user: inherited?.user ?? request.user,
-    hasStdin: false,
-    ...(network === undefined ? {} : { network }),
-    ...(chain === undefined ? {} : { chain }),
-  }));
-}
-
-function chainOf({ spec }: RunningTask): NonNullable<TaskSpec['chain']> {
-  return { root: spec.chain?.root ?? spec.run, stacks: [...(spec.chain?.stacks ?? []), spec.stack] };
+function inherit(request: LocalRequest, parent: RunningTask | undefined): LocalRequest {
+  if (parent === undefined) return request;
+  const { env, network, user } = parent.spec;
+  return {
+    ...request,
+    env: { ...env, ...request.env },
+    network: request.network ?? network,
+    user,
+    timeoutMs: deadline(request.timeoutMs, parent),
+  };
 }
 
 /** The earlier of the order's own and what the parent has left. */
-function deadline(ownMs: number, parent: RunningTask | undefined): number {
-  const given = parent?.spec.timeoutMs ?? 0;
-  if (parent === undefined || given === 0) return ownMs;
-  const leftMs = Math.max(1, given - (Date.now() - parent.startedMs));
+function deadline(ownMs: number, { spec, startedMs }: RunningTask): number {
+  if (spec.timeoutMs === 0) return ownMs;
+  const leftMs = Math.max(1, spec.timeoutMs - (Date.now() - startedMs));
   return ownMs === 0 ? leftMs : Math.min(ownMs, leftMs);
 }
 
-function toRecord(
-  order: LocalOrder,
-  request: LocalRequest,
+function toSpec(
+  order: LocalRequest,
+  run: string,
   parent: RunningTask | undefined,
-  specs: readonly TaskSpec[],
-  targets: readonly Target[],
-) {
-  const masker = new Masker(secretValues(specs[0]?.env ?? {}));
+  { task, stack }: Target,
+): TaskSpec {
+  const { command, args, env, network, timeoutMs, dryRun, user } = order;
+  const chain =
+    parent === undefined
+      ? {}
+      : { chain: { root: parent.spec.chain?.root ?? parent.spec.run, stacks: busyStacks(parent) } };
+  const named = network === undefined ? {} : { network };
+  // Its stdin comes from the socket, not over the link to the controller.
   return {
-    run: specs[0]?.run ?? '',
+    task,
+    run,
+    stack,
+    command,
+    args,
+    env,
+    timeoutMs,
+    dryRun,
+    user,
+    hasStdin: false,
+    ...named,
+    ...chain,
+  };
+}
+
+function toRecord(
+  order: LocalRequest,
+  parent: RunningTask | undefined,
+  targets: readonly Target[],
+): LocalRun {
+  const masker = new Masker();
+  masker.add(argumentSecrets(order));
+  return {
+    run: nextId(),
     ...(parent === undefined ? {} : { parent: { run: parent.spec.run, task: parent.spec.task } }),
-    user: parent?.spec.user ?? request.user,
+    user: order.user,
     pattern: order.pattern,
     command: order.command,
     args: order.args.map((argument) => masker.maskText(argument)),
-    envNames: Object.keys(specs[0]?.env ?? {}).toSorted(),
+    envNames: Object.keys(order.env).toSorted(),
     dryRun: order.dryRun,
     startedMs: Date.now(),
     targets,
   };
 }
 
-async function runOne(
-  spec: TaskSpec,
-  tasks: TaskRegistry,
-  send: (frame: Frame) => void,
-  signal: AbortSignal,
-): Promise<TaskFinished> {
-  const finished = Promise.withResolvers<TaskFinished>();
-  const cancel = (): void => tasks.cancel(spec.task, 'its caller went away');
-  signal.addEventListener('abort', cancel, { once: true });
-  tasks.run(spec, (event) => {
-    for (const frame of toFrames(spec.stack, event)) send(frame);
-    if (event.type === 'task.finished') finished.resolve(event);
-  });
-  if (signal.aborted) cancel();
-  try {
-    return await finished.promise;
-  } finally {
-    signal.removeEventListener('abort', cancel);
-  }
-}
+/*
+ * A run that was asked for over the socket, from `run.started` to `run.finished`.
+ *
+ * INVARIANTS
+ * - Its tasks are the registry's: their events are kept and reported whatever becomes of the caller.
+ * - The caller gets all of a task's events before the run's end.
+ */
+class SocketRun {
+  readonly #order: LocalRequest;
+  readonly #record: LocalRun;
+  readonly #targets: readonly Target[];
+  readonly #tasks: TaskRegistry;
+  readonly #caller: LocalCaller;
+  readonly #stop = new AbortController();
+  #seq = 0;
 
-function exitCodeOf(ends: readonly TaskFinished[], { command }: LocalOrder, signal: AbortSignal): number {
-  if (signal.aborted) return 130;
-  const [end] = ends;
-  const isOwn = ends.length === 1 && (command === 'exec' || command === 'run') && end?.actionDecided === true;
-  if (isOwn) return end.exitCode ?? 1;
-  return ends.every(({ state }) => state === 'succeeded' || state === 'skipped') ? 0 : 1;
+  constructor(
+    order: LocalRequest,
+    record: LocalRun,
+    targets: readonly Target[],
+    tasks: TaskRegistry,
+    caller: LocalCaller,
+  ) {
+    this.#order = order;
+    this.#record = record;
+    this.#targets = targets;
+    this.#tasks = tasks;
+    this.#caller = caller;
+    for (const signal of this.#endsWithCaller ? [caller.gone, caller.cancelled] : [caller.cancelled]) {
+      if (signal.aborted) this.#stop.abort();
+      else signal.addEventListener('abort', () => this.#stop.abort(), { once: true });
+    }
+  }
+
+  async perform(specs: readonly TaskSpec[]): Promise<void> {
+    const { run, pattern, command, args, user, dryRun, startedMs } = this.#record;
+    const facts = { run, targets: this.#targets, pattern, command, args, user, dryRun };
+    await this.#tell({ type: 'run.started', ...facts });
+    const tasks = specs.map((spec, at) => this.#taskOf(spec, this.#tasks.accept(spec), at + 1));
+    const { reads } = commandTraits(command, args);
+    const { signal: stop } = this.#stop;
+    const ends = await goThrough(tasks, { rollout: this.#order.rollout, reads, stop });
+    const outcome = runOutcome(ends, command, stop.aborted);
+    await this.#tell({ type: 'run.finished', ...outcome, durationMs: Date.now() - startedMs });
+  }
+
+  get #endsWithCaller(): boolean {
+    const { command, args, hasStdin } = this.#order;
+    const { reads, endsWithWatcher, readsStdin } = commandTraits(command, args);
+    return this.#record.parent !== undefined || reads || endsWithWatcher || (readsStdin && hasStdin);
+  }
+
+  /** It goes at its caller's pace where nothing waits for it. */
+  get #isPaced(): boolean {
+    const { reads, readsStdin } = commandTraits(this.#order.command, this.#order.args);
+    return reads || (readsStdin && this.#targets.length === 1);
+  }
+
+  #taskOf(spec: TaskSpec, spool: TaskSpool, place: number): LocalTask {
+    const onlooker = new Onlooker(spool, (timeMs, bytes) =>
+      this.#caller.send(wrapTaskEvent(++this.#seq, place, timeMs, bytes)),
+    );
+    const seen = onlooker.look(this.#caller.gone);
+    return {
+      perform: async () => {
+        const end = await this.#run(spec, onlooker);
+        await seen;
+        return end;
+      },
+      skip: async (reason) => {
+        const end = this.#tasks.skip(spec.task, reason);
+        await seen;
+        return end;
+      },
+    };
+  }
+
+  async #run(spec: TaskSpec, onlooker: Onlooker): Promise<TaskFinished> {
+    const finished = Promise.withResolvers<TaskFinished>();
+    const { signal } = this.#stop;
+    const cancel = (): void => this.#tasks.cancel(spec.task, this.#whyCancelled);
+    signal.addEventListener('abort', cancel, { once: true });
+    const stdin = this.#openStdin();
+    this.#tasks.run(spec, {
+      onEvent: (event) => {
+        if (event.type === 'task.finished') finished.resolve(event);
+      },
+      pace: (event) => (this.#isPaced && event.type === 'output' ? onlooker.caughtUp(signal) : undefined),
+      ...(stdin === undefined ? {} : { stdin }),
+    });
+    if (signal.aborted) cancel();
+    try {
+      return await finished.promise;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  get #whyCancelled(): string {
+    return this.#caller.cancelled.aborted ? 'cancelled by its caller' : 'its caller went away';
+  }
+
+  #openStdin(): TaskStdin | undefined {
+    const { command, args, hasStdin, dryRun, terminal } = this.#order;
+    const isRead = commandTraits(command, args).readsStdin && this.#targets.length === 1;
+    if (!hasStdin || !isRead || dryRun) return undefined;
+    const stdin = new TaskStdin(takesTerminal(command, args) ? terminal : undefined);
+    this.#caller.takeStdin(stdin);
+    return stdin;
+  }
+
+  async #tell(event: RunStarted | RunFinished): Promise<void> {
+    const sent = this.#caller.send(encodeRunEvent(++this.#seq, Date.now(), event));
+    // Whoever is gone hears nothing.
+    await sent.catch(() => undefined);
+  }
 }

@@ -88,6 +88,14 @@ export async function runStep(
   return { ...(await report.finish(done.end)), env: done.env };
 }
 
+/** SIGKILL to all that runs of a task's steps, and to what still starts, until the task has ended. */
+export async function killStepsOf(task: string, hasEnded: () => boolean): Promise<void> {
+  while (!hasEnded()) {
+    await terminateMarked(`${markName}=${task}`, 0);
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+  }
+}
+
 /** To its executor; TypeScript does not see that a table of functions by kind takes a step of that kind. */
 function dispatch(step: Step, run: Execution): Promise<Done> {
   switch (step.kind) {

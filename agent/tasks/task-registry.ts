@@ -7,10 +7,20 @@ import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { TaskStdin } from './task-stdin.ts';
-import type { TaskEvent } from '../../common/task-event.ts';
+import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
 /** How many events of a reading command may wait for their reader before its output is paused. */
 const readingBacklog = 256;
+
+/** What somebody on this host who runs a task has to do with it. */
+export interface LocalShare {
+  /** Hears of each event as it is kept. */
+  readonly onEvent?: (event: TaskEvent) => void;
+  /** Holds the task up in place of the controller's pace. */
+  readonly pace?: (event: TaskEvent) => void | Promise<void>;
+  /** Of the action, in place of the link's. */
+  readonly stdin?: TaskStdin;
+}
 
 /** A task that has not ended. */
 export interface RunningTask {
@@ -62,33 +72,37 @@ export class TaskRegistry {
 
   /** Accepts a task and runs it; a task that was started before is left as it is. Throws when it cannot journal. */
   start(spec: TaskSpec): TaskSpool {
-    this.accept(spec);
+    const spool = this.accept(spec);
     this.run(spec);
-    return this.#spools.get(spec.task) ?? bug(`task ${spec.task} was accepted and is not there`);
+    return spool;
   }
 
   /** Accepts a task, once: a second time does nothing. Throws when it cannot journal. */
-  accept(spec: TaskSpec): void {
-    if (this.#spools.has(spec.task)) return;
+  accept(spec: TaskSpec): TaskSpool {
+    const accepted = this.#spools.get(spec.task);
+    if (accepted !== undefined) return accepted;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now);
     if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal);
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
+    return spool;
   }
 
-  /** Runs an accepted task, once, telling `onEvent` of each event as it is kept. */
-  run(spec: TaskSpec, onEvent: (event: TaskEvent) => void = () => undefined): void {
+  /** Runs an accepted task, once. */
+  run(spec: TaskSpec, share: LocalShare = {}): void {
     const spool = this.#spools.get(spec.task);
     if (spool === undefined || spool.log.count > 0 || this.#running.has(spec.task)) return;
-    const ended = this.#run(spec, spool, onEvent).finally(() => this.#running.delete(spec.task));
+    const ended = this.#run(spec, spool, share).finally(() => this.#running.delete(spec.task));
     this.#running.set(spec.task, { spec, startedMs: Date.now(), ended });
   }
 
   /** Ends an accepted task that was never run. */
-  skip(task: string, reason: string): void {
+  skip(task: string, reason: string): TaskFinished {
+    const cancelled = { type: 'task.finished', state: 'cancelled', reason, durationMs: 0 } as const;
+    const end: TaskFinished = { ...cancelled, actionDecided: false };
     const spool = this.#spools.get(task);
-    if (spool === undefined || spool.log.count > 0 || this.#running.has(task)) return;
-    spool.record({ type: 'task.finished', state: 'cancelled', reason, durationMs: 0, actionDecided: false });
+    if (spool?.log.count === 0 && !this.#running.has(task)) spool.record(end);
+    return end;
   }
 
   /** Ends a task; unknown and ended ones are left alone. */
@@ -118,20 +132,21 @@ export class TaskRegistry {
     spool.remove();
   }
 
-  async #run(spec: TaskSpec, spool: TaskSpool, onEvent: (event: TaskEvent) => void): Promise<void> {
+  async #run(spec: TaskSpec, spool: TaskSpool, { onEvent, pace, stdin }: LocalShare): Promise<void> {
     const stop = new StopSignal();
     this.#stops.set(spec.task, stop);
     const { reads } = commandTraits(spec.command, spec.args);
     // A reading command goes at its watcher's pace; one that changes something never waits for anybody.
     const sink = (event: TaskEvent): void | Promise<void> => {
       spool.record(event);
-      onEvent(event);
+      onEvent?.(event);
+      if (pace !== undefined) return pace(event);
       return reads && event.type === 'output' ? spool.waitForRoom(readingBacklog, stop.signal) : undefined;
     };
     try {
       const now = (): number => performance.now();
-      const { stdin } = spool;
-      await runTask({ stdin, spec, host: this.#host, workFolder: spool.folder, sink, stop, now });
+      const workFolder = spool.folder;
+      await runTask({ stdin: stdin ?? spool.stdin, spec, host: this.#host, workFolder, sink, stop, now });
     } catch (error) {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
     } finally {
@@ -148,8 +163,4 @@ export class TaskRegistry {
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
     spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }
-}
-
-function bug(message: string): never {
-  throw new Error(message);
 }

@@ -9,11 +9,14 @@ export async function list(
   { pattern, hosts, labels }: ListOrder,
   limit?: number,
 ): Promise<number> {
+  const root = await call.findStacksRoot();
+  if (root !== undefined)
+    return (await import('./local.ts')).listLocal(call, { pattern, hosts, labels }, root, limit);
   const request = { pattern, filter: { hosts: [...hosts], labels: [...labels] }, withServices: true };
   return showListing(call, stackListing, (client) => client.listStacks(request), limit);
 }
 
-const stackListing: Listing<HostStack> = {
+export const stackListing: Listing<HostStack> = {
   nothing: 'no stacks',
   columns: [
     { title: 'HOST', text: ({ host }) => host },

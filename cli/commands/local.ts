@@ -1,15 +1,24 @@
 import { realpath } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
-import { offerLocalScript, runEmbedded, stacksOf, type EmbeddedOrder } from '../../agent/embedded.ts';
-import { commandTraits } from '../../common/compose-command.ts';
+import {
+  asChained,
+  lookAround,
+  offerLocalScript,
+  runEmbedded,
+  stacksOf,
+  type EmbeddedOrder,
+} from '../../agent/embedded.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { matchPattern, parsePattern } from '../../common/patterns.ts';
+import type { HostOrder } from '../../common/host-order.ts';
+import { hostFilter, matchPattern, parsePattern } from '../../common/patterns.ts';
+import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
+import { runByAgent } from '../agent-socket.ts';
 import type { Call } from '../call.ts';
 import { confirmTargets } from '../confirm.ts';
-import { interruptedExitCode, onInterrupt } from '../interrupts.ts';
-import { jsonRenderer } from '../output/json.ts';
-import { plainRenderer } from '../output/plain.ts';
-import type { RunOrder } from '../program.ts';
+import { followLocal } from '../follow-local.ts';
+import { showRows } from '../listing.ts';
+import type { ListOrder, RunOrder } from '../program.ts';
+import { stackListing } from './list.ts';
 
 /**
  * The stacks root for local mode: KOMPOSE_STACKS, else the current folder; undefined if that holds no stack and local
@@ -29,54 +38,105 @@ export async function findStacksRoot(
   );
 }
 
-/** `kompose <pattern> <command>` on this machine's own stacks, in this process; shown like any run. */
-export async function runLocal(call: Call, order: RunOrder, root: string): Promise<number> {
-  refuseFleetOptions(order);
-  const { terminal, style, globals, settings } = call;
-  const host = { root, name: hostname(), env: settings.env };
-  const stacks = (await stacksOf(root)).map((stack) => ({ host: host.name, stack }));
-  const matched = matchPattern(parsePattern(order.pattern), stacks);
-  await confirmTargets(
-    call,
-    order,
-    matched.map((target) => `${target.host}:${target.stack}`),
-  );
+/**
+ * `kompose <pattern> <command>` on this machine's own stacks, in this process; shown like any run. `by` says whether
+ * it was typed to kompose or to kompose.sh, which a hook may have called.
+ */
+export async function runLocal(
+  call: Call,
+  order: RunOrder,
+  root: string,
+  by: 'kompose' | 'script' = 'kompose',
+): Promise<number> {
+  await checkOrder(call, order, root);
+  const host = { root, name: hostName(call), env: call.settings.env };
+  const own: EmbeddedOrder = { ...toHostOrder(order), user: userName(call), chain: undefined };
+  const asked = (by === 'script' ? asChained(own, host) : undefined) ?? { order: own, host };
   if (!order.isDryRun) await offerLocalScript(root, launcher());
-  const renderer =
-    globals.output === 'json' ? jsonRenderer(terminal, style.quiet) : plainRenderer(terminal, style);
-  const stop = new AbortController();
-  const cancel = (): void => {
-    renderer.say('cancelling (Ctrl-C again leaves at once)');
-    stop.abort();
-  };
-  using _ = onInterrupt(cancel, () => process.exit(interruptedExitCode));
-  process.once('SIGTERM', () => stop.abort());
-  let exitCode = 1;
-  const show = async (event: Parameters<typeof renderer.render>[0]): Promise<void> => {
-    renderer.render(event);
-    await terminal.drained();
-    if (event.event.type === 'run.finished') exitCode = event.event.exitCode;
-  };
-  await runEmbedded(toEmbedded(call, order), host, show, stop.signal);
-  return exitCode;
+  return followLocal(call, order, (io) => runEmbedded(asked.order, asked.host, io));
 }
 
-function toEmbedded({ terminal }: Call, order: RunOrder): EmbeddedOrder {
-  const { pattern, hosts, command, args, env, network, timeoutMs, isDryRun } = order;
-  const { readsStdin } = commandTraits(command, args);
-  const stdin = readsStdin && terminal.hasPipedStdin ? terminal.stdin : undefined;
-  const own = { user: userInfo().username, stdin, chain: undefined };
-  return { pattern, hosts, command, args, env, network, timeoutMs, dryRun: isDryRun, ...own };
+/** The same by the agent of this host, behind its socket. */
+export async function runThroughAgent(
+  call: Call,
+  order: RunOrder,
+  root: string,
+  socket: string,
+): Promise<number> {
+  await checkOrder(call, order, root);
+  const who = { user: userName(call), parentTask: call.settings.hookTask };
+  return followLocal(call, order, (io) => {
+    const { stdin, terminal } = io;
+    return runByAgent(socket, { ...toHostOrder(order), ...who, hasStdin: stdin !== undefined, terminal }, io);
+  });
+}
+
+/** `--list` and `kompose stacks` of this machine's own stacks. */
+export async function listLocal(
+  call: Call,
+  { pattern, hosts, labels }: ListOrder,
+  root: string,
+  limit?: number,
+): Promise<number> {
+  if (labels.length > 0) throw needsController('--label');
+  const host = hostName(call);
+  const { stacks, status, problem } = await lookAround(root, call.settings.env);
+  const rows = stacks.map(({ name, hooks, ...rest }): HostStack => {
+    const { servicesUp = [] } = status.find((each) => each.name === name) ?? {};
+    const up = { servicesUp: [...servicesUp], servicesError: problem, online: true };
+    return { host, stack: name, hooks: [...hooks], ...rest, ...up };
+  });
+  const chosen = hostFilter(hosts)(host)
+    ? matchPattern(parsePattern(pattern === '' ? '*' : pattern), rows)
+    : [];
+  if (chosen.length === 0 && pattern !== '')
+    throw new KomposeError('not-found', `nothing matches ${pattern} in ${root}`);
+  return showRows(
+    call,
+    stackListing,
+    (async function* () {
+      yield* chosen;
+    })(),
+    limit,
+  );
 }
 
 /** There is one host, and nobody else to go on with the run. */
-function refuseFleetOptions({ labels, isDetached }: RunOrder): void {
-  const refused = isDetached ? '--detach' : labels.length > 0 ? '--label' : undefined;
-  if (refused !== undefined)
-    throw new KomposeError('usage', `${refused} needs a controller; this is local mode`);
+async function checkOrder(call: Call, order: RunOrder, root: string): Promise<void> {
+  if (order.isDetached) throw needsController('--detach');
+  if (order.labels.length > 0) throw needsController('--label');
+  const host = hostName(call);
+  const stacks = (await stacksOf(root)).map((stack) => ({ host, stack }));
+  const matched = matchPattern(parsePattern(order.pattern), stacks);
+  const names = matched.map((target) => `${target.host}:${target.stack}`);
+  await confirmTargets(call, order, names);
+}
+
+function needsController(option: string): KomposeError {
+  return new KomposeError('usage', `${option} needs a controller; this command is for this machine alone`);
+}
+
+function toHostOrder({ isDryRun, ...order }: RunOrder): HostOrder {
+  const { pattern, hosts, command, args, env, network, timeoutMs, rollout } = order;
+  return { pattern, hosts, command, args, env, network, timeoutMs, rollout, dryRun: isDryRun };
+}
+
+function hostName({ settings }: Call): string {
+  return settings.hostName ?? hostname();
+}
+
+/** A user whom the system does not know by name has a number. */
+function userName({ settings }: Call): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return settings.env['USER'] ?? String(process.getuid?.() ?? 'unknown');
+  }
 }
 
 /** This program, called again as the agent's part of it. */
 function launcher(): [string, ...string[]] {
-  return [process.execPath, ...process.execArgv, process.argv[1] ?? '', 'agent'];
+  const program = process.argv[1] ?? '';
+  const noun = /kompose-agent(?:\.[jt]s)?$/.test(program) ? [] : ['agent'];
+  return [process.execPath, ...process.execArgv, program, ...noun];
 }

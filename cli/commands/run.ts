@@ -1,4 +1,5 @@
 import type { Call } from '../call.ts';
+import { terminalFor } from '../client-terminal.ts';
 import { confirm } from '../confirm.ts';
 import { follow } from '../follow.ts';
 import type { Offline } from '../options.ts';
@@ -8,7 +9,6 @@ import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose
 import { jsonRenderer } from '../output/json.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { takesTerminal } from '../../common/terminal-command.ts';
 
 /** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
 export async function run(call: Call, order: RunOrder): Promise<number> {
@@ -18,13 +18,6 @@ export async function run(call: Call, order: RunOrder): Promise<number> {
   const terminal = terminalFor(call, order);
   const hasStdin = readsStdin && (call.terminal.hasPipedStdin || terminal !== undefined);
   return follow(call, { ...toWire(order), hasStdin, terminal }, 'cancels');
-}
-
-/** Ours, for a command that runs on one; JSON is no screen. */
-function terminalFor({ globals, settings, terminal }: Call, { command, args }: RunOrder) {
-  const { size } = terminal;
-  if (size === undefined || globals.output === 'json' || !takesTerminal(command, args)) return undefined;
-  return { ...size, term: settings.term };
 }
 
 /** Starts a run and prints its id only. */

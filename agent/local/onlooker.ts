@@ -1,0 +1,54 @@
+import { decodeTaskEvent } from '../../proto/event-codec.ts';
+import type { TaskSpool } from '../tasks/task-spool.ts';
+
+/** How many events may wait for the onlooker before whoever goes at its pace is paused. */
+const backlog = 256;
+
+/*
+ * Somebody on this host who looks at a task's events as they are kept, at a pace of their own.
+ *
+ * INVARIANT: what waits for the onlooker waits in the spool's file; nothing is held in memory for it but a block.
+ */
+export class Onlooker {
+  readonly #spool: TaskSpool;
+  readonly #show: (timeMs: number, event: Uint8Array) => Promise<void>;
+  #shown = 0;
+  #isGone = false;
+  #moved = Promise.withResolvers<void>();
+
+  constructor(spool: TaskSpool, show: (timeMs: number, event: Uint8Array) => Promise<void>) {
+    this.#spool = spool;
+    this.#show = show;
+  }
+
+  /** Shows all events, from the first to the last; resolves then, or when it is `gone`. Never rejects. */
+  async look(gone: AbortSignal): Promise<void> {
+    try {
+      for await (const records of this.#spool.log.read(0, gone)) {
+        for (const { seq, bytes } of records) {
+          await this.#show(decodeTaskEvent(bytes).timeMs, bytes);
+          this.#shown = seq;
+          this.#move();
+        }
+      }
+    } catch {
+      // Gone: nobody is kept waiting for it.
+    }
+    this.#isGone = true;
+    this.#move();
+  }
+
+  /** Resolves when few enough events wait, or the onlooker or `signal` says that nobody will come for them. */
+  async caughtUp(signal: AbortSignal): Promise<void> {
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => stopped.resolve(), { once: true });
+    while (!this.#isGone && !signal.aborted && this.#spool.log.count - this.#shown > backlog) {
+      await Promise.race([this.#moved.promise, stopped.promise]);
+    }
+  }
+
+  #move(): void {
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers();
+  }
+}
