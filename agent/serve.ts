@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { HeadWitness } from '../common/audit/head-witness.ts';
 import { version } from '../common/version.ts';
 import { loadMembership, type AgentEnvironment } from './config.ts';
 import { keepLinked } from './session/link.ts';
@@ -15,6 +16,9 @@ import { takeInventory, watchInventory } from './stacks/inventory.ts';
 import { askStatus } from './stacks/status.ts';
 import { ChainWaits } from './tasks/chain-waits.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
+
+/** How often the newest head of the audit is written, at most; a stop writes it too. */
+const witnessPeriodMs = 10_000;
 
 /**
  * Serves this host until the signal fires; `launcher` is how this program is called again. `onConnected` is called at each link that stands. Throws what
@@ -43,6 +47,7 @@ export async function serveAgent(
     version,
     tasks,
     localRuns,
+    auditWitness: new HeadWitness(join(folder, 'audit-head.json'), witnessPeriodMs),
     instanceId: randomUUID(),
     startedMs: Date.now(),
     takeInventory: inventory,

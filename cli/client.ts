@@ -8,11 +8,13 @@ import {
   type Interceptor,
 } from '@grpc/grpc-js';
 import { KomposeError } from '../common/errors.ts';
+import { addHead, headOf } from '../proto/audit-head-metadata.ts';
 import { clientChannelOptions } from '../proto/channel-options.ts';
 import { identityCredentials, splitAddress, unary } from '../proto/enrol.ts';
 import { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
 import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.ts';
 import { fromStatus } from '../proto/status.ts';
+import type { AuditWitness } from './audit-witness.ts';
 import type { Context } from './contexts.ts';
 
 /** For all addresses together. */
@@ -24,24 +26,32 @@ const unaryTimeoutMs = 30_000;
 export class Fleet implements Disposable {
   readonly address: string;
   readonly client: FleetClient;
+  /** What this login knows of the controller's audit; heads that come with answers go there. */
+  readonly auditWitness: AuditWitness;
   readonly #certificate: string;
 
-  private constructor(address: string, client: FleetClient, certificate: string) {
+  private constructor(address: string, context: Context, auditWitness: AuditWitness) {
+    const options = { ...clientChannelOptions, interceptors: [intercept(auditWitness)] };
     this.address = address;
-    this.client = client;
-    this.#certificate = certificate;
+    this.client = new FleetClient(address, identityCredentials(context), options);
+    this.auditWitness = auditWitness;
+    this.#certificate = context.certificate;
   }
 
   /**
    * Dials the addresses in order until one answers. Errors: `controller-unreachable` within ten seconds,
    * `unauthenticated` where the certificate has expired, `usage` for a bad address.
    */
-  static async connect(addresses: readonly string[], context: Context): Promise<Fleet> {
+  static async connect(
+    addresses: readonly string[],
+    context: Context,
+    auditWitness: AuditWitness,
+  ): Promise<Fleet> {
     for (const address of addresses) splitAddress(address);
     const end = Date.now() + connectTimeoutMs;
     let failure: unknown = new KomposeError('controller-unreachable', 'no address of a controller is known');
     for (const [index, address] of addresses.entries()) {
-      const fleet = Fleet.#open(address, context);
+      const fleet = new Fleet(address, context, auditWitness);
       const share = (end - Date.now()) / (addresses.length - index);
       const outcome = await handshake(fleet.client, Date.now() + share);
       if (outcome === 'ready') return fleet;
@@ -49,12 +59,6 @@ export class Fleet implements Disposable {
       fleet[Symbol.dispose]();
     }
     throw failure;
-  }
-
-  static #open(address: string, context: Context): Fleet {
-    const options = { ...clientChannelOptions, interceptors: [interceptor] };
-    const client = new FleetClient(address, identityCredentials(context), options);
-    return new Fleet(address, client, context.certificate);
   }
 
   /** A call with one answer: `fleet.ask((answer) => fleet.client.whoAmI({}, answer))`. */
@@ -135,14 +139,28 @@ function silent(address: string): KomposeError {
   return new KomposeError('controller-unreachable', message);
 }
 
-/** States the protocol version with each call and bounds those with one answer. */
-const interceptor: Interceptor = (options, nextCall) => {
-  const { responseStream } = options.method_definition;
-  const deadline = options.deadline ?? (responseStream ? Infinity : Date.now() + unaryTimeoutMs);
-  return new InterceptingCall(nextCall({ ...options, deadline }), {
-    start(metadata, listener, next) {
-      metadata.set(protocolMetadataKey, String(protocolVersion));
-      next(metadata, listener);
-    },
-  });
-};
+/**
+ * States the protocol version with each call, bounds those with one answer, and passes the audit's heads on: the newest
+ * that was seen goes with the first call, what calls end with is taken.
+ */
+function intercept(auditWitness: AuditWitness): Interceptor {
+  let hasPresented = false;
+  return (options, nextCall) => {
+    const { responseStream } = options.method_definition;
+    const deadline = options.deadline ?? (responseStream ? Infinity : Date.now() + unaryTimeoutMs);
+    return new InterceptingCall(nextCall({ ...options, deadline }), {
+      start(metadata, _, next) {
+        metadata.set(protocolMetadataKey, String(protocolVersion));
+        if (!hasPresented) addHead(metadata, auditWitness.seen);
+        hasPresented = true;
+        next(metadata, {
+          onReceiveStatus(status, pass) {
+            const head = headOf(status.metadata);
+            if (head !== undefined) auditWitness.saw(head);
+            pass(status);
+          },
+        });
+      },
+    });
+  };
+}

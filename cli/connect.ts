@@ -1,3 +1,4 @@
+import { AuditWitness } from './audit-witness.ts';
 import { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
 import { loadContext } from './contexts.ts';
@@ -7,5 +8,6 @@ import type { GlobalOptions } from './options.ts';
 export async function connect(settings: Settings, { controller, context }: GlobalOptions): Promise<Fleet> {
   const identity = await loadContext(settings.userFolder, context);
   const address = controller ?? settings.controller;
-  return Fleet.connect(address === undefined ? identity.addresses : [address], identity);
+  const addresses = address === undefined ? identity.addresses : [address];
+  return Fleet.connect(addresses, identity, new AuditWitness(identity.folder));
 }

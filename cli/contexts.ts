@@ -5,11 +5,13 @@ import { isSystemError, KomposeError } from '../common/errors.ts';
 import { nearest } from '../common/nearest.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { quoted } from '../common/quoted.ts';
+import { auditKeyFile } from './audit-witness.ts';
 
 /*
  * USER-FOLDER/current                    the name of the context in use
  * USER-FOLDER/contexts/NAME/context.json addresses, name, role
  * USER-FOLDER/contexts/NAME/{ca.crt,client.crt,client.key}
+ * USER-FOLDER/contexts/NAME/{audit-key,audit-head.json}: see audit-witness.ts
  * A context's folder is written beside its place and renamed: a key never stands beside another's certificate.
  */
 
@@ -25,6 +27,11 @@ export interface Context {
   readonly privateKey: string;
 }
 
+/** One that is kept in a folder. */
+export interface StoredContext extends Context {
+  readonly folder: string;
+}
+
 /** Throws `usage`. */
 export function checkContextName(name: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) return name;
@@ -38,8 +45,13 @@ export async function ensureUserFolder(userFolder: string): Promise<void> {
   await ensurePrivateFolder(join(userFolder, 'contexts'));
 }
 
-/** Stores the context, in place of one of that name, and makes it the current one. */
-export async function saveContext(userFolder: string, contextName: string, context: Context): Promise<void> {
+/** Stores the context, with the fingerprint of the controller's audit key, in place of one of that name, and makes it the current one. */
+export async function saveContext(
+  userFolder: string,
+  contextName: string,
+  context: Context,
+  auditKey: string | undefined,
+): Promise<void> {
   await ensureUserFolder(userFolder);
   const folder = folderOf(userFolder, contextName);
   const beside = `${folder}.${randomBytes(6).toString('hex')}`;
@@ -49,13 +61,17 @@ export async function saveContext(userFolder: string, contextName: string, conte
   await writePrivateFile(join(beside, 'ca.crt'), context.caCertificate);
   await writePrivateFile(join(beside, 'client.crt'), context.certificate);
   await writePrivateFile(join(beside, 'client.key'), context.privateKey);
+  if (auditKey !== undefined) await writePrivateFile(join(beside, auditKeyFile), `${auditKey}\n`);
   await rm(folder, { recursive: true, force: true });
   await rename(beside, folder);
   await writePrivateFile(join(userFolder, 'current'), `${contextName}\n`);
 }
 
 /** The context named, else the current one. Throws `unauthenticated` if there is none, `failed` if it is damaged. */
-export async function loadContext(userFolder: string, contextName: string | undefined): Promise<Context> {
+export async function loadContext(
+  userFolder: string,
+  contextName: string | undefined,
+): Promise<StoredContext> {
   const name = contextName ?? (await currentContext(userFolder));
   if (name === undefined) throw notLoggedIn();
   const folder = folderOf(userFolder, checkContextName(name));
@@ -67,6 +83,7 @@ export async function loadContext(userFolder: string, contextName: string | unde
       caCertificate: await read('ca.crt'),
       certificate: await read('client.crt'),
       privateKey: await read('client.key'),
+      folder,
     };
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) throw await unknownContext(userFolder, name, error);

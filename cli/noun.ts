@@ -19,6 +19,9 @@ export interface VerbOptions {
   env?: Readonly<Record<string, string>>;
   detach?: true;
   yes?: true;
+  key?: string;
+  since?: number;
+  until?: number;
 }
 
 export interface Verb {

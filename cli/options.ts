@@ -109,6 +109,26 @@ export function parseCount(flag: string, least: number): (text: string) => numbe
   };
 }
 
+/** A time (`2026-05-01`, `2026-05-01T08:00:00Z`; without a zone, local), or how long ago (`2h`). Unix milliseconds. */
+export function parseMoment(flag: string): (text: string) => number {
+  return (text) => {
+    const isDate = /^\d{4}-\d\d-\d\d/.test(text);
+    // A date alone would be midnight in UTC.
+    const ms = isDate ? Date.parse(text.length === 10 ? `${text}T00:00:00` : text) : undefined;
+    if (ms === undefined) return Date.now() - parseDuration(text);
+    if (!Number.isNaN(ms)) return ms;
+    return fail(flag, text, 'write a time (2026-05-01T08:00:00Z) or how long ago (2h)');
+  };
+}
+
+export function parseFingerprint(flag: string): (text: string) => string {
+  return (text) => {
+    const hex = text.replaceAll(':', '').toLowerCase();
+    if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+    return fail(flag, text, "write the 64 hex digits of the audit key's SHA-256 (kompose whoami)");
+  };
+}
+
 /** `N`, or `N%`. */
 export interface Share {
   readonly count: number;

@@ -106,6 +106,7 @@ export class RunWatch {
           );
           continue;
         }
+        if (message.auditHead !== undefined) fleet.auditWitness.saw(message.auditHead);
         const event = fromWireRunEvent(message);
         if (event.seq > this.#seq) yield this.#taken(event);
       }

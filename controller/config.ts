@@ -5,6 +5,7 @@ import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
+import { createAuditKey } from './audit/audit-key.ts';
 import type { KeyPair } from './identity/authority.ts';
 
 /** What `controller init` decided. */
@@ -17,6 +18,8 @@ export interface ControllerState {
   readonly config: ControllerConfig;
   readonly authority: KeyPair;
   readonly server: KeyPair;
+  /** Signs the audit's heads, PEM. */
+  readonly auditKey: string;
 }
 
 export interface ControllerSettings {
@@ -40,6 +43,7 @@ const files = {
   authorityCertificate: 'ca.crt',
   serverKey: 'server.key',
   serverCertificate: 'server.crt',
+  auditKey: 'audit.key',
   config: 'config.json',
 };
 
@@ -53,17 +57,18 @@ export async function isInitialised(folder: string): Promise<boolean> {
 /** The configuration is written last: without it nothing was initialised. */
 export async function saveState(
   folder: string,
-  { config, authority, server }: ControllerState,
+  { config, authority, server, auditKey }: ControllerState,
 ): Promise<void> {
   await ensurePrivateFolder(folder);
   await writePrivateFile(join(folder, files.authorityKey), authority.privateKey);
   await writePrivateFile(join(folder, files.authorityCertificate), authority.certificate);
   await writePrivateFile(join(folder, files.serverKey), server.privateKey);
   await writePrivateFile(join(folder, files.serverCertificate), server.certificate);
+  await writePrivateFile(join(folder, files.auditKey), auditKey);
   await writePrivateFile(join(folder, files.config), `${JSON.stringify(config, undefined, 2)}\n`);
 }
 
-/** Throws `failed` with the next step when there is no state. */
+/** Throws `failed` with the next step when there is no state. An older state gets its audit key here. */
 export async function loadState(folder: string): Promise<ControllerState> {
   const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
   try {
@@ -78,10 +83,22 @@ export async function loadState(folder: string): Promise<ControllerState> {
       config: JSON.parse(config) as ControllerConfig,
       authority: { privateKey: authorityKey, certificate: authorityCertificate },
       server: { privateKey: serverKey, certificate: serverCertificate },
+      auditKey: await loadAuditKey(join(folder, files.auditKey)),
     };
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
     const message = `there is no controller in ${folder}: kompose controller init --address HOST:PORT`;
     throw new KomposeError('failed', message, { cause: error });
+  }
+}
+
+async function loadAuditKey(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    const key = createAuditKey();
+    await writePrivateFile(path, key);
+    return key;
   }
 }

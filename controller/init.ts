@@ -4,6 +4,7 @@ import { controllerTlsName } from '../proto/channel-options.ts';
 import { formatToken } from '../proto/enrolment-token.ts';
 import { splitAddress } from '../proto/enrol.ts';
 import { record } from './audit/audit.ts';
+import { createAuditKey } from './audit/audit-key.ts';
 import { ensurePrivateFolder } from '../common/private-files.ts';
 import { isInitialised, saveState } from './config.ts';
 import { authorityFingerprint, createAuthority, createServerPair } from './identity/authority.ts';
@@ -28,7 +29,8 @@ export async function initController(folder: string, addresses: readonly string[
   const store = await Store.open(databasePath(folder));
   try {
     const secret = await firstToken(store);
-    await saveState(folder, { config: { addresses }, authority, server });
+    const auditKey = createAuditKey();
+    await saveState(folder, { config: { addresses }, authority, server, auditKey });
     return formatToken({ addresses, secret, caFingerprint: authorityFingerprint(authority.certificate) });
   } finally {
     await store.close();

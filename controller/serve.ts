@@ -7,6 +7,10 @@ import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
 import { FleetService } from '../proto/gen/kompose/v1/fleet.ts';
 import { splitAddress } from '../proto/enrol.ts';
+import { record } from './audit/audit.ts';
+import { parseAuditKey } from './audit/audit-key.ts';
+import { AuditNotary } from './audit/audit-notary.ts';
+import { headMetadata } from '../proto/audit-head-metadata.ts';
 import { loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { authorityFingerprint } from './identity/authority.ts';
@@ -34,9 +38,10 @@ export async function serveController(
   listen: string | undefined,
   log: Logger,
 ): Promise<RunningController> {
-  const { config, authority, server: serverPair } = await loadState(settings.folder);
+  const { config, authority, server: serverPair, auditKey } = await loadState(settings.folder);
   const clock = Date.now;
   const store = await Store.open(databasePath(settings.folder));
+  const notary = await AuditNotary.open({ store, key: parseAuditKey(auditKey), clock, log });
   const fleet = await Fleet.open(store, clock);
   const { lostAfterMs, heartbeatPeriodMs } = settings;
   const runsFolder = join(settings.folder, 'runs');
@@ -52,14 +57,26 @@ export async function serveController(
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
-  server.addService(EnrolmentService, enrolmentService(desk, fleet, store, handlers));
+  server.addService(
+    EnrolmentService,
+    enrolmentService({ desk, fleet, store, handlers, auditKey: notary.publicKey }),
+  );
   server.addService(
     AgentLinkService,
-    agentLinkService({ store, fleet, runs, handlers, log, clock, heartbeatPeriodMs }),
+    agentLinkService({ store, fleet, runs, handlers, log, clock, notary, heartbeatPeriodMs }),
   );
   server.addService(
     FleetService,
-    fleetService({ store, fleet, runs, handlers, clock, addresses, caFingerprint }),
+    fleetService({
+      handlers: new Handlers(log, () => headMetadata(notary.newest)),
+      store,
+      fleet,
+      runs,
+      clock,
+      addresses,
+      caFingerprint,
+      notary,
+    }),
   );
   const credentials = serverCredentials({
     privateKey: serverPair.privateKey,
@@ -68,11 +85,29 @@ export async function serveController(
   });
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
   const port = await bind(server, where, credentials);
+  const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
+    tellOfController(store, type, clock(), log);
+  await tell('controller.started');
   const close = async (): Promise<void> => {
     server.forceShutdown();
+    await tell('controller.stopped');
+    await notary.close();
     await store.close();
   };
   return { address: where.replace(/:\d+$/, `:${port}`), close };
+}
+
+/** A store that cannot be written holds up neither a start nor a stop. */
+async function tellOfController(
+  store: Store,
+  type: 'controller.started' | 'controller.stopped',
+  timeMs: number,
+  log: Logger,
+): Promise<void> {
+  const actor = { name: 'controller', role: 'controller', certificate: '' };
+  await store
+    .write((transaction) => record(transaction, timeMs, { type, actor }))
+    .catch((error: unknown) => log.error({ err: error }, `${type} cannot be recorded`));
 }
 
 function bind(

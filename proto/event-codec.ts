@@ -155,15 +155,24 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
   }
 }
 
+/** In the log; a client gets the last event with a head. */
+const unsigned = { auditHead: undefined };
+
 /** The bytes of one of the run's own events, as logged and as sent to clients. */
 export function encodeRunEvent(seq: number, timeMs: number, event: RunStarted | RunFinished): Uint8Array {
-  return wire.RunEvent.encode({ seq, task: 0, timeUnixMs: timeMs, kind: toWireRunKind(event) }).finish();
+  return wire.RunEvent.encode({
+    ...unsigned,
+    seq,
+    task: 0,
+    timeUnixMs: timeMs,
+    kind: toWireRunKind(event),
+  }).finish();
 }
 
 /** The bytes of a run's event that passes on a task's, `taskEvent` as the agent encoded it. */
 export function wrapTaskEvent(seq: number, task: number, timeMs: number, taskEvent: Uint8Array): Uint8Array {
   const kind = { $case: 'taskEvent', value: taskEvent } as const;
-  return wire.RunEvent.encode({ seq, task, timeUnixMs: timeMs, kind }).finish();
+  return wire.RunEvent.encode({ ...unsigned, seq, task, timeUnixMs: timeMs, kind }).finish();
 }
 
 function toWireRunKind(event: RunStarted | RunFinished): NonNullable<wire.RunEvent['kind']> {

@@ -1,5 +1,7 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import type { HeadWitness } from '../../common/audit/head-witness.ts';
+import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type {
@@ -22,6 +24,8 @@ export interface SessionHost {
   readonly startedMs: number;
   readonly tasks: TaskRegistry;
   readonly localRuns: LocalRuns;
+  /** What this host has seen of the controller's audit. */
+  readonly auditWitness: HeadWitness;
   takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
   askStatus(): Promise<StackStatus[]>;
@@ -52,7 +56,7 @@ export class Session {
 
   /** Says hello; the welcome is waited for by a timer. */
   open(): void {
-    const { version, instanceId, startedMs, tasks } = this.#options.host;
+    const { version, instanceId, startedMs, tasks, auditWitness } = this.#options.host;
     this.#expectWord(welcomeTimeoutMs);
     this.#send({
       $case: 'hello',
@@ -64,6 +68,7 @@ export class Session {
         startedUnixMs: startedMs,
         openTasks: tasks.open.map((spool) => spool.task),
         nowUnixMs: Date.now(),
+        auditHead: auditWitness.newest,
       },
     });
   }
@@ -72,15 +77,18 @@ export class Session {
     this.#closed.abort(new Error('the link ended'));
     clearTimeout(this.#silence);
     clearInterval(this.#heartbeat);
+    this.#options.host.auditWitness.flush();
   }
 
   receive({ kind }: ControllerMessage): void {
     switch (kind?.$case) {
       case 'welcome':
         this.#begin(kind.value.protocolVersion, kind.value.heartbeatPeriodMs);
+        this.#witness(kind.value.auditHead);
         return;
       case 'heartbeat':
         this.#silence?.refresh();
+        this.#witness(kind.value.auditHead);
         return;
       case 'startTask':
         this.#startTask(kind.value);
@@ -112,7 +120,7 @@ export class Session {
     }
     this.#expectWord(heartbeatPeriodMs * 2.5);
     this.#heartbeat = setInterval(
-      () => this.#send({ $case: 'heartbeat', value: { nowUnixMs: Date.now() } }),
+      () => this.#send({ $case: 'heartbeat', value: { nowUnixMs: Date.now(), auditHead: undefined } }),
       heartbeatPeriodMs,
     );
     this.#options.onWelcome();
@@ -124,6 +132,10 @@ export class Session {
     tasks.open.forEach(report);
     tasks.listen(report);
     localRuns.listen((run) => this.#tellLocalRun(run));
+  }
+
+  #witness(head: SignedMark | undefined): void {
+    if (head !== undefined) this.#options.host.auditWitness.saw(head);
   }
 
   /** Ends the link when the controller stays silent for `ms`; each heartbeat of its begins anew. */

@@ -4,13 +4,14 @@ import { describeAudit, type AuditLine } from '../output/audit-line.ts';
 import type { Call } from '../call.ts';
 import type { Noun } from '../noun.ts';
 import { showFields } from '../fields.ts';
-import { parseCount } from '../options.ts';
+import { parseCount, parseFingerprint, parseMoment, valued } from '../options.ts';
+import { exportAudit } from './audit-export.ts';
+import { verifyFile, verifyStore } from './audit-verify.ts';
 import { limitOption, showRows, type Listing } from '../listing.ts';
 
 export const audit: Noun = {
   name: 'audit',
   summary: 'The record of who did what.',
-  unbuilt: ['export', 'verify'],
   verbs: [
     {
       name: 'ls',
@@ -24,6 +25,29 @@ export const audit: Noun = {
       words: '<seq>',
       summary: 'all of one record',
       run: (call, [seq = '']) => show(call, parseCount('SEQ', 1)(seq)),
+    },
+    {
+      name: 'export',
+      summary: 'all records, a line of JSON each, then a last line that proves them: the signed head',
+      options: () => [
+        valued('--since <when>', 'from a time on, or from so long ago (2h)', parseMoment('--since')),
+        valued('--until <when>', 'up to a time, or so long ago', parseMoment('--until')),
+      ],
+      run: (call, _, { since, until }) => exportAudit(call, { since, until }),
+    },
+    {
+      name: 'verify',
+      words: '[file]',
+      summary: 'is every record as it was written? 1, and the first that is not; FILE: an export, - is stdin',
+      options: () => [
+        valued(
+          '--key <fingerprint>',
+          "trust this audit key rather than this login's",
+          parseFingerprint('--key'),
+        ),
+      ],
+      run: (call, [file], { key }) =>
+        file === undefined ? verifyStore(call, key) : verifyFile(call, file, key),
     },
   ],
 };

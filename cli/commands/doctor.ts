@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { isSignedBy, type SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
 import {
   certificateFinding,
@@ -9,7 +10,7 @@ import {
   ok,
   type Finding,
 } from '../../common/finding.ts';
-import type { Host, WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { GetAuditHeadResponse, Host, WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Call } from '../call.ts';
 import type { Fleet } from '../client.ts';
 import { loadContext } from '../contexts.ts';
@@ -47,7 +48,7 @@ async function examineLogin({ settings, globals }: Call): Promise<Finding> {
 async function examineFleet(call: Call): Promise<Finding[]> {
   try {
     using fleet = await call.connect();
-    return [await examineController(fleet), ...(await examineHosts(fleet))];
+    return [await examineController(fleet), await examineAudit(fleet), ...(await examineHosts(fleet))];
   } catch (error) {
     const { code, message } = KomposeError.from(error);
     const isRefused = code === 'unauthenticated' || code === 'denied';
@@ -61,6 +62,14 @@ async function examineController(fleet: Fleet): Promise<Finding> {
     'controller',
     `${fleet.address} answers (version ${me.controllerVersion}) to ${me.name} (${me.role})`,
   );
+}
+
+/** Whether anybody who has seen the audit found it changed since, we too. */
+async function examineAudit(fleet: Fleet): Promise<Finding> {
+  const { head, contradictions } = await fleet.ask<GetAuditHeadResponse>((answer) =>
+    fleet.client.getAuditHead({}, answer),
+  );
+  return auditFinding(head, contradictions, fleet.auditWitness.fingerprint);
 }
 
 /** One line for all hosts that are well, and one for each thing that is not. */
@@ -88,4 +97,20 @@ export function hostFindings(host: Host, nowMs: number): Finding[] {
     clockFinding(check, online ? clockSkewMs : 0, 'its clock'),
     certificateFinding(check, certificateNotAfterUnixMs, nowMs, rejoin),
   ];
+}
+
+/** Pure. `key` is the fingerprint that this login knows. */
+export function auditFinding(
+  head: SignedMark | undefined,
+  contradictions: readonly number[],
+  key: string | undefined,
+): Finding {
+  const [newest] = contradictions;
+  if (newest !== undefined) {
+    const remedy = `kompose audit show ${newest}, kompose audit verify`;
+    return fail('audit', 'records that somebody has seen were changed or are gone', remedy);
+  }
+  if (head === undefined || (key !== undefined && !isSignedBy('head', head, key)))
+    return fail('audit', 'it is signed by another key than this login knows', 'kompose audit verify');
+  return ok('audit', `${head.count} records, none was found changed by those who have seen them`);
 }

@@ -1,3 +1,4 @@
+import { keyFingerprint } from '../../common/audit/signed-head.ts';
 import { createCertificateRequest } from '../../proto/certificate-request.ts';
 import { openEnrolment, unary } from '../../proto/enrol.ts';
 import type { LoginResponse } from '../../proto/gen/kompose/v1/enrolment.ts';
@@ -29,9 +30,10 @@ async function storeLogin(call: Call, token: string): Promise<number> {
     const answer = await unary<LoginResponse>(address, (callback) =>
       client.login({ tokenSecret: secret, certificateRequest: request }, callback),
     );
-    const { certificate, name, role } = answer;
+    const { certificate, name, role, auditKey } = answer;
     const context = { addresses, name, role, caCertificate, certificate, privateKey };
-    await saveContext(settings.userFolder, contextName, context);
+    const knownKey = auditKey === '' ? undefined : keyFingerprint(auditKey);
+    await saveContext(settings.userFolder, contextName, context, knownKey);
     say(call, `logged in to ${address} as ${name} (${role})`);
     return 0;
   } finally {

@@ -15,11 +15,14 @@ export const whoami: Noun = {
         const me = await fleet.ask<WhoAmIResponse>((answer) => fleet.client.whoAmI({}, answer));
         const { name, role, controllerVersion, certificateNotAfterUnixMs: end } = me;
         const controller = fleet.address;
-        return showFields(call, { name, role, controller, expires: timeOrNull(end), controllerVersion }, [
+        const auditKey = fleet.auditWitness.fingerprint ?? null;
+        const json = { name, role, controller, expires: timeOrNull(end), controllerVersion, auditKey };
+        return showFields(call, json, [
           ['name', name],
           ['role', role],
           ['controller', `${controller} (version ${controllerVersion})`],
           ['expires', timeText(end)],
+          ['audit key', auditKey ?? ''],
         ]);
       },
     },

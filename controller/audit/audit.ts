@@ -1,9 +1,10 @@
 import type { Transaction } from 'kysely';
 import type { Dump } from '../../common/task-event.ts';
-import { KomposeError } from '../../common/errors.ts';
+import { hashRecord, recordText, type ChainEnd } from '../../common/audit/chain.ts';
+import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { version } from '../../common/version.ts';
 import type { Schema } from '../store/schema.ts';
-import type { Store } from '../store/store.ts';
+import { chainEnd } from './chain-rows.ts';
 
 /** Who did it: a user or host by certificate, or the controller itself. */
 export interface Actor {
@@ -39,7 +40,11 @@ export type AuditType =
   | 'login.failed'
   | 'token.created'
   | 'token.revoked'
-  | 'request.denied';
+  | 'request.denied'
+  | 'controller.started'
+  | 'controller.stopped'
+  | 'audit.contradicted'
+  | 'audit.pruned';
 
 /** What is recorded; fields that do not apply are left out. */
 export interface AuditEntry {
@@ -71,8 +76,15 @@ export interface AuditEntry {
   readonly reason?: string;
   readonly dump?: Dump;
   readonly agentVersion?: string;
+  /** The signed head that the chain does not contain. */
+  readonly head?: SignedMark;
+  /** The first record that is not as that head says, or at which they part at the latest. */
+  readonly firstBad?: number;
   readonly detail?: Readonly<Record<string, unknown>>;
 }
+
+/** Where the chain stands in a transaction that has added to it: it is asked for once a transaction. */
+const ends = new WeakMap<Transaction<Schema>, ChainEnd>();
 
 /** Adds a record to the transaction of what it is about: both are there, or neither. */
 export async function record(
@@ -81,49 +93,12 @@ export async function record(
   { type, ...entry }: AuditEntry,
 ): Promise<void> {
   const full = { type, time: new Date(timeMs).toISOString(), ...entry, controllerVersion: version };
+  const before = ends.get(transaction) ?? (await chainEnd(transaction));
+  const text = recordText(before, full);
+  const end = { seq: before.seq + 1, hash: hashRecord(text) };
   await transaction
     .insertInto('audit')
-    .values({ record: JSON.stringify(full) })
+    .values({ ...end, record: text })
     .execute();
-}
-
-export interface AuditRow {
-  readonly seq: number;
-  /** One JSON object, `seq` first. */
-  readonly json: string;
-}
-
-/** One record. Throws `not-found`. */
-export async function findAudit(store: Store, seq: number): Promise<AuditRow> {
-  const row = await store.db.selectFrom('audit').selectAll().where('seq', '=', seq).executeTakeFirst();
-  if (row === undefined) throw new KomposeError('not-found', `there is no record ${seq}: kompose audit ls`);
-  return toRow(row);
-}
-
-function toRow({ seq, record: text }: { seq: number; record: string }): AuditRow {
-  return { seq, json: `{"seq":${seq},${text.slice(1)}` };
-}
-
-/** The newest `limit` records (0: all), oldest first, read in pages so that memory stays bounded. */
-export async function* listAudit(store: Store, limit: number): AsyncGenerator<AuditRow> {
-  const newest = await store.db
-    .selectFrom('audit')
-    .select(({ fn }) => [fn.max('seq').as('seq')])
-    .executeTakeFirst();
-  const last = newest?.seq ?? 0;
-  let after = limit > 0 ? last - limit : 0;
-  for (;;) {
-    const page = await store.db
-      .selectFrom('audit')
-      .selectAll()
-      .where('seq', '>', after)
-      .where('seq', '<=', last)
-      .orderBy('seq')
-      .limit(500)
-      .execute();
-    yield* page.map(toRow);
-    const end = page.at(-1)?.seq;
-    if (end === undefined) return;
-    after = end;
-  }
+  ends.set(transaction, end);
 }

@@ -7,12 +7,15 @@ import type {
   AgentLinkServer,
   AgentMessage,
   ControllerMessage,
+  Heartbeat,
   LocalRun,
   TaskControl,
   TaskReport,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import { record } from '../audit/audit.ts';
+import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
@@ -30,6 +33,7 @@ export interface AgentLinkDeps {
   readonly log: Logger;
   readonly clock: () => number;
   readonly heartbeatPeriodMs: number;
+  readonly notary: AuditNotary;
 }
 
 type AttachCall = ServerDuplexStream<AgentMessage, ControllerMessage>;
@@ -99,7 +103,7 @@ class AttachedAgent {
         return undefined;
       case 'heartbeat':
         this.#deps.fleet.heard(session, kind.value.nowUnixMs);
-        session.send({ $case: 'heartbeat', value: { nowUnixMs: this.#deps.clock() } });
+        session.send({ $case: 'heartbeat', value: this.#heartbeat() });
         return undefined;
       case 'taskRefused':
         refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
@@ -120,6 +124,11 @@ class AttachedAgent {
     }
   }
 
+  #heartbeat(): Heartbeat {
+    const { clock, notary } = this.#deps;
+    return { nowUnixMs: clock(), auditHead: notary.newest };
+  }
+
   async #greet(hello: AgentHello): Promise<void> {
     const peer = requirePeer(this.#call, 'host');
     if (hello.protocolVersion !== protocolVersion) {
@@ -133,10 +142,19 @@ class AttachedAgent {
     );
     this.#deps.fleet.refuseEarlier(session);
     this.#session = session;
+    this.#takeWitness(peer, hello.auditHead);
     this.#welcome(session);
     this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));
     this.#deps.fleet.heard(session, hello.nowUnixMs);
     this.#deps.log.info({ host: peer.name, address: this.#call.getPeer() }, 'a host is online');
+  }
+
+  /** What this host has seen of the audit. */
+  #takeWitness(peer: Peer, head: AuditHead | undefined): void {
+    if (head === undefined) return;
+    const actor = { name: peer.name, role: 'agent', certificate: peer.fingerprint };
+    const witness = { actor, host: peer.name, clientAddress: clientAddress(this.#call) };
+    void this.#deps.notary.present(head, witness);
   }
 
   async #admit(peer: Peer): Promise<void> {
@@ -165,6 +183,7 @@ class AttachedAgent {
       capabilities: [...capabilities],
       controllerVersion: version,
       heartbeatPeriodMs,
+      auditHead: this.#deps.notary.newest,
     };
     session.send({ $case: 'welcome', value });
   }

@@ -1,13 +1,13 @@
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
-import { findAudit, listAudit } from '../audit/audit.ts';
+import { findAudit, listAudit } from '../audit/audit-queries.ts';
+import { exportAudit } from '../audit/export-audit.ts';
 import type { FleetContext } from './fleet-context.ts';
 
+type AuditMethods = 'listAudit' | 'getAudit' | 'exportAudit' | 'getAuditHead';
+
 /** The calls about the audit. */
-export function auditCalls({
-  store,
-  handlers,
-  callers,
-}: FleetContext): Pick<FleetServer, 'listAudit' | 'getAudit'> {
+export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethods> {
+  const { store, handlers, callers, notary } = context;
   return {
     listAudit: handlers.stream(async function* (call) {
       await callers.admin(call, 'the audit');
@@ -16,6 +16,16 @@ export function auditCalls({
     getAudit: handlers.unary(async (call) => {
       await callers.admin(call, 'the audit');
       return findAudit(store, call.request.seq);
+    }),
+    exportAudit: handlers.stream(async function* (call) {
+      await callers.admin(call, 'the audit');
+      const { sinceUnixMs: sinceMs, untilUnixMs: untilMs } = call.request;
+      for await (const piece of exportAudit(store, notary, { sinceMs, untilMs }))
+        yield { data: Buffer.from(piece) };
+    }),
+    getAuditHead: handlers.unary(async (call) => {
+      await callers.user(call);
+      return { contradictions: await notary.contradictions(), head: await notary.head() };
     }),
   };
 }

@@ -1,7 +1,10 @@
 import { KomposeError } from '../../common/errors.ts';
+import { headOf } from '../../proto/audit-head-metadata.ts';
 import { record, type Actor } from '../audit/audit.ts';
+import type { AuditNotary } from '../audit/audit-notary.ts';
 import { findUser } from '../identity/directory.ts';
 import type { Store } from '../store/store.ts';
+import type { FleetServiceDeps } from './fleet-context.ts';
 import { clientAddress, requirePeer, requireProtocol } from './peer.ts';
 
 type Call = Parameters<typeof requirePeer>[0];
@@ -10,16 +13,24 @@ type Call = Parameters<typeof requirePeer>[0];
 export class Callers {
   readonly #store: Store;
   readonly #clock: () => number;
+  readonly #notary: AuditNotary;
 
-  constructor(store: Store, clock: () => number) {
+  constructor({ store, clock, notary }: Pick<FleetServiceDeps, 'store' | 'clock' | 'notary'>) {
     this.#store = store;
     this.#clock = clock;
+    this.#notary = notary;
   }
 
-  /** Any user. Throws `unauthenticated`, and `protocol` for a client of another version. */
+  /**
+   * Any user. Takes the head of the audit that they present. Throws `unauthenticated`, and `protocol` for a client of
+   * another version.
+   */
   async user(call: Call): Promise<Actor> {
     requireProtocol(call);
-    return findUser(this.#store, requirePeer(call, 'user'));
+    const actor = await findUser(this.#store, requirePeer(call, 'user'));
+    const seen = headOf(call.metadata);
+    if (seen !== undefined) await this.#notary.present(seen, { actor, clientAddress: clientAddress(call) });
+    return actor;
   }
 
   /** An admin; anybody else is refused with `denied`, which is recorded. `what` is what they ask for. */

@@ -7,13 +7,17 @@ import type { Handlers } from './handlers.ts';
 import { clientAddress } from './peer.ts';
 import { RateLimit } from './rate-limit.ts';
 
+interface EnrolmentDeps {
+  readonly desk: EnrolmentDesk;
+  readonly fleet: Fleet;
+  readonly store: Store;
+  readonly handlers: Handlers;
+  /** The public one: SPKI DER, base64. */
+  readonly auditKey: string;
+}
+
 /** The two calls for those who have no certificate yet; see enrolment.proto. */
-export function enrolmentService(
-  desk: EnrolmentDesk,
-  fleet: Fleet,
-  store: Store,
-  handlers: Handlers,
-): EnrolmentServer {
+export function enrolmentService({ desk, fleet, store, handlers, auditKey }: EnrolmentDeps): EnrolmentServer {
   const limit = new RateLimit(20, 100);
   return {
     join: handlers.unary(async (call) => {
@@ -27,7 +31,8 @@ export function enrolmentService(
     login: handlers.unary(async (call) => {
       limit.take();
       const { tokenSecret: secret, certificateRequest } = call.request;
-      return desk.login({ secret, certificateRequest }, { clientAddress: clientAddress(call) });
+      const caller = { clientAddress: clientAddress(call) };
+      return { ...(await desk.login({ secret, certificateRequest }, caller)), auditKey };
     }),
   };
 }

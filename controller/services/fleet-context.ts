@@ -1,3 +1,4 @@
+import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
@@ -14,6 +15,7 @@ export interface FleetServiceDeps {
   /** What tokens carry. */
   readonly addresses: readonly string[];
   readonly caFingerprint: string;
+  readonly notary: AuditNotary;
 }
 
 /** What all calls of users share. */

@@ -9,8 +9,7 @@ import { UserWatches } from './user-watches.ts';
 
 /** The users' calls; see fleet.proto. */
 export function fleetService(deps: FleetServiceDeps): FleetServer {
-  const { store, clock } = deps;
-  const context = { ...deps, callers: new Callers(store, clock), watches: new UserWatches() };
+  const context = { ...deps, callers: new Callers(deps), watches: new UserWatches() };
   return {
     ...runCalls(context),
     ...hostCalls(context),

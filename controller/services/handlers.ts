@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js';
@@ -16,9 +17,12 @@ import { send } from '../../proto/streams.ts';
  */
 export class Handlers {
   readonly #log: Logger;
+  readonly #trailer: () => Metadata | undefined;
 
-  constructor(log: Logger) {
+  /** `trailer` gives what every answered call ends with. */
+  constructor(log: Logger, trailer: () => Metadata | undefined = () => undefined) {
     this.#log = log;
+    this.#trailer = trailer;
   }
 
   unary<Request, Response>(
@@ -26,7 +30,7 @@ export class Handlers {
   ): handleUnaryCall<Request, Response> {
     return (call, callback) => {
       answer(call).then(
-        (response) => callback(null, response),
+        (response) => callback(null, response, this.#trailer()),
         (error: unknown) => callback(this.status(error)),
       );
     };
@@ -48,7 +52,7 @@ export class Handlers {
   /** Ends a streaming call with what `work` comes to. */
   finish(call: EndableCall, signal: AbortSignal, work: Promise<void>): void {
     work.then(
-      () => call.end(),
+      () => call.end(this.#trailer()),
       (error: unknown) => {
         if (!signal.aborted) call.emit('error', this.status(error));
       },
@@ -62,7 +66,7 @@ export class Handlers {
 }
 
 interface EndableCall {
-  end(): unknown;
+  end(trailer?: Metadata): unknown;
   emit(event: 'error', error: unknown): boolean;
 }
 

@@ -23,7 +23,14 @@ type RunMethods = 'startRun' | 'watchRun' | 'planRetry' | 'cancelRun' | 'listRun
 
 /** The calls about runs. */
 export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
-  const { store, runs, handlers, watches, callers } = context;
+  const { store, runs, handlers, watches, callers, notary } = context;
+
+  /** The end of a run goes out with a head that stands over all of it. */
+  async function withHead(event: RunEvent): Promise<RunEvent> {
+    if (event.kind?.$case !== 'finished') return event;
+    const auditHead = await notary.head().catch(() => undefined);
+    return { ...event, auditHead };
+  }
 
   async function* follow(
     user: string,
@@ -38,7 +45,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     const log = await runs.openLog(id);
     try {
       for await (const records of log.read(afterSeq, signal)) {
-        for (const { bytes } of records) yield RunEvent.decode(bytes);
+        for (const { bytes } of records) yield await withHead(RunEvent.decode(bytes));
       }
     } finally {
       release?.();
@@ -140,7 +147,7 @@ function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
   stdin.reportTo((taken) => {
     if (signal.aborted) return;
     const kind = { $case: 'stdinProgress', value: { taken } } as const;
-    call.write({ seq: 0, task: 0, timeUnixMs: 0, kind });
+    call.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined });
   });
   signal.addEventListener('abort', () => {
     if (stdin.terminal !== undefined) run.abandon('the terminal that it ran on is gone');

@@ -1,10 +1,12 @@
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { chainAudit } from './chain-audit.ts';
 
 /** Forward only, in order of their names; one that was released is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first-tables': { up: createFirstTables },
   '0002-run-requests': { up: createRunRequests },
+  '0003-audit-chain': { up: chainAudit },
 };
 
 /** Of the runs before it there is no row: they cannot be repeated. */

@@ -1,5 +1,3 @@
-import type { Generated } from 'kysely';
-
 /*
  * The tables. Times are Unix milliseconds; lists and maps are JSON text; absent values are null. Of secrets only
  * hashes are here.
@@ -53,6 +51,8 @@ export interface RunsTable {
   targets: number;
   counts: string;
   dry_run: number;
+  /** JSON of who began it, as far as its name does not tell; null in runs of older controllers. */
+  caller: string | null;
 }
 
 /** What it takes to repeat a run; the run's own row has the rest. */
@@ -92,9 +92,19 @@ export interface StepsTable {
 }
 
 export interface AuditTable {
-  seq: Generated<number>;
-  /** The whole record as one JSON object. */
+  /** From 1 without gaps; those that were pruned are missing at the beginning. */
+  seq: number;
+  /** The record's bytes, without its hash; see common/audit/chain.ts. */
   record: string;
+  /** Lower-case hex. */
+  hash: string;
+}
+
+export interface AuditMarksTable {
+  /** `head`: the newest signed one. `stub`: in place of the records that were pruned. */
+  kind: 'head' | 'stub';
+  /** A SignedMark. */
+  mark: string;
 }
 
 export interface Schema {
@@ -106,4 +116,5 @@ export interface Schema {
   tasks: TasksTable;
   steps: StepsTable;
   audit: AuditTable;
+  audit_marks: AuditMarksTable;
 }

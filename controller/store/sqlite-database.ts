@@ -5,7 +5,8 @@ const statementCacheSize = 200;
 
 /**
  * node:sqlite in the shape that kysely's SQLite dialect wants, with statements prepared once. WAL with
- * `synchronous=FULL`: a transaction that returned is on the disk.
+ * `synchronous=FULL`: a transaction that returned is on the disk. Transactions are there to write, so each waits for its
+ * turn at its beginning: another program of ours may write too.
  */
 export function openSqlite(path: string): SqliteDatabase {
   const database = new DatabaseSync(path);
@@ -15,7 +16,8 @@ export function openSqlite(path: string): SqliteDatabase {
   const statements = new Map<string, SqliteStatement>();
   return {
     close: () => database.close(),
-    prepare(sql) {
+    prepare(asked) {
+      const sql = asked === 'begin' ? 'begin immediate' : asked;
       const known = statements.get(sql);
       if (known !== undefined) return known;
       const statement = adapt(database.prepare(sql));

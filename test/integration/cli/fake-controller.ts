@@ -203,7 +203,7 @@ function enrolmentHandlers(keys: FleetKeys): Partial<EnrolmentServer> {
       }
       const ada = { kind: 'user', name: 'ada' } as const;
       issueClientCertificate(keys.ca, certificateRequest, ada, keys.userDays, Date.now()).then(
-        ({ certificate }) => callback(null, { certificate, name: 'ada', role: 'admin' }),
+        ({ certificate }) => callback(null, { certificate, name: 'ada', role: 'admin', auditKey: '' }),
         () => callback({ code: status.INTERNAL, details: 'cannot sign', metadata: new Metadata() }),
       );
     },

@@ -62,7 +62,7 @@ export class TestAgent {
 
   /** Resolves when the controller has taken all that was sent before. */
   async heartbeat(): Promise<void> {
-    this.send({ $case: 'heartbeat', value: { nowUnixMs: Date.now() } });
+    this.send({ $case: 'heartbeat', value: { nowUnixMs: Date.now(), auditHead: undefined } });
     await this.inbox.next('a heartbeat', ({ kind }) =>
       kind?.$case === 'heartbeat' ? kind.value : undefined,
     );

@@ -26,6 +26,8 @@ interface Ended {
 export class StubFleet {
   readonly folder: string;
   readonly address: string;
+  /** What the programs find in their environment on top. */
+  readonly env: Record<string, string> = {};
   readonly #agents = new Map<string, CliProcess>();
   #controller: CliProcess | undefined;
 
@@ -133,8 +135,8 @@ export class StubFleet {
   }
 
   /** Resolves once the controller knows that it is away. */
-  async stopAgent(host: string): Promise<void> {
-    this.#agents.get(host)?.kill('SIGKILL');
+  async stopAgent(host: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#agents.get(host)?.kill(signal);
     await this.#agents.get(host)?.ended;
     this.#agents.delete(host);
     while ((await this.objects('hosts', 'show', host))[0]?.['online'] === true);
@@ -161,7 +163,7 @@ export class StubFleet {
   /** What `docker ps` of a host prints is in its file `ps`. */
   #env(home: string): Record<string, string> {
     const path = `${join(this.folder, 'bin')}:${process.env['PATH'] ?? ''}`;
-    return { PATH: path, HOME: this.folder, DOCKER_STUB_PS: join(this.folder, `${home}.ps`) };
+    return { PATH: path, HOME: this.folder, DOCKER_STUB_PS: join(this.folder, `${home}.ps`), ...this.env };
   }
 }
 

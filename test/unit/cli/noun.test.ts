@@ -77,7 +77,7 @@ const refused: readonly [noun: typeof hosts, args: string[], part: string][] = [
   [hosts, ['--limit', '0'], 'bad value "0" of --limit'],
   [runs, ['retry'], "missing required argument 'id'"],
   [runs, ['retry', '01J', '-e', 'A'], 'bad variable "A"'],
-  [audit, ['verify', '--x'], 'kompose audit verify is not built yet'],
+  [audit, ['verify', '--key', 'abc'], 'write the 64 hex digits'],
   [users, ['add', 'ada'], "required option '--role <role>' not specified"],
   [users, ['add', 'ada', '--role', 'agent'], "argument 'agent' is invalid. Allowed choices are admin"],
   [stacks, ['a', 'b'], 'too many arguments'],

@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AuditHead } from "./audit.ts";
 import { StdinProgress, Target, Terminal, TerminalSize } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
@@ -74,6 +75,8 @@ export interface AgentHello {
   openTasks: string[];
   /** The agent's clock, to show a skew. */
   nowUnixMs: number;
+  /** The newest that this host has seen, of any controller process. */
+  auditHead: AuditHead | undefined;
 }
 
 export interface Welcome {
@@ -82,10 +85,13 @@ export interface Welcome {
   controllerVersion: string;
   /** How often the agent sends a heartbeat. Two missed ones end the session, on either side. */
   heartbeatPeriodMs: number;
+  auditHead: AuditHead | undefined;
 }
 
 export interface Heartbeat {
   nowUnixMs: number;
+  /** The controller's: the newest that it has signed. */
+  auditHead: AuditHead | undefined;
 }
 
 /**
@@ -566,6 +572,7 @@ function createBaseAgentHello(): AgentHello {
     startedUnixMs: 0,
     openTasks: [],
     nowUnixMs: 0,
+    auditHead: undefined,
   };
 }
 
@@ -591,6 +598,9 @@ export const AgentHello: MessageFns<AgentHello> = {
     }
     if (message.nowUnixMs !== 0) {
       writer.uint32(56).int64(message.nowUnixMs);
+    }
+    if (message.auditHead !== undefined) {
+      AuditHead.encode(message.auditHead, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -664,6 +674,14 @@ export const AgentHello: MessageFns<AgentHello> = {
             message.nowUnixMs = longToNumber(reader.int64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -678,7 +696,7 @@ export const AgentHello: MessageFns<AgentHello> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { protocolVersion: 0, capabilities: [], controllerVersion: "", heartbeatPeriodMs: 0 };
+  return { protocolVersion: 0, capabilities: [], controllerVersion: "", heartbeatPeriodMs: 0, auditHead: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -694,6 +712,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.heartbeatPeriodMs !== 0) {
       writer.uint32(32).uint32(message.heartbeatPeriodMs);
+    }
+    if (message.auditHead !== undefined) {
+      AuditHead.encode(message.auditHead, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -743,6 +764,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.heartbeatPeriodMs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -757,13 +786,16 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { nowUnixMs: 0 };
+  return { nowUnixMs: 0, auditHead: undefined };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
   encode(message: Heartbeat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.nowUnixMs !== 0) {
       writer.uint32(8).int64(message.nowUnixMs);
+    }
+    if (message.auditHead !== undefined) {
+      AuditHead.encode(message.auditHead, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -787,6 +819,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             }
 
             message.nowUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.auditHead = AuditHead.decode(reader, reader.uint32());
             continue;
           }
         }

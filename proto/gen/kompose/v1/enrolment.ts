@@ -59,6 +59,8 @@ export interface LoginResponse {
   certificate: string;
   name: string;
   role: string;
+  /** The controller's audit key: Ed25519, SPKI DER, base64. */
+  auditKey: string;
 }
 
 function createBaseJoinRequest(): JoinRequest {
@@ -375,7 +377,7 @@ export const LoginRequest: MessageFns<LoginRequest> = {
 };
 
 function createBaseLoginResponse(): LoginResponse {
-  return { certificate: "", name: "", role: "" };
+  return { certificate: "", name: "", role: "", auditKey: "" };
 }
 
 export const LoginResponse: MessageFns<LoginResponse> = {
@@ -388,6 +390,9 @@ export const LoginResponse: MessageFns<LoginResponse> = {
     }
     if (message.role !== "") {
       writer.uint32(26).string(message.role);
+    }
+    if (message.auditKey !== "") {
+      writer.uint32(34).string(message.auditKey);
     }
     return writer;
   },
@@ -427,6 +432,14 @@ export const LoginResponse: MessageFns<LoginResponse> = {
             }
 
             message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.auditKey = reader.string();
             continue;
           }
         }

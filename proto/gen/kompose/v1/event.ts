@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { AuditHead } from "./audit.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -227,6 +228,8 @@ export interface RunEvent {
     /** Not in the log and not numbered (seq 0): how far the action has taken the stdin of this client. */
     { $case: "stdinProgress"; value: StdinProgress }
     | undefined;
+  /** With RunFinished, as a client gets it: the audit's newest head, which stands over all of this run. */
+  auditHead: AuditHead | undefined;
 }
 
 /**
@@ -1362,7 +1365,7 @@ export const RunFinished_CountsEntry: MessageFns<RunFinished_CountsEntry> = {
 };
 
 function createBaseRunEvent(): RunEvent {
-  return { seq: 0, task: 0, timeUnixMs: 0, kind: undefined };
+  return { seq: 0, task: 0, timeUnixMs: 0, kind: undefined, auditHead: undefined };
 }
 
 export const RunEvent: MessageFns<RunEvent> = {
@@ -1389,6 +1392,9 @@ export const RunEvent: MessageFns<RunEvent> = {
       case "stdinProgress":
         StdinProgress.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+    }
+    if (message.auditHead !== undefined) {
+      AuditHead.encode(message.auditHead, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1460,6 +1466,14 @@ export const RunEvent: MessageFns<RunEvent> = {
             }
 
             message.kind = { $case: "stdinProgress", value: StdinProgress.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.auditHead = AuditHead.decode(reader, reader.uint32());
             continue;
           }
         }

@@ -22,6 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AuditHead } from "./audit.ts";
 import { RunEvent, Terminal, TerminalSize } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
@@ -264,6 +265,31 @@ export interface AuditRecord {
   seq: number;
   /** The record as one JSON object, just as it is stored. */
   json: string;
+}
+
+/**
+ * Of records in this time only: from the first at or after `since` to the last at or before `until`, without gaps. 0
+ * means no bound.
+ */
+export interface ExportAuditRequest {
+  sinceUnixMs: number;
+  untilUnixMs: number;
+}
+
+/** The next bytes of the export: lines of JSON, not aligned to chunks. */
+export interface ExportAuditChunk {
+  data: Uint8Array;
+}
+
+export interface GetAuditHeadRequest {
+}
+
+export interface GetAuditHeadResponse {
+  head:
+    | AuditHead
+    | undefined;
+  /** Numbers of the newest records `audit.contradicted` that there are, at most ten. */
+  contradictions: number[];
 }
 
 export interface LabelHostRequest {
@@ -2683,6 +2709,215 @@ export const AuditRecord: MessageFns<AuditRecord> = {
   },
 };
 
+function createBaseExportAuditRequest(): ExportAuditRequest {
+  return { sinceUnixMs: 0, untilUnixMs: 0 };
+}
+
+export const ExportAuditRequest: MessageFns<ExportAuditRequest> = {
+  encode(message: ExportAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sinceUnixMs !== 0) {
+      writer.uint32(8).int64(message.sinceUnixMs);
+    }
+    if (message.untilUnixMs !== 0) {
+      writer.uint32(16).int64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sinceUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportAuditChunk(): ExportAuditChunk {
+  return { data: new Uint8Array(0) };
+}
+
+export const ExportAuditChunk: MessageFns<ExportAuditChunk> = {
+  encode(message: ExportAuditChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportAuditChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportAuditChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetAuditHeadRequest(): GetAuditHeadRequest {
+  return {};
+}
+
+export const GetAuditHeadRequest: MessageFns<GetAuditHeadRequest> = {
+  encode(_: GetAuditHeadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetAuditHeadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetAuditHeadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetAuditHeadResponse(): GetAuditHeadResponse {
+  return { head: undefined, contradictions: [] };
+}
+
+export const GetAuditHeadResponse: MessageFns<GetAuditHeadResponse> = {
+  encode(message: GetAuditHeadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.head !== undefined) {
+      AuditHead.encode(message.head, writer.uint32(10).fork()).join();
+    }
+    if (message.contradictions.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.contradictions) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetAuditHeadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetAuditHeadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.head = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.contradictions.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.contradictions.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseLabelHostRequest(): LabelHostRequest {
   return { name: "", labels: {}, remove: [] };
 }
@@ -3712,7 +3947,10 @@ export const WhoAmIResponse: MessageFns<WhoAmIResponse> = {
  *
  * A client states its protocol version in the metadata `kompose-protocol`; another major version is refused
  * with FAILED_PRECONDITION. Every error carries its kompose code in the trailing metadata `kompose-code`
- * (common/errors.ts lists them); the message is one line for people.
+ * (common/errors.ts lists them); the message is one line for people. Every call ends with the newest AuditHead, encoded,
+ * in the trailing metadata `kompose-audit-head-bin`; a watched run's last event bears one too. The client keeps the newest
+ * and presents it in the metadata of that name with the first call of each link: an audit that does not contain it is
+ * recorded as contradicted.
  */
 export type FleetService = typeof FleetService;
 export const FleetService = {
@@ -3821,6 +4059,30 @@ export const FleetService = {
     responseSerialize: (value: AuditRecord): Buffer => Buffer.from(AuditRecord.encode(value).finish()),
     responseDeserialize: (value: Buffer): AuditRecord => AuditRecord.decode(value),
   },
+  /**
+   * The audit from its first record to the signed head, as `audit export` prints it.
+   * NOT_FOUND: there is no record in that time.
+   */
+  exportAudit: {
+    path: "/kompose.v1.Fleet/ExportAudit" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportAuditRequest): Buffer => Buffer.from(ExportAuditRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportAuditRequest => ExportAuditRequest.decode(value),
+    responseSerialize: (value: ExportAuditChunk): Buffer => Buffer.from(ExportAuditChunk.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportAuditChunk => ExportAuditChunk.decode(value),
+  },
+  /** The newest head, signed now, and whether anybody has found the audit changed. Any user may. */
+  getAuditHead: {
+    path: "/kompose.v1.Fleet/GetAuditHead" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetAuditHeadRequest): Buffer => Buffer.from(GetAuditHeadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetAuditHeadRequest => GetAuditHeadRequest.decode(value),
+    responseSerialize: (value: GetAuditHeadResponse): Buffer =>
+      Buffer.from(GetAuditHeadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetAuditHeadResponse => GetAuditHeadResponse.decode(value),
+  },
   labelHost: {
     path: "/kompose.v1.Fleet/LabelHost" as const,
     requestStream: false as const,
@@ -3923,6 +4185,13 @@ export interface FleetServer extends UntypedServiceImplementation {
   listAudit: handleServerStreamingCall<ListAuditRequest, AuditRecord>;
   /** NOT_FOUND: there is no such record. */
   getAudit: handleUnaryCall<GetAuditRequest, AuditRecord>;
+  /**
+   * The audit from its first record to the signed head, as `audit export` prints it.
+   * NOT_FOUND: there is no record in that time.
+   */
+  exportAudit: handleServerStreamingCall<ExportAuditRequest, ExportAuditChunk>;
+  /** The newest head, signed now, and whether anybody has found the audit changed. Any user may. */
+  getAuditHead: handleUnaryCall<GetAuditHeadRequest, GetAuditHeadResponse>;
   labelHost: handleUnaryCall<LabelHostRequest, Host>;
   /** Ends the host's session and its certificate at once. */
   removeHost: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
@@ -4035,6 +4304,32 @@ export interface FleetClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AuditRecord) => void,
+  ): ClientUnaryCall;
+  /**
+   * The audit from its first record to the signed head, as `audit export` prints it.
+   * NOT_FOUND: there is no record in that time.
+   */
+  exportAudit(request: ExportAuditRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportAuditChunk>;
+  exportAudit(
+    request: ExportAuditRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportAuditChunk>;
+  /** The newest head, signed now, and whether anybody has found the audit changed. Any user may. */
+  getAuditHead(
+    request: GetAuditHeadRequest,
+    callback: (error: ServiceError | null, response: GetAuditHeadResponse) => void,
+  ): ClientUnaryCall;
+  getAuditHead(
+    request: GetAuditHeadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetAuditHeadResponse) => void,
+  ): ClientUnaryCall;
+  getAuditHead(
+    request: GetAuditHeadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetAuditHeadResponse) => void,
   ): ClientUnaryCall;
   labelHost(request: LabelHostRequest, callback: (error: ServiceError | null, response: Host) => void): ClientUnaryCall;
   labelHost(

@@ -39,6 +39,7 @@ const run: RunsTable = {
   targets: 8,
   counts: '{}',
   dry_run: 1,
+  caller: null,
 };
 
 const row: RunRequestsTable = {

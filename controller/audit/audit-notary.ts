@@ -1,0 +1,175 @@
+import type { KeyObject } from 'node:crypto';
+import { sql, type Transaction } from 'kysely';
+import type { Logger } from 'pino';
+import type { ChainEnd } from '../../common/audit/chain.ts';
+import { isSignedBy, keyFingerprint, signMark, type SignedMark } from '../../common/audit/signed-head.ts';
+import type { Schema } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+import { record, type Actor } from './audit.ts';
+import { publicAuditKey } from './audit-key.ts';
+import { chainEnd, hashAt, loadMark, saveMark } from './chain-rows.ts';
+
+interface NotaryDeps {
+  readonly store: Store;
+  readonly key: KeyObject;
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+/** Who presents a head that was seen. */
+export interface Witness {
+  readonly actor: Actor;
+  readonly clientAddress?: string;
+  readonly host?: string;
+}
+
+const signEveryMs = 1000;
+const self: Witness = { actor: { name: 'controller', role: 'controller', certificate: '' } };
+
+/*
+ * Signs the audit's head each second that it moved, and holds the chain against the heads that others have seen.
+ *
+ * INVARIANTS
+ * - A head is given out only once all that it stands over is on the disk.
+ * - Before a new head takes the place of the last one, the chain is seen to contain that one still; if it does not,
+ *   that is a record in the chain before the new head stands over it.
+ * - A contradiction is recorded once a head, whoever presents it, and however often.
+ */
+export class AuditNotary {
+  /** Of the key, as users know it. */
+  readonly publicKey: string;
+  readonly #deps: NotaryDeps;
+  readonly #fingerprint: string;
+  #newest: SignedMark | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isFailing = false;
+
+  private constructor(deps: NotaryDeps) {
+    this.#deps = deps;
+    this.publicKey = publicAuditKey(deps.key);
+    this.#fingerprint = keyFingerprint(this.publicKey);
+  }
+
+  /** Holds the chain against the newest head that an earlier process signed, and signs from now on. */
+  static async open(deps: NotaryDeps): Promise<AuditNotary> {
+    const notary = new AuditNotary(deps);
+    notary.#newest = await loadMark(deps.store.db, 'head');
+    await notary.#signAnyway();
+    notary.#timer = setInterval(() => void notary.#signAnyway(), signEveryMs).unref();
+    return notary;
+  }
+
+  /** At most a second old; undefined only while nothing can be written. */
+  get newest(): SignedMark | undefined {
+    return this.#newest;
+  }
+
+  /** Over all that is recorded now. */
+  async head(): Promise<SignedMark> {
+    const end = await chainEnd(this.#deps.store.db);
+    const newest = this.#newest;
+    return newest?.seq === end.seq && newest.hash === end.hash ? newest : this.#sign();
+  }
+
+  /** Signs something else than the head, such as a part of the chain, with the time. */
+  mark(kind: 'head' | 'stub', end: ChainEnd, count: number): SignedMark {
+    const time = new Date(this.#deps.clock()).toISOString();
+    return signMark(kind, { seq: end.seq, hash: end.hash, time, count }, this.#deps.key);
+  }
+
+  /**
+   * A head that somebody has seen: one that the chain does not contain is recorded as contradicted. Never throws: what
+   * the witness came for goes on.
+   */
+  async present(head: SignedMark, witness: Witness): Promise<void> {
+    const { store, log } = this.#deps;
+    if (head.hash === this.#newest?.hash && head.signature === this.#newest.signature) return;
+    try {
+      if ((await this.#firstBad(store.db, head)) === undefined) return;
+      await store.write((transaction) => this.#contradict(transaction, head, witness));
+    } catch (error) {
+      log.error({ err: error, head }, 'a head of the audit that was seen cannot be checked');
+    }
+  }
+
+  /** Numbers of the newest records of contradictions, at most ten. */
+  async contradictions(): Promise<number[]> {
+    const rows = await contradictionRows(this.#deps.store.db).select('seq').limit(10).execute();
+    return rows.map(({ seq }) => seq);
+  }
+
+  /** Signs for the last time. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#signAnyway();
+  }
+
+  /** A store that cannot be written is told of once, and by those who need it. */
+  async #signAnyway(): Promise<void> {
+    try {
+      await this.head();
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing) this.#deps.log.warn({ err: error }, 'the head of the audit cannot be signed');
+      this.#isFailing = true;
+    }
+  }
+
+  async #sign(): Promise<SignedMark> {
+    const head = await this.#deps.store.write(async (transaction) => {
+      if (this.#newest !== undefined) await this.#contradict(transaction, this.#newest, self);
+      const end = await chainEnd(transaction);
+      const stub = await loadMark(transaction, 'stub');
+      const signed = this.mark('head', end, end.seq - (stub?.seq ?? 0));
+      await saveMark(transaction, 'head', signed);
+      return signed;
+    });
+    this.#newest = head;
+    return head;
+  }
+
+  /** Records that the chain lacks this head, if it does and that is not recorded yet. */
+  async #contradict(transaction: Transaction<Schema>, head: SignedMark, witness: Witness): Promise<void> {
+    const firstBad = await this.#firstBad(transaction, head);
+    if (firstBad === undefined || (await isRecorded(transaction, head))) return;
+    const isOurs = isSignedBy('head', head, this.#fingerprint);
+    const reason = isOurs
+      ? `the audit was changed: it lacks the head at ${head.seq} that was signed ${head.time}`
+      : `a head at ${head.seq} was presented that this controller's key did not sign`;
+    this.#deps.log.error({ head, firstBad, witness: witness.actor.name }, `AUDIT CONTRADICTED: ${reason}`);
+    const entry = { type: 'audit.contradicted', ...witness, reason, head, firstBad } as const;
+    await record(transaction, this.#deps.clock(), entry);
+  }
+
+  /** Where the chain parts from what a head says, at the latest; undefined if it does not, or cannot be known. */
+  async #firstBad(db: Store['db'], head: SignedMark): Promise<number | undefined> {
+    if (!isSignedBy('head', head, this.#fingerprint)) return head.seq;
+    const end = await chainEnd(db);
+    if (head.seq > end.seq) return end.seq + 1;
+    const hash = (await hashAt(db, head.seq)) ?? (await this.#prunedHash(db, head));
+    return hash === head.hash ? undefined : head.seq;
+  }
+
+  /** Of a record that was removed on purpose: only the last one's is known, the others are taken on trust. */
+  async #prunedHash(db: Store['db'], head: SignedMark): Promise<string | undefined> {
+    const stub = await loadMark(db, 'stub');
+    if (stub === undefined || head.seq > stub.seq || !isSignedBy('stub', stub, this.#fingerprint))
+      return undefined;
+    return head.seq === stub.seq ? stub.hash : head.hash;
+  }
+}
+
+function contradictionRows(db: Store['db']) {
+  return db
+    .selectFrom('audit')
+    .where(sql<boolean>`record ->> 'type' = 'audit.contradicted'`)
+    .orderBy('seq', 'desc');
+}
+
+async function isRecorded(db: Store['db'], head: SignedMark): Promise<boolean> {
+  const rows = await contradictionRows(db).select('record').execute();
+  return rows.some(({ record: text }) => {
+    const { head: told } = JSON.parse(text) as { head?: SignedMark };
+    return told?.seq === head.seq && told.hash === head.hash;
+  });
+}
