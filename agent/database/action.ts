@@ -25,6 +25,8 @@ export interface ActionEnd {
   readonly exitCode: number;
   /** Why it failed, in one line, masked. */
   readonly error?: string;
+  /** What could not be ended when the task was stopped, in one line. */
+  readonly left?: string;
   /** It took effect, even if the task was stopped meanwhile. */
   readonly stands?: true;
   /** The dump that was written or read. */

@@ -30,9 +30,12 @@ export interface HookStep extends StepBase {
   readonly takesDumps?: true;
 }
 
-/** A program; argv is what is executed. */
+/** docker compose; argv is how it is called, the command, and its arguments. */
 export interface ProgramStep extends StepBase {
   readonly kind: 'program';
+  readonly command: string;
+  /** How many words of argv call compose. */
+  readonly composeWords: number;
 }
 
 export type Step = HookStep | ProgramStep | DatabaseStep;
@@ -55,6 +58,8 @@ export function plan(input: PlanInput): Plan {
 function composeStep({ command, args, compose }: PlanInput): ProgramStep {
   return {
     kind: 'program',
+    command,
+    composeWords: compose.length,
     step: 'action',
     name: `docker compose ${command}`,
     argv: [...compose, command, ...args],

@@ -1,5 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 
+/** How long killed processes may take to go: a frozen one outlives even SIGKILL. */
+const killedMs = 2000;
+
 /**
  * The processes whose environment holds `NAME=VALUE`, whatever session or group they have moved to: a hook's whole
  * descent bears its task's mark, `setsid` or not. Only what this user may look into is seen, and nothing that cleared
@@ -16,14 +19,23 @@ async function hasMark(pid: string, mark: string): Promise<boolean> {
   return environment.split('\0').includes(mark);
 }
 
-/** SIGTERM to every process that bears the mark, SIGKILL to what is left of them after `graceMs`. */
-export async function terminateMarked(mark: string, graceMs: number): Promise<void> {
-  const deadline = Date.now() + graceMs;
-  let signal: NodeJS.Signals = 'SIGTERM';
-  for (let pids = await findMarked(mark); pids.length > 0; pids = await findMarked(mark)) {
-    if (signal === 'SIGTERM' || Date.now() > deadline)
-      signalAll(pids, Date.now() > deadline ? 'SIGKILL' : signal);
-    signal = 'SIGKILL';
+/**
+ * SIGTERM to every process that bears the mark, SIGKILL to what is left of them after `graceMs`. Resolves with those
+ * that are there even then.
+ */
+export async function terminateMarked(mark: string, graceMs: number): Promise<number[]> {
+  signalAll(await findMarked(mark), 'SIGTERM');
+  const left = await untilGone(mark, graceMs, () => undefined);
+  if (left.length === 0) return [];
+  return untilGone(mark, killedMs, (pids) => signalAll(pids, 'SIGKILL'));
+}
+
+async function untilGone(mark: string, limitMs: number, act: (pids: number[]) => void): Promise<number[]> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    const pids = await findMarked(mark);
+    if (pids.length === 0 || performance.now() > deadline) return pids;
+    act(pids);
     await new Promise((resolve) => void setTimeout(resolve, 20));
   }
 }

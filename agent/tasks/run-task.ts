@@ -152,11 +152,11 @@ async function runFailHook(
   clearTimeout(timer);
 }
 
-function endingOf({ step, name, outcome, exitCode, error }: StepResult, stop: StopSignal): Ending {
+function endingOf({ step, name, outcome, exitCode, error, left }: StepResult, stop: StopSignal): Ending {
   if (stop.cause !== undefined) {
     return {
       state: stop.cause.state,
-      reason: `${stop.cause.reason}, during ${name}`,
+      reason: `${stop.cause.reason}, during ${name}${left === undefined ? '' : `; ${left}`}`,
       exitCode,
       actionDecided: false,
     };

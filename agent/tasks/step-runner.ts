@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { Dump, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
+import type { ContainerWork } from '../containers/container-work.ts';
+import { workOfCommand } from '../containers/work-of-command.ts';
 import { cleanUpDumps } from '../database/cleanup.ts';
 import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
 import { terminateMarked } from '../process/marked-processes.ts';
-import { startProcess, type ProcessEnd, type RunningProcess } from '../process/running-process.ts';
+import { startProcess, type RunningProcess } from '../process/running-process.ts';
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
 import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
@@ -44,6 +46,8 @@ export interface StepResult {
   readonly exitCode: number;
   /** Why it failed, where that is known better than by its exit code. */
   readonly error?: string;
+  /** What could not be ended when the task was stopped. */
+  readonly left?: string;
   /** Of an action on a database, as far as it came. */
   readonly dump?: Dump;
   readonly paths?: readonly string[];
@@ -133,7 +137,13 @@ async function runAction(
 
 async function runProgram(step: ProgramStep, { context, env, report }: Execution): Promise<Done> {
   report.begin();
-  const end = await execute(step.argv, env, context, report, context.stdin);
+  const { prepared, stdin } = context;
+  const task = prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '';
+  const work = workOfCommand(step.command, { task, env, cwd: prepared.stack.path });
+  const compose = step.argv.slice(0, step.composeWords + 1);
+  const args = step.argv.slice(step.composeWords + 1);
+  const [program = 'docker', ...rest] = [...compose, ...(work?.options ?? []), ...args];
+  const end = await execute([program, ...rest], env, context, report, stdin, work);
   return { end, env };
 }
 
@@ -162,7 +172,8 @@ async function execute(
   { prepared, stop }: StepContext,
   report: StepReport,
   stdin?: TaskStdin,
-): Promise<ProcessEnd> {
+  work?: ContainerWork,
+): Promise<ActionEnd> {
   const mark = prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '';
   const env = { ...stepEnv, [markName]: mark };
   const process =
@@ -178,15 +189,24 @@ async function execute(
           },
         })
       : await executeOnTerminal({ argv, env, cwd: prepared.stack.path }, report, stdin, stdin.terminal);
-  const forget = stop.onStop(() => void process.terminate(terminationGraceMs));
+  const ending = Promise.withResolvers<void>();
+  const forget = stop.onStop(() => {
+    const both = Promise.all([process.terminate(terminationGraceMs), work?.end(terminationGraceMs)]);
+    void both.then(() => ending.resolve());
+  });
   const end = await process.ended;
-  // What the step left in its group is ended too when the task is stopped, and is waited for.
-  if (stop.cause !== undefined) {
-    await process.terminate(terminationGraceMs);
-    await terminateMarked(`${markName}=${mark}`, terminationGraceMs);
-  }
   forget();
-  return end;
+  if (stop.cause === undefined) return end;
+  await ending.promise;
+  return { ...end, ...(await endLeftovers(`${markName}=${mark}`, work)) };
+}
+
+/** Of a step that was stopped and has ended: what left its group, and what its client still had begun inside. */
+async function endLeftovers(mark: string, work: ContainerWork | undefined): Promise<{ left?: string }> {
+  const survivors = await terminateMarked(mark, terminationGraceMs);
+  const inside = await work?.end(terminationGraceMs);
+  if (inside !== undefined) return { left: inside };
+  return survivors.length === 0 ? {} : { left: `process ${survivors.join(', ')} could not be ended` };
 }
 
 /** What is written there goes by at the program's own pace: a screen has no second stream and is never paused. */
