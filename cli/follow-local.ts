@@ -4,12 +4,11 @@ import type { RunEvent } from '../common/task-event.ts';
 import type { Call } from './call.ts';
 import { terminalFor } from './client-terminal.ts';
 import { interruptedExitCode, onInterrupt } from './interrupts.ts';
-import { jsonRenderer } from './output/json.ts';
-import { plainRenderer } from './output/plain.ts';
+import { rendererFor } from './output/renderer.ts';
 import type { Renderer } from './output/sink.ts';
 import type { RunOrder } from './program.ts';
+import { showEvent } from './show-event.ts';
 import { closedPipeExitCode } from './terminal.ts';
-import type { TerminalSession } from './terminal-session.ts';
 
 /** What a run on this machine gets from whoever typed it. */
 export interface LocalIo {
@@ -39,9 +38,8 @@ export async function followLocal(
   order: RunOrder,
   begin: (io: LocalIo) => Promise<void>,
 ): Promise<number> {
-  const { terminal, style, globals } = call;
-  const renderer =
-    globals.output === 'json' ? jsonRenderer(terminal, style.quiet) : plainRenderer(terminal, style);
+  const { terminal } = call;
+  using renderer = rendererFor(call);
   const ends = new RunEnds(renderer);
   const screen = order.isDryRun ? undefined : terminalFor(call, order);
   using lent = screen === undefined ? undefined : terminal.lend(ends.cancel);
@@ -53,8 +51,7 @@ export async function followLocal(
   let isOfOneTarget = false;
   const onEvent = async (event: RunEvent): Promise<void> => {
     if (event.event.type === 'run.started') isOfOneTarget = event.event.targets.length === 1;
-    if (isOfOneTarget) lendForAction(lent, event);
-    renderer.render(event);
+    showEvent(renderer, isOfOneTarget ? lent : undefined, event);
     await terminal.drained().catch(() => undefined);
     if (event.event.type === 'run.finished') exitCode = event.event.exitCode;
   };
@@ -62,12 +59,6 @@ export async function followLocal(
   const onResize = (listener: (size: TerminalSize) => void): void => lent?.listen(listener);
   await begin({ onEvent, stop, kill, stdin: lent?.input ?? piped, terminal: screen, onResize });
   return ends.exitCode ?? exitCode;
-}
-
-/** Hooks run before and after it, and Ctrl-C is ours again. */
-function lendForAction(terminal: TerminalSession | undefined, { event }: RunEvent): void {
-  if (event.type === 'step.started' && event.step === 'action') terminal?.begin();
-  else if (event.type === 'step.finished' && event.step === 'action') terminal?.end();
 }
 
 /** The ways in which a run on this machine ends before its time. */
@@ -121,9 +112,14 @@ class RunEnds {
   }
 
   #leave(): void {
-    if (this.#kill.signal.aborted) process.exit(interruptedExitCode);
+    if (this.#kill.signal.aborted) this.#exit();
     this.#exitCode = interruptedExitCode;
     this.#kill.abort();
-    setTimeout(() => process.exit(interruptedExitCode), killMs).unref();
+    setTimeout(() => this.#exit(), killMs).unref();
+  }
+
+  #exit(): never {
+    this.#renderer[Symbol.dispose]();
+    process.exit(interruptedExitCode);
   }
 }

@@ -158,7 +158,7 @@ function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions,
 }
 
 function styleOf({ quiet, color }: GlobalOptions, settings: Settings, terminal: Terminal): Style {
-  const isWanted = color && !settings.isColourUnwanted;
+  const isWanted = color && !settings.isColourUnwanted && settings.term !== 'dumb';
   return {
     quiet,
     colour: { stdout: isWanted && terminal.isStdoutTerminal, stderr: isWanted && terminal.isStderrTerminal },
@@ -168,7 +168,8 @@ function styleOf({ quiet, color }: GlobalOptions, settings: Settings, terminal: 
 
 function programGlobals(typed: TypedGlobals, settings: Settings, terminal: Terminal): ProgramGlobals {
   const globals = mergeGlobals([typed]);
-  const { output, quiet } = globals;
+  const output = globals.output === 'json' ? 'json' : 'plain';
+  const { quiet } = globals;
   return { output, quiet, color: styleOf(globals, settings, terminal).colour.stderr };
 }
 

@@ -7,7 +7,7 @@ import { quoted } from '../common/quoted.ts';
 
 /** Options that every command takes, before or after a noun. */
 export interface GlobalOptions {
-  readonly output: 'plain' | 'json';
+  readonly output: 'auto' | 'live' | 'plain' | 'json';
   readonly quiet: boolean;
   readonly color: boolean;
   readonly controller: string | undefined;
@@ -26,7 +26,7 @@ export interface TypedGlobals {
 /** Of what was typed in several places, the last counts. */
 export function mergeGlobals(places: readonly TypedGlobals[]): GlobalOptions {
   return {
-    output: lastOf(places, 'output') ?? 'plain',
+    output: lastOf(places, 'output') ?? 'auto',
     quiet: lastOf(places, 'quiet') ?? false,
     color: places.every(({ color }) => color),
     controller: lastOf(places, 'controller'),
@@ -44,7 +44,9 @@ function lastOf<Name extends keyof TypedGlobals>(
 export function addGlobalOptions(command: Command): Command {
   return command
     .optionsGroup('Output and controller:')
-    .addOption(valued('-o, --output <how>', 'auto, live, plain or json', parseOutput))
+    .addOption(
+      valued('-o, --output <how>', 'auto, live (shows progress in place), plain or json', parseOutput),
+    )
     .option('-q, --quiet', "drop kompose's own lines; output and failures stay")
     .option('--no-color', 'no colour (as NO_COLOR)')
     .option(
@@ -93,11 +95,8 @@ export function withVariable(
   return { ...before, ...Object.fromEntries([checkEnvAssignment(text)]) };
 }
 
-/** `auto` is plain until there is a live view. */
 function parseOutput(text: string): GlobalOptions['output'] {
-  if (text === 'json') return 'json';
-  if (text === 'plain' || text === 'auto') return 'plain';
-  if (text === 'live') throw new KomposeError('usage', '--output live is not built yet: use plain or json');
+  if (text === 'auto' || text === 'live' || text === 'plain' || text === 'json') return text;
   return fail('--output', text, 'write auto, live, plain or json');
 }
 

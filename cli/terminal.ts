@@ -53,6 +53,23 @@ export class Terminal implements Sink {
     return isScreen(this.#stdout) ? sizeOf(this.#stdout).columns : Infinity;
   }
 
+  /** Of the screen that stderr goes to. */
+  get screenSize(): TerminalSize {
+    return isScreen(this.#stderr) ? sizeOf(this.#stderr) : { rows: 24, columns: 80 };
+  }
+
+  /** Calls back at a new size of it, and when this process goes on after it was stopped, until disposed of. */
+  onScreenChange(resized: () => void, resumed: () => void): Disposable {
+    this.#stderr.on('resize', resized);
+    process.on('SIGCONT', resumed);
+    return {
+      [Symbol.dispose]: () => {
+        this.#stderr.off('resize', resized);
+        process.off('SIGCONT', resumed);
+      },
+    };
+  }
+
   /** Lends it to a program elsewhere; only where there is a `size`. `hangUp`: it went away; else this process ends. */
   lend(hangUp?: () => void): TerminalSession | undefined {
     return this.#stdin.isTTY && isScreen(this.#stdout)

@@ -23,6 +23,7 @@ export function jsonRenderer(sink: Sink, isQuiet: boolean): Renderer {
       if (event.event.type === 'run.started') lines = new RunLines(event.event);
       for (const line of lines?.of(event) ?? []) sink.stdout(`${JSON.stringify(line)}\n`);
     },
+    [Symbol.dispose]: () => undefined,
   };
 }
 

@@ -1,11 +1,5 @@
 import type { TaskEvent } from '../../common/task-event.ts';
-import { printable } from './printable.ts';
-import { cutTo } from './text-width.ts';
-
-/** More is to be read where it was said. */
-const longestWords = 200;
-/** Colours and the like, ECMA-48's "select graphic rendition". */
-const colouring = new RegExp(String.raw`\u001b\[[\d;:]*m`, 'g');
+import { plainText } from './terminal-text.ts';
 
 /** What the step that failed said last on stderr, which mostly tells why, for each task. */
 export class LastWords {
@@ -31,10 +25,4 @@ export class LastWords {
   of(task: number): string {
     return this.#decided.has(task) ? (this.#lines.get(task) ?? '') : '';
   }
-}
-
-/** A line of a host's output, without colours and whatever else would move the cursor; bounded. */
-export function plainText(line: Uint8Array): string {
-  const text = Buffer.from(line).toString('utf8').replaceAll(colouring, '').replaceAll('\t', ' ');
-  return cutTo(printable(text.trim()), longestWords);
 }

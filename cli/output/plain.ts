@@ -31,6 +31,7 @@ export function plainRenderer(sink: Sink, style: Style): Renderer {
       else if (event.type === 'run.finished') view?.finished(event);
       else view?.task(task, event);
     },
+    [Symbol.dispose]: () => undefined,
   };
 }
 

@@ -6,7 +6,7 @@ import type { Colour, Paint } from './style.ts';
 import { padded } from './text-width.ts';
 
 /** From what a user most wants to know of: trouble, then what did not happen, then what went well. */
-const order: readonly TaskState[] = [
+export const statesByTrouble: readonly TaskState[] = [
   'failed',
   'timed-out',
   'lost',
@@ -50,7 +50,7 @@ export function summaryLines(
     name: targetName(target),
     end: ends.get(index + 1) ?? unheard,
   }));
-  rows.sort((a, b) => order.indexOf(b.end.state) - order.indexOf(a.end.state));
+  rows.sort((a, b) => statesByTrouble.indexOf(b.end.state) - statesByTrouble.indexOf(a.end.state));
   const widths = {
     state: longest(rows.map(({ end }) => end.state)),
     name: longest(rows.map(({ name }) => name)),
@@ -78,7 +78,9 @@ const unheard: TaskFinished = {
 };
 
 function totals(run: string, targets: number, { counts, durationMs, exitCode }: RunFinished): string[] {
-  const sums = order.flatMap((state) => (counts[state] === undefined ? [] : [`${counts[state]} ${state}`]));
+  const sums = statesByTrouble.flatMap((state) =>
+    counts[state] === undefined ? [] : [`${counts[state]} ${state}`],
+  );
   const line = `${targets} targets: ${sums.join(', ')} in ${formatDuration(durationMs)}`;
   if (exitCode === 0) return [line];
   return [`${line}; exit code ${exitCode}`, `more: kompose runs show ${printable(run)}`];

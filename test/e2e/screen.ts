@@ -18,7 +18,7 @@ export class Screen implements Disposable {
 
   constructor(argv: readonly [string, ...string[]], { env, rows = 24, columns = 80 }: ScreenOptions) {
     const [file, ...args] = argv;
-    this.#pty = spawn(file, args, { env, rows, cols: columns, name: 'xterm-256color' });
+    this.#pty = spawn(file, args, { env, rows, cols: columns, name: env['TERM'] ?? 'xterm-256color' });
     this.#pty.onData((text) => {
       this.#text += text;
       this.#wake();

@@ -148,7 +148,6 @@ const refused: readonly [argv: string[], part: string][] = [
   [['--offline', 'maybe', 'sexy', 'up'], 'bad value "maybe" of --offline'],
   [['--offline', 'wait=1y', 'sexy', 'up'], 'bad duration "1y"'],
   [['--raw', 'sexy', 'exec'], '--raw is not built yet'],
-  [['-o', 'live', 'sexy', 'up'], '--output live is not built yet'],
   [['-o', 'xml', 'sexy', 'up'], 'bad value "xml" of --output'],
   [['-e', 'A', 'sexy', 'up'], 'bad variable "A"'],
   [['-e', '1=2', 'sexy', 'up'], 'bad name of a variable "1"'],
