@@ -8,8 +8,6 @@ import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
 import type { HostOrder } from '../common/host-order.ts';
 import type { StackStatus, StackSummary } from '../common/inventory.ts';
-import { Masker } from '../common/redaction/masker.ts';
-import { secretValues } from '../common/redaction/secret-name.ts';
 import { runOutcome } from '../common/run-outcome.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
 import type {
@@ -29,8 +27,10 @@ import { discoverStacks } from './stacks/discovery.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory } from './stacks/inventory.ts';
+import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
 import { ChainWaits } from './tasks/chain-waits.ts';
+import { maskWords } from './tasks/mask-words.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
 import { killStepsOf } from './tasks/step-runner.ts';
@@ -109,7 +109,8 @@ export function asChained(
 async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> {
   const hooksParser = new HooksParser(env, (await stat(root)).uid);
   const compose = new ComposeFinder(env);
-  return { root, name, agentEnv: env, hooksParser, compose, waits: new ChainWaits(), chainEnv };
+  const services = new ServiceNames();
+  return { root, name, agentEnv: env, hooksParser, services, compose, waits: new ChainWaits(), chainEnv };
 }
 
 /*
@@ -139,10 +140,10 @@ class EmbeddedRun {
 
   async perform(): Promise<void> {
     const startedMs = Date.now();
-    const { pattern, command, args, user, dryRun, env, rollout } = this.#order;
+    const { pattern, command, args, user, dryRun, env, network, rollout } = this.#order;
     const { stop } = this.#caller;
-    const masker = new Masker(secretValues(env));
-    const shown = args.map((argument) => masker.maskText(argument));
+    const stacks = this.#targets.map(({ stack }) => stack);
+    const shown = await maskWords({ words: args, stacks, env, network }, this.#host);
     const started = { run: this.#id, targets: this.#targets, pattern, command, args: shown, user, dryRun };
     await this.#tell({ type: 'run.started', ...started });
     const { reads } = commandTraits(command, args);
@@ -254,7 +255,7 @@ export async function lookAround(
     (status) => ({ status, problem: '' }),
     (error: unknown) => ({ status: [], problem: KomposeError.from(error).message }),
   );
-  return { stacks: await takeInventory(root, hooksParser), ...(await asked) };
+  return { stacks: await takeInventory(root, hooksParser, new ServiceNames()), ...(await asked) };
 }
 
 /** Keeps `kompose.sh` in a root that hooks of embedded runs call; a root that we may not write to does without. */

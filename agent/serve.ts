@@ -13,8 +13,10 @@ import { LocalRuns } from './local/local-runs.ts';
 import { localSocketPath, serveLocally } from './local/local-server.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory, watchInventory } from './stacks/inventory.ts';
+import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
 import { ChainWaits } from './tasks/chain-waits.ts';
+import { maskWords, type WordsToMask } from './tasks/mask-words.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
 
 /** How often the newest head of the audit is written, at most; a stop writes it too. */
@@ -36,13 +38,23 @@ export async function serveAgent(
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
   const compose = new ComposeFinder(agentEnv);
   const waits = new ChainWaits();
-  const taskHost = { root: config.stacks, name: config.name, agentEnv, hooksParser, compose, waits };
+  const services = new ServiceNames();
+  const taskHost = {
+    root: config.stacks,
+    name: config.name,
+    agentEnv,
+    hooksParser,
+    services,
+    compose,
+    waits,
+  };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
   const socket = localSocketPath(folder);
   const local = await serveLocally(socket, { taskHost, tasks, localRuns }, log);
   await offerScript(config.stacks, launcher, { socket, name: config.name }, log);
-  const inventory = (): ReturnType<typeof takeInventory> => takeInventory(config.stacks, hooksParser);
+  const inventory = (): ReturnType<typeof takeInventory> =>
+    takeInventory(config.stacks, hooksParser, services);
   const host = {
     version,
     tasks,
@@ -53,6 +65,7 @@ export async function serveAgent(
     takeInventory: inventory,
     watchInventory: (watchSignal: AbortSignal) => watchInventory(inventory, watchSignal),
     askStatus: () => askStatus(config.stacks, agentEnv),
+    maskWords: (words: WordsToMask) => maskWords(words, taskHost),
   };
   try {
     await keepLinked({ addresses: config.addresses, identity, host, log, onConnected }, signal);

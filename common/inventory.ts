@@ -8,6 +8,8 @@ export interface StackSummary {
   readonly hasEnvFile: boolean;
   /** Files that look like dumps of a database. */
   readonly dumps: number;
+  /** Of the compose file, without what it includes. */
+  readonly services: readonly string[];
 }
 
 /** What the engine tells of a stack. */

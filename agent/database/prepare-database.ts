@@ -2,15 +2,13 @@ import { access, constants, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseDatabaseCommand, type DatabaseOrder } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { Masker } from '../../common/redaction/masker.ts';
-import { secretValues } from '../../common/redaction/secret-name.ts';
 import type { StopSignal } from '../tasks/stop-signal.ts';
 import { checkDump } from './check-dump.ts';
 import { compressionOf, type Compression, type Database, type DatabaseAction } from './database.ts';
 import { listDumps, planDump } from './dump-folder.ts';
 import { findDatabase, needsServices, type Variables } from './find-database.ts';
 import { planCleanup, planExport, planImport } from './plan-database.ts';
-import { readServices, type ComposeService } from './postgres-services.ts';
+import { readServices } from './postgres-services.ts';
 import { programsFor } from './tools.ts';
 
 export interface DatabaseTask {
@@ -40,23 +38,14 @@ export interface PreparedAction {
  */
 export async function prepareDatabase(task: DatabaseTask): Promise<PreparedAction | undefined> {
   const order = parseDatabaseCommand(task.command, task.args);
-  const services = needsServices(task.env) ? await askServices(task) : [];
-  const database = findDatabase(task.env, services, task.compose);
+  const { compose, folder, env } = task;
+  const services = needsServices(env) ? await readServices(compose, folder, env) : [];
+  const database = findDatabase(env, services, compose);
   if (database === undefined) return undefined;
   const { action, notice } = await prepareOrder(order, database, task);
   const { at } = database;
   const password = at.kind === 'container' ? at.password : undefined;
   return { action, notice, secrets: password === undefined ? [] : [password] };
-}
-
-/** What compose complains of may quote a line of the compose file, with a secret in it. */
-async function askServices({ compose, folder, env }: DatabaseTask): Promise<ComposeService[]> {
-  try {
-    return await readServices(compose, folder, env);
-  } catch (error) {
-    const { code, message } = KomposeError.from(error);
-    throw new KomposeError(code, new Masker(secretValues(env)).maskText(message), { cause: error });
-  }
 }
 
 type Decided = Pick<PreparedAction, 'action' | 'notice'>;

@@ -1,13 +1,12 @@
 import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { Masker } from '../../common/redaction/masker.ts';
-import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import { runOutcome } from '../../common/run-outcome.ts';
 import type { RunFinished, RunStarted, TaskFinished, Target } from '../../common/task-event.ts';
 import { takesTerminal } from '../../common/terminal-command.ts';
 import { encodeRunEvent, wrapTaskEvent } from '../../proto/event-codec.ts';
 import type { LocalRequest } from '../../proto/local-link.ts';
+import { maskWords } from '../tasks/mask-words.ts';
 import type { TaskHost } from '../tasks/prepare-task.ts';
 import type { RunningTask, TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskSpec } from '../tasks/task-spec.ts';
@@ -52,7 +51,7 @@ export async function runLocally(
   const parent = parentOf(request, tasks);
   const targets = await findLocalTargets(request, taskHost, parent === undefined ? [] : busyStacks(parent));
   const order = inherit(request, parent);
-  const record = toRecord(order, parent, targets);
+  const record = await toRecord(order, parent, targets, taskHost);
   await localRuns.add(record);
   const run = new SocketRun(order, record, targets, tasks, caller);
   await run.perform(targets.map((target) => toSpec(order, record.run, parent, target)));
@@ -118,20 +117,19 @@ function toSpec(
   };
 }
 
-function toRecord(
+async function toRecord(
   order: LocalRequest,
   parent: RunningTask | undefined,
   targets: readonly Target[],
-): LocalRun {
-  const masker = new Masker();
-  masker.add(argumentSecrets(order));
+  host: TaskHost,
+): Promise<LocalRun> {
   return {
     run: nextId(),
     ...(parent === undefined ? {} : { parent: { run: parent.spec.run, task: parent.spec.task } }),
     user: order.user,
     pattern: order.pattern,
     command: order.command,
-    args: order.args.map((argument) => masker.maskText(argument)),
+    args: await maskWords({ ...order, words: order.args, stacks: targets.map(({ stack }) => stack) }, host),
     envNames: Object.keys(order.env).toSorted(),
     dryRun: order.dryRun,
     startedMs: Date.now(),

@@ -8,10 +8,12 @@ import type {
   AgentLinkClient,
   AgentMessage,
   ControllerMessage,
+  MaskWordsRequest,
   StartTask,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { LocalRun, LocalRuns } from '../local/local-runs.ts';
+import type { WordsToMask } from '../tasks/mask-words.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskSpec } from '../tasks/task-spec.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
@@ -29,6 +31,7 @@ export interface SessionHost {
   takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
   askStatus(): Promise<StackStatus[]>;
+  maskWords(words: WordsToMask): Promise<string[]>;
 }
 
 interface SessionOptions {
@@ -104,6 +107,9 @@ export class Session {
         return;
       case 'stackStatus':
         void this.#tellStatus(kind.value.requestId);
+        return;
+      case 'maskWords':
+        void this.#tellMasked(kind.value);
         return;
       case undefined: {
         const message = 'the controller asked for something that this agent does not know: upgrade the agent';
@@ -211,7 +217,11 @@ export class Session {
   }
 
   #sendInventory(stacks: readonly StackSummary[], requestId: string): void {
-    const wire = stacks.map((stack) => ({ ...stack, hooks: [...stack.hooks] }));
+    const wire = stacks.map((stack) => ({
+      ...stack,
+      hooks: [...stack.hooks],
+      services: [...stack.services],
+    }));
     this.#send({ $case: 'inventory', value: { stacks: wire, requestId } });
   }
 
@@ -224,6 +234,11 @@ export class Session {
       (error: unknown) => ({ error: KomposeError.from(error).message, stacks: [] }),
     );
     this.#send({ $case: 'stackStatus', value: { requestId, ...answer } });
+  }
+
+  async #tellMasked({ requestId, ...question }: MaskWordsRequest): Promise<void> {
+    const words = await this.#options.host.maskWords(question);
+    this.#send({ $case: 'maskWords', value: { requestId, words } });
   }
 
   #send(kind: NonNullable<AgentMessage['kind']>): void {

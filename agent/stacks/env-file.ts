@@ -13,6 +13,8 @@ export type Lookup = (name: string) => string | undefined;
 export interface EnvLookups {
   readonly wins: Lookup;
   readonly falls: Lookup;
+  /** Told each variable as it is read, also of a file that fails further down. */
+  readonly seen?: (name: string, value: string) => void;
 }
 
 interface Cursor {
@@ -43,7 +45,7 @@ const escapes: ReadonlyMap<string, string> = new Map([
  */
 export function parseEnvFile(
   text: string,
-  { wins, falls }: EnvLookups,
+  { wins, falls, seen }: EnvLookups,
   fileName: string,
 ): Map<string, string> {
   const variables = new Map<string, string>();
@@ -58,7 +60,9 @@ export function parseEnvFile(
     const failValue: Fail = (problem) => fail(`the value of ${name} cannot be read: ${problem}`);
     const value = hasValue ? readValue(cursor, lookup, failValue) : lookup(name);
     if (value?.includes('\0') === true) failValue('it holds a NUL character; remove it');
-    if (value !== undefined) variables.set(name, value);
+    if (value === undefined) continue;
+    variables.set(name, value);
+    seen?.(name, value);
   }
   return variables;
 }

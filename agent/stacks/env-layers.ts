@@ -1,3 +1,4 @@
+import { isSecretName } from '../../common/redaction/secret-name.ts';
 import { type Lookup, parseEnvFile } from './env-file.ts';
 
 /** From which layer a variable comes, lowest first. */
@@ -19,6 +20,8 @@ export interface EnvLayers {
   readonly network?: string | undefined;
   /** Of `-e`. */
   readonly cliEnv: Variables;
+  /** Told each value of a secret variable as soon as it is known, those too that a higher layer hides. */
+  readonly learnSecret?: (value: string) => void;
 }
 
 /** Both records have the same names and no prototype. */
@@ -58,17 +61,22 @@ export function allowedAgentEnv(env: Variables): Record<string, string> {
 export function layerEnv(layers: EnvLayers): LayeredEnv {
   const env = bareRecord<string>();
   const origin = bareRecord<EnvOrigin>();
+  const learn = (name: string, value: string): void => {
+    if (isSecretName(name)) layers.learnSecret?.(value);
+  };
   const add = (from: EnvOrigin, variables: Iterable<readonly [string, string | undefined]>): void => {
     for (const [name, value] of variables) {
       if (value === undefined) continue;
       env[name] = value;
       origin[name] = from;
+      learn(name, value);
     }
   };
   const networkEnv: Variables = layers.network === undefined ? {} : { NETWORK_NAME: layers.network };
   const lookups = {
     wins: lookupIn(layers.cliEnv, networkEnv),
     falls: lookupIn(env),
+    seen: learn,
   };
   add('agent', Object.entries(layers.agentEnv));
   add('root', parseEnvFile(layers.rootEnvText ?? '', lookups, layers.rootEnvFile ?? 'root .env'));

@@ -2,16 +2,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StackSummary } from '../../common/inventory.ts';
 import { discoverStacks } from './discovery.ts';
 import type { HooksParser } from './hooks-file.ts';
+import type { ServiceNames } from './service-names.ts';
 
 const pollMs = 500;
 
 /** The stacks of a root as the controller is told of them. */
-export async function takeInventory(root: string, hooksParser: HooksParser): Promise<StackSummary[]> {
+export async function takeInventory(
+  root: string,
+  hooksParser: HooksParser,
+  services: ServiceNames,
+): Promise<StackSummary[]> {
   const folders = await discoverStacks(root);
   return Promise.all(
     folders.map(async ({ name, path, composeFile, hasEnvFile, dumps }) => {
       const hooks = await hooksParser.read(path);
-      return { name, composeFile, hasEnvFile, dumps, hooks: hooks.kind === 'parsed' ? hooks.functions : [] };
+      return {
+        name,
+        composeFile,
+        hasEnvFile,
+        dumps,
+        hooks: hooks.kind === 'parsed' ? hooks.functions : [],
+        services: await services.read(path, composeFile),
+      };
     }),
   );
 }

@@ -5,6 +5,7 @@ import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import type { HookStep, Step } from '../plan/plan.ts';
 import { findStack } from '../stacks/discovery.ts';
 import { acquireStackLock, type LockOwner } from './stack-lock.ts';
+import { maskError } from '../../common/redaction/mask-error.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
 import { runStep, shownArgv, type StepContext, type StepResult } from './step-runner.ts';
@@ -33,12 +34,14 @@ type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
  */
 export async function runTask(run: TaskRun): Promise<void> {
   const queuedMs = run.now();
+  const masker = new Masker(argumentSecrets(run.spec));
   try {
     const unlock = await takeTurn(run);
     const startedMs = run.now();
-    const ending = await start(run).finally(unlock);
+    const ending = await start(run, masker).finally(unlock);
     await finish(run, startedMs, ending);
-  } catch (error) {
+  } catch (unmasked) {
+    const error = maskError(unmasked, masker);
     const state = run.stop.cause ?? { state: 'failed', reason: failureReason(error) };
     await finish(run, queuedMs, { ...state, actionDecided: false });
     if (!(error instanceof KomposeError) && run.stop.cause === undefined) throw error;
@@ -66,11 +69,11 @@ async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Prom
   }
 }
 
-async function start(run: TaskRun): Promise<Ending> {
+async function start(run: TaskRun, masker: Masker): Promise<Ending> {
   await run.sink({ type: 'task.started' });
   const timer = startDeadline(run);
   try {
-    return await perform(run);
+    return await perform(run, masker);
   } finally {
     clearTimeout(timer);
   }
@@ -87,12 +90,10 @@ function startDeadline({ spec, stop }: TaskRun): NodeJS.Timeout | undefined {
   return setTimeout(() => stop.stop({ state: 'timed-out', reason }), Math.min(spec.timeoutMs, 2 ** 31 - 1));
 }
 
-async function perform(run: TaskRun): Promise<Ending> {
+async function perform(run: TaskRun, masker: Masker): Promise<Ending> {
   const { spec, host, sink, stop } = run;
-  const prepared = await prepareTask(spec, host, stop);
+  const prepared = await prepareTask(spec, host, masker, stop);
   if ('skipped' in prepared) return { state: 'skipped', reason: prepared.skipped, actionDecided: false };
-  const masker = new Masker();
-  masker.add([...prepared.secrets, ...argumentSecrets(spec)]);
   for (const text of prepared.notices) await sink({ type: 'notice', text });
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
   const context: StepContext = {
@@ -173,7 +174,7 @@ async function tellPlan(prepared: PreparedTask, masker: Masker, sink: EventSink)
       type: 'plan.step',
       step: step.step,
       name: step.name,
-      argv: shownArgv(step, masker),
+      argv: shownArgv(step, prepared.names, masker),
       cwd: stack.path,
       envNames: Object.keys(names).toSorted(),
       uncertain: step.kind === 'hook' && step.uncertain,

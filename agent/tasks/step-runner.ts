@@ -225,11 +225,15 @@ function executeOnTerminal(
   });
 }
 
-/** A step's argv as everybody may see it: secrets are masked, the paths of dumps are not. */
-export function shownArgv(step: Step, masker: Masker): string[] {
+/** A step's argv as everybody may see it: secrets are masked; names and the paths of dumps are not. */
+export function shownArgv(step: Step, names: ReadonlySet<string>, masker: Masker): string[] {
   const isPath = (index: number): boolean =>
     step.kind === 'cleanup' ? index >= 2 : step.kind === 'hook' && step.takesDumps === true && index >= 1;
-  return step.argv.map((argument, index) => (isPath(index) ? argument : masker.maskText(argument)));
+  const isShown = (argument: string, index: number): boolean =>
+    isPath(index) || argument === step.name || names.has(argument);
+  return step.argv.map((argument, index) =>
+    isShown(argument, index) ? argument : masker.maskText(argument),
+  );
 }
 
 /** Tells of a step's beginning once, and of its end if it began. */
@@ -251,7 +255,7 @@ class StepReport {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
     const { step, name } = this.#step;
-    const argv = shownArgv(this.#step, this.#context.masker);
+    const argv = shownArgv(this.#step, this.#context.prepared.names, this.#context.masker);
     void this.#context.sink({ type: 'step.started', step, name, argv });
   }
 

@@ -5,7 +5,7 @@ import { urlPasswords } from './url-password.ts';
 export const mark = '[redacted]';
 
 /** In code points; shorter values are left alone. */
-const shortestSecret = 4;
+export const shortestSecret = 4;
 
 /** The byte sequences to hide, none of them twice. Each has at least 4 bytes. */
 export interface SecretPatterns {

@@ -72,7 +72,7 @@ export class Fleet {
       agentVersion: row.agent_version,
       lastSeenMs: row.last_seen ?? undefined,
       clockSkewMs: 0,
-      stacks: row.inventory === null ? undefined : (JSON.parse(row.inventory) as StackSummary[]),
+      stacks: row.inventory === null ? undefined : readInventory(row.inventory),
       session: undefined,
     });
   }
@@ -143,6 +143,12 @@ export class Fleet {
       .write((transaction) => transaction.updateTable('hosts').set(change).where('name', '=', name).execute())
       .catch(() => undefined);
   }
+}
+
+/** An earlier version kept no services. */
+function readInventory(json: string): StackSummary[] {
+  const stacks = JSON.parse(json) as (Omit<StackSummary, 'services'> & Partial<StackSummary>)[];
+  return stacks.map((stack) => ({ ...stack, services: stack.services ?? [] }));
 }
 
 function isLater(one: HostSession, other: HostSession): boolean {

@@ -18,6 +18,14 @@ export interface TaskOrder {
   readonly terminal: ClientTerminal | undefined;
 }
 
+/** Which of these words hold a secret of these stacks? */
+export interface MaskQuestion {
+  readonly words: readonly string[];
+  readonly stacks: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly network: string | undefined;
+}
+
 /**
  * One agent's live link, as the controller's logic sees it. Orders are sent and forgotten: what became of them
  * comes back as reports. The questions reject with `unreachable` when the link ends or the answer takes too long.
@@ -32,6 +40,8 @@ export interface HostSession {
   cancelTask(task: string, reason: string): void;
   rescan(): Promise<readonly StackSummary[]>;
   askStatus(): Promise<readonly StackStatus[]>;
+  /** Rejects with `unsupported` for an agent that cannot. */
+  maskWords(question: MaskQuestion, timeoutMs: number): Promise<readonly string[]>;
   /** Ends the link and tells the agent why: `conflict` and `denied` make it stay away. */
   end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void;
 }

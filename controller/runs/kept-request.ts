@@ -1,7 +1,10 @@
-import type { Masker } from '../../common/redaction/masker.ts';
 import { isSecretName } from '../../common/redaction/secret-name.ts';
 import type { OfflinePolicy, RolloutOptions } from '../../common/rollout.ts';
+import type { KeptWord } from './kept-words.ts';
 import type { RunRequest } from './run-request.ts';
+
+/** What --network sets. */
+const networkVariable = 'NETWORK_NAME';
 
 /** What of a request is kept in the store, as JSON, so that `runs retry` can repeat it: no value of a secret. */
 export interface KeptRequest {
@@ -9,7 +12,7 @@ export interface KeptRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Those whose values may not. */
   readonly secretNames: readonly string[];
-  /** Masked. */
+  /** Of --network, if it may be kept. */
   readonly network?: string;
   readonly timeoutMs: number;
   readonly rollout: RolloutOptions;
@@ -17,21 +20,21 @@ export interface KeptRequest {
 }
 
 /**
- * `masker` knows the request's secrets: a variable that holds one of them is as secret as one whose name says so.
- * Pure.
+ * A variable whose value may not be kept as it is, is as secret as one whose name says so; a network that may not is
+ * asked for again as the variable that it sets. Pure.
  */
-export function keepRequest(request: RunRequest, masker: Masker): KeptRequest {
-  const { network, timeoutMs, rollout, offline } = request;
-  const isSecret = ([name, value]: [string, string]): boolean =>
-    isSecretName(name) || masker.maskText(value) !== value;
-  const entries = Object.entries(request.env);
+export function keepRequest(request: RunRequest, keptWord: KeptWord): KeptRequest {
+  const { env, network, timeoutMs, rollout, offline } = request;
+  const isHidden = (value: string): boolean => keptWord(value) !== value;
+  const isSecret = ([name, value]: [string, string]): boolean => isSecretName(name) || isHidden(value);
+  const variables = Object.entries(env);
+  const secretNames = new Set(variables.filter(isSecret).map(([name]) => name));
+  const isNetworkHidden = network !== undefined && isHidden(network);
+  if (isNetworkHidden && env[networkVariable] === undefined) secretNames.add(networkVariable);
   return {
-    env: Object.fromEntries(entries.filter((entry) => !isSecret(entry))),
-    secretNames: entries
-      .filter(isSecret)
-      .map(([name]) => name)
-      .toSorted(),
-    ...(network === undefined ? {} : { network: masker.maskText(network) }),
+    env: Object.fromEntries(variables.filter((entry) => !isSecret(entry))),
+    secretNames: [...secretNames].toSorted(),
+    ...(network === undefined || isNetworkHidden ? {} : { network }),
     timeoutMs,
     rollout,
     offline,

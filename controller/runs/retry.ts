@@ -1,4 +1,5 @@
 import { KomposeError } from '../../common/errors.ts';
+import { quoted } from '../../common/quoted.ts';
 import { mark } from '../../common/redaction/secret-patterns.ts';
 import type { ResolvedTarget } from '../fleet/resolve-targets.ts';
 import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
@@ -52,22 +53,27 @@ export function retryPlan(
   const args = JSON.parse(run.args) as string[];
   if (request === undefined) throw cannot(run, 'what it was asked for is not kept');
   const kept = JSON.parse(request.request) as KeptRequest;
-  if (targets.length > 0) refuseUnrepeatable(run, request, [...args, kept.network ?? '']);
+  if (targets.length > 0) refuseUnrepeatable(run, request, args);
   return { run, targets, args, kept };
 }
 
 function refuseUnrepeatable(
   run: RunsTable,
   { has_stdin: hasStdin }: RunRequestsTable,
-  words: readonly string[],
+  args: readonly string[],
 ): void {
   if (hasStdin !== 0) throw cannot(run, 'its standard input is not kept');
-  if (words.some((word) => word.includes(mark)))
-    throw cannot(run, 'its arguments hold a secret, which is not kept');
+  const hidden = args.findIndex((word) => word.includes(mark));
+  if (hidden < 0) return;
+  const word = `its argument ${hidden + 1}, ${quoted(args[hidden] ?? '')},`;
+  throw cannot(run, `${word} is not kept whole: it holds, or might hold, a secret`);
 }
 
 function cannot(run: RunsTable, why: string): KomposeError {
-  return new KomposeError('usage', `run ${run.id} cannot be repeated: ${why}; type the command again`);
+  return new KomposeError(
+    'usage',
+    `run ${run.id} cannot be repeated: ${why}; type the command again: kompose ${quoted(run.pattern)} ${run.command} …`,
+  );
 }
 
 /** The request of the repetition. Throws `usage` where values are missing or too many, `conflict` with no target. Pure. */
@@ -97,7 +103,10 @@ function refuseOtherNames(needed: readonly string[], given: readonly string[]): 
   const missing = needed.filter((name) => !given.includes(name));
   if (missing.length > 0) {
     const options = missing.map((name) => `-e ${name}=…`).join(' ');
-    throw new KomposeError('usage', `secret values are not kept: give them again with ${options}`);
+    throw new KomposeError(
+      'usage',
+      `secret values, and what might be some, are not kept: give them again with ${options}`,
+    );
   }
   const extra = given.find((name) => !needed.includes(name));
   if (extra === undefined) return;

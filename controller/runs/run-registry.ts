@@ -5,7 +5,6 @@ import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
-import { Masker } from '../../common/redaction/masker.ts';
 import { encodeRunEvent, decodeRunEvent } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet, FleetListener } from '../fleet/fleet.ts';
@@ -13,9 +12,9 @@ import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
 import { refusal } from '../identity/roles.ts';
 import type { Store } from '../store/store.ts';
-import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import { Run } from './run.ts';
 import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
+import { askKeptWords } from './kept-words.ts';
 import { keepRequest } from './kept-request.ts';
 import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
 import { readsClientStdin, type RunRequest } from './run-request.ts';
@@ -99,14 +98,13 @@ export class RunRegistry implements FleetListener {
     { actor, clientAddress, retryOf }: { actor: Actor; clientAddress: string; retryOf: string | undefined },
   ): Promise<Run> {
     refuseAttachedToMany(request, targets);
-    const masker = new Masker();
-    masker.add(argumentSecrets(request));
+    const keptWord = await askKeptWords(request, targets, this.#deps.fleet);
     const facts: RunFacts = {
       id: this.#nextId(),
       pattern: request.pattern,
       filter: request.filter,
       command: request.command,
-      args: request.args.map((argument) => masker.maskText(argument)),
+      args: request.args.map(keptWord),
       dryRun: request.dryRun,
       actor,
       clientAddress,
@@ -117,7 +115,7 @@ export class RunRegistry implements FleetListener {
     });
     const envNames = Object.keys(request.env).toSorted();
     const hasStdin = readsClientStdin(request, tasks.length);
-    const repeatable = { request: keepRequest(request, masker), hasStdin, retryOf };
+    const repeatable = { request: keepRequest(request, keptWord), hasStdin, retryOf };
     await this.#records.started(facts, tasks, envNames, repeatable);
     const run = this.#keep(facts, tasks, request);
     const reason = refusal(actor.role, { command: request.command, args: request.args, envNames });

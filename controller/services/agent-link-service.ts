@@ -116,6 +116,9 @@ class AttachedAgent {
         session.answer(requestId, error === '' ? stacks : new KomposeError('failed', error));
         return undefined;
       }
+      case 'maskWords':
+        session.answer(kind.value.requestId, kind.value.words);
+        return undefined;
       case undefined:
         throw new KomposeError(
           'unsupported',

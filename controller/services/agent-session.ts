@@ -3,14 +3,16 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type { AgentHello, AgentMessage, ControllerMessage } from '../../proto/gen/kompose/v1/agent_link.ts';
-import type { HostSession, TaskOrder } from '../fleet/host-session.ts';
+import type { HostSession, MaskQuestion, TaskOrder } from '../fleet/host-session.ts';
 
 type Stream = ServerDuplexStream<AgentMessage, ControllerMessage>;
-type Question = 'rescan' | 'stackStatus';
 interface Answers {
   rescan: readonly StackSummary[];
   stackStatus: readonly StackStatus[];
+  maskWords: readonly string[];
 }
+type Kind = keyof Answers;
+type Question = Extract<NonNullable<ControllerMessage['kind']>, { $case: Kind }>;
 
 const answerTimeoutMs = 12_000;
 
@@ -20,6 +22,7 @@ export class AgentSession implements HostSession {
   readonly instanceId: string;
   readonly instanceStartedMs: number;
   readonly connectedMs: number;
+  readonly #capabilities: ReadonlySet<string>;
   readonly #stream: Stream;
   readonly #end: (error: KomposeError) => void;
   readonly #waiting = new Map<
@@ -38,6 +41,7 @@ export class AgentSession implements HostSession {
     this.instanceId = hello.instanceId;
     this.instanceStartedMs = hello.startedUnixMs;
     this.connectedMs = nowMs;
+    this.#capabilities = new Set(hello.capabilities);
     this.#stream = stream;
     this.#end = end;
   }
@@ -52,11 +56,27 @@ export class AgentSession implements HostSession {
   }
 
   rescan(): Promise<readonly StackSummary[]> {
-    return this.#ask('rescan');
+    return this.#ask<'rescan'>((requestId) => ({ $case: 'rescan', value: { requestId } }));
   }
 
   askStatus(): Promise<readonly StackStatus[]> {
-    return this.#ask('stackStatus');
+    return this.#ask<'stackStatus'>((requestId) => ({ $case: 'stackStatus', value: { requestId } }));
+  }
+
+  async maskWords(
+    { words, stacks, env, network }: MaskQuestion,
+    timeoutMs: number,
+  ): Promise<readonly string[]> {
+    if (!this.#capabilities.has('mask-words')) {
+      throw new KomposeError('unsupported', `the agent of ${this.host} cannot mask words: upgrade it`);
+    }
+    const question = { words: [...words], stacks: [...stacks], env: { ...env }, network };
+    const answer = await this.#ask<'maskWords'>(
+      (requestId) => ({ $case: 'maskWords', value: { requestId, ...question } }),
+      timeoutMs,
+    );
+    if (answer.length === words.length) return answer;
+    throw new KomposeError('protocol', `the agent of ${this.host} masked ${answer.length} words`);
   }
 
   end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void {
@@ -64,7 +84,7 @@ export class AgentSession implements HostSession {
   }
 
   /** The agent's answer to a question; one that nobody asked (any more) is dropped. */
-  answer(requestId: string, answer: Answers[Question] | KomposeError): void {
+  answer(requestId: string, answer: Answers[Kind] | KomposeError): void {
     const waiting = this.#waiting.get(requestId);
     this.#waiting.delete(requestId);
     if (answer instanceof KomposeError) waiting?.reject(answer);
@@ -83,14 +103,17 @@ export class AgentSession implements HostSession {
     this.#stream.write({ kind });
   }
 
-  #ask<Kind extends Question>(kind: Kind): Promise<Answers[Kind]> {
+  #ask<Asked extends Kind>(
+    question: (requestId: string) => Question,
+    timeoutMs = answerTimeoutMs,
+  ): Promise<Answers[Asked]> {
     const requestId = randomUUID();
-    const { promise, resolve, reject } = Promise.withResolvers<Answers[Kind]>();
+    const { promise, resolve, reject } = Promise.withResolvers<Answers[Asked]>();
     const timer = setTimeout(() => {
       this.answer(requestId, new KomposeError('unreachable', `${this.host} did not answer in time`));
-    }, answerTimeoutMs);
+    }, timeoutMs);
     this.#waiting.set(requestId, { resolve, reject });
-    this.send({ $case: kind, value: { requestId } });
+    this.send(question(requestId));
     return promise.finally(() => clearTimeout(timer));
   }
 }

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { ChainWaits } from '../../../agent/tasks/chain-waits.ts';
 import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
+import { ServiceNames } from '../../../agent/stacks/service-names.ts';
 import type { TaskHost } from '../../../agent/tasks/prepare-task.ts';
 import { runTask } from '../../../agent/tasks/run-task.ts';
 import { StopSignal } from '../../../agent/tasks/stop-signal.ts';
@@ -41,7 +42,8 @@ export function taskHost(
 ): TaskHost {
   const hooksParser = new HooksParser(agentEnv, rootOwner);
   const compose = new ComposeFinder(agentEnv);
-  return { root, name: 'prod-1', agentEnv, hooksParser, compose, waits: new ChainWaits() };
+  const services = new ServiceNames();
+  return { root, name: 'prod-1', agentEnv, hooksParser, services, compose, waits: new ChainWaits() };
 }
 
 /** A stacks root in a temporary folder and a host that runs tasks on it with real bash. */

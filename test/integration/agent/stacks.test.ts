@@ -49,19 +49,21 @@ describe('a stack', () => {
       'app_20260101_120001.sql.gz': '',
       'app_2026.sql': '',
       'notes.sql': '',
+      'compose.yaml': 'services:\n  web: {}\n  db: {}\n',
     };
     await bench.stack('sexy', {
       hooks: 'hook_pre_up() { :; }\nhook_post_db_export() { :; }',
       env: 'A=1',
       files,
     });
-    assert.deepEqual(await takeInventory(bench.root, bench.host.hooksParser), [
+    assert.deepEqual(await takeInventory(bench.root, bench.host.hooksParser, bench.host.services), [
       {
         name: 'sexy',
         composeFile: 'compose.yaml',
         hooks: ['hook_post_db_export', 'hook_pre_up'],
         hasEnvFile: true,
         dumps: 2,
+        services: ['web', 'db'],
       },
     ]);
   });
@@ -84,7 +86,7 @@ describe('a stack', () => {
     await bench.stack('news');
     const folder = await bench.stack('sexy');
     await symlink('hooks.sh', join(folder, 'hooks.sh'));
-    const stacks = await takeInventory(bench.root, bench.host.hooksParser);
+    const stacks = await takeInventory(bench.root, bench.host.hooksParser, bench.host.services);
     assert.deepEqual(
       stacks.map(({ name }) => name),
       ['news', 'sexy'],
@@ -125,7 +127,7 @@ class Watch {
 
   constructor(t: TestContext, bench: Bench) {
     const take = (): Promise<StackSummary[]> =>
-      takeInventory(bench.root, bench.host.hooksParser).catch((error: unknown) => {
+      takeInventory(bench.root, bench.host.hooksParser, bench.host.services).catch((error: unknown) => {
         this.#failed.resolve();
         throw error;
       });

@@ -121,7 +121,7 @@ describe('a run', () => {
       $case: 'inventory',
       value: {
         requestId,
-        stacks: [{ name: 'fresh', composeFile: '', hooks: [], hasEnvFile: false, dumps: 0 }],
+        stacks: [{ name: 'fresh', composeFile: '', hooks: [], hasEnvFile: false, dumps: 0, services: [] }],
       },
     });
     await agent.finish((await agent.asked()).taskId);

@@ -54,7 +54,7 @@ export class TestAgent {
   /** Resolves when the controller has taken the list: it answers a heartbeat sent after it. */
   async tellStacks(names: readonly string[], requestId = ''): Promise<void> {
     const stacks = names.map((name) => {
-      return { name, composeFile: 'compose.yaml', hooks: [], hasEnvFile: false, dumps: 0 };
+      return { name, composeFile: 'compose.yaml', hooks: [], hasEnvFile: false, dumps: 0, services: [] };
     });
     this.send({ $case: 'inventory', value: { stacks, requestId } });
     await this.heartbeat();

@@ -48,6 +48,7 @@ export interface AgentMessage {
     | { $case: "taskRefused"; value: TaskRefused }
     | { $case: "stackStatus"; value: StackStatusReply }
     | { $case: "localRun"; value: LocalRun }
+    | { $case: "maskWords"; value: MaskWordsReply }
     | undefined;
 }
 
@@ -60,6 +61,7 @@ export interface ControllerMessage {
     | { $case: "rescan"; value: Rescan }
     | { $case: "stackStatus"; value: StackStatusRequest }
     | { $case: "localRunAck"; value: LocalRunAck }
+    | { $case: "maskWords"; value: MaskWordsRequest }
     | undefined;
 }
 
@@ -112,6 +114,8 @@ export interface Stack {
   hasEnvFile: boolean;
   /** Files that look like dumps of a database. */
   dumps: number;
+  /** Services of the compose file, without what it includes. */
+  services: string[];
 }
 
 /** Look at the stacks root again, now. */
@@ -135,6 +139,32 @@ export interface StackStatus {
   name: string;
   /** Services with at least one running container. */
   servicesUp: string[];
+}
+
+/**
+ * Which of these words hold a secret that only the host knows? Asked before a run is recorded, so that no record of
+ * the controller holds it; nothing is started, and neither side keeps the words. Needs the capability `mask-words`.
+ */
+export interface MaskWordsRequest {
+  requestId: string;
+  /** The run's targets on this host. */
+  stacks: string[];
+  /** Variables of -e. */
+  env: { [key: string]: string };
+  /** --network; absent if not given. */
+  network?: string | undefined;
+  words: string[];
+}
+
+export interface MaskWordsRequest_EnvEntry {
+  key: string;
+  value: string;
+}
+
+/** The same words in the same order, each masked. */
+export interface MaskWordsReply {
+  requestId: string;
+  words: string[];
 }
 
 /**
@@ -371,6 +401,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "localRun":
         LocalRun.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
+      case "maskWords":
+        MaskWordsReply.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -436,6 +469,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "localRun", value: LocalRun.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "maskWords", value: MaskWordsReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -476,6 +517,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       case "localRunAck":
         LocalRunAck.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "maskWords":
+        MaskWordsRequest.encode(message.kind.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -548,6 +592,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             }
 
             message.kind = { $case: "localRunAck", value: LocalRunAck.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "maskWords", value: MaskWordsRequest.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -900,7 +952,7 @@ export const Inventory: MessageFns<Inventory> = {
 };
 
 function createBaseStack(): Stack {
-  return { name: "", composeFile: "", hooks: [], hasEnvFile: false, dumps: 0 };
+  return { name: "", composeFile: "", hooks: [], hasEnvFile: false, dumps: 0, services: [] };
 }
 
 export const Stack: MessageFns<Stack> = {
@@ -919,6 +971,9 @@ export const Stack: MessageFns<Stack> = {
     }
     if (message.dumps !== 0) {
       writer.uint32(40).uint32(message.dumps);
+    }
+    for (const v of message.services) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -974,6 +1029,14 @@ export const Stack: MessageFns<Stack> = {
             }
 
             message.dumps = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.services.push(reader.string());
             continue;
           }
         }
@@ -1191,6 +1254,213 @@ export const StackStatus: MessageFns<StackStatus> = {
             }
 
             message.servicesUp.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaskWordsRequest(): MaskWordsRequest {
+  return { requestId: "", stacks: [], env: {}, network: undefined, words: [] };
+}
+
+export const MaskWordsRequest: MessageFns<MaskWordsRequest> = {
+  encode(message: MaskWordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    for (const v of message.stacks) {
+      writer.uint32(18).string(v!);
+    }
+    globalThis.Object.entries(message.env).forEach(([key, value]: [string, string]) => {
+      MaskWordsRequest_EnvEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.network !== undefined) {
+      writer.uint32(34).string(message.network);
+    }
+    for (const v of message.words) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MaskWordsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaskWordsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stacks.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = MaskWordsRequest_EnvEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.env[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.words.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaskWordsRequest_EnvEntry(): MaskWordsRequest_EnvEntry {
+  return { key: "", value: "" };
+}
+
+export const MaskWordsRequest_EnvEntry: MessageFns<MaskWordsRequest_EnvEntry> = {
+  encode(message: MaskWordsRequest_EnvEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MaskWordsRequest_EnvEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaskWordsRequest_EnvEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaskWordsReply(): MaskWordsReply {
+  return { requestId: "", words: [] };
+}
+
+export const MaskWordsReply: MessageFns<MaskWordsReply> = {
+  encode(message: MaskWordsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    for (const v of message.words) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MaskWordsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaskWordsReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.words.push(reader.string());
             continue;
           }
         }

@@ -14,6 +14,7 @@ const session: HostSession = {
   cancelTask: () => undefined,
   rescan: async () => [],
   askStatus: async () => [],
+  maskWords: async () => [],
   end: () => undefined,
 };
 
@@ -35,6 +36,7 @@ function host(
       composeFile: 'compose.yaml',
       hooks: [],
       hasEnvFile: false,
+      services: [],
       dumps: 0,
     })),
     session: online ? session : undefined,

@@ -44,7 +44,7 @@ const run: RunsTable = {
 
 const row: RunRequestsTable = {
   run_id: '01J',
-  request: JSON.stringify(keepRequest(request, new Masker([secret]))),
+  request: JSON.stringify(keepRequest(request, (word) => new Masker([secret]).maskText(word))),
   has_stdin: 0,
   retry_of: null,
 };
@@ -62,6 +62,14 @@ test('keeps no value that is a secret or holds one', () => {
     env: { TAG: 'v2' },
     secretNames: ['DB_PASSWORD', 'URL'],
   });
+});
+
+test('asks for a network that may not be kept by the name of its variable', () => {
+  const keptWord = (word: string): string => (word === 'blue' ? '[redacted]' : word);
+  const kept = keepRequest({ ...request, env: {} }, keptWord);
+  assert.deepEqual([kept.network, kept.secretNames], [undefined, ['NETWORK_NAME']]);
+  const overruled = keepRequest({ ...request, env: { NETWORK_NAME: 'red' } }, keptWord);
+  assert.deepEqual([overruled.network, overruled.secretNames], [undefined, []]);
 });
 
 test('repeats everything that did not succeed, by name, with the same options', () => {
@@ -85,7 +93,7 @@ const refused: readonly [what: string, attempt: () => unknown, code: ErrorCode, 
     'masked arguments',
     () => retryPlan({ ...run, args: '["PW=[redacted]"]' }, row, tasks),
     'usage',
-    'arguments hold a secret',
+    'its argument 1, "PW=[redacted]", is not kept whole: it holds, or might hold, a secret; type the command again',
   ],
   [
     'missing secrets',
