@@ -17,6 +17,7 @@ import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
 import { ChainWaits } from './tasks/chain-waits.ts';
 import { maskWords, type WordsToMask } from './tasks/mask-words.ts';
+import { SentScripts } from './tasks/sent-scripts.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
 
 /** How often the newest head of the audit is written, at most; a stop writes it too. */
@@ -39,6 +40,7 @@ export async function serveAgent(
   const compose = new ComposeFinder(agentEnv);
   const waits = new ChainWaits();
   const services = new ServiceNames();
+  const scripts = new SentScripts();
   const taskHost = {
     root: config.stacks,
     name: config.name,
@@ -47,6 +49,7 @@ export async function serveAgent(
     services,
     compose,
     waits,
+    scripts,
   };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
@@ -68,7 +71,12 @@ export async function serveAgent(
     maskWords: (words: WordsToMask) => maskWords(words, taskHost),
   };
   try {
-    await keepLinked({ addresses: config.addresses, identity, host, log, onConnected }, signal);
+    const onLinked = (address: string): void => {
+      scripts.forget();
+      onConnected(address);
+    };
+    const { addresses } = config;
+    await keepLinked({ addresses, identity, host, log, onConnected: onLinked }, signal);
   } finally {
     local.close();
     tasks.cancelAll('the agent is stopping');

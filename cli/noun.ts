@@ -22,6 +22,7 @@ export interface VerbOptions {
   key?: string;
   since?: number;
   until?: number;
+  script?: true;
 }
 
 export interface Verb {

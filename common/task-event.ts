@@ -68,6 +68,16 @@ export interface StepFinished {
   readonly hookSha256: string;
   /** SHA-256 of the step's output as sent, lower-case hex. */
   readonly outputSha256: string;
+  /** Hooks: hooks.sh as it is kept. */
+  readonly script?: HookScript;
+}
+
+/** The text of a hooks.sh, masked. */
+export interface HookScript {
+  /** Lower-case hex. */
+  readonly textSha256: string;
+  /** Absent where it was told before; not in a run's log. */
+  readonly text?: string;
 }
 
 export interface PlanStep {

@@ -1,4 +1,5 @@
 import type {
+  HookScript,
   NumberedTaskEvent,
   OutputStream,
   RunEvent,
@@ -87,7 +88,12 @@ function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
     case 'step.finished':
       return {
         $case: 'stepFinished',
-        value: { ...event, step: steps[event.step], outcome: outcomes[event.outcome] },
+        value: {
+          ...event,
+          step: steps[event.step],
+          outcome: outcomes[event.outcome],
+          script: event.script === undefined ? undefined : { text: undefined, ...event.script },
+        },
       };
     case 'plan.step':
       return {
@@ -130,13 +136,16 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
         stream: streamOf(kind.value.stream),
         data: kind.value.data,
       };
-    case 'stepFinished':
+    case 'stepFinished': {
+      const { step, outcome, script, ...rest } = kind.value;
       return {
         type: 'step.finished',
-        ...kind.value,
-        step: stepOf(kind.value.step),
-        outcome: outcomeOf(kind.value.outcome),
+        ...rest,
+        step: stepOf(step),
+        outcome: outcomeOf(outcome),
+        ...(script === undefined ? {} : { script: fromWireScript(script) }),
       };
+    }
     case 'planStep':
       return { type: 'plan.step', ...kind.value, step: stepOf(kind.value.step) };
     case 'notice':
@@ -153,6 +162,10 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
     case undefined:
       throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');
   }
+}
+
+function fromWireScript({ textSha256, text }: wire.HookScript): HookScript {
+  return text === undefined ? { textSha256 } : { textSha256, text };
 }
 
 /** In the log; a client gets the last event with a head. */

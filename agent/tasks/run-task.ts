@@ -104,6 +104,7 @@ async function perform(run: TaskRun, masker: Masker): Promise<Ending> {
     workFolder: run.workFolder,
     now: run.now,
     stdin: run.stdin,
+    scripts: host.scripts,
   };
   let env = prepared.env;
   let last: StepResult | undefined;

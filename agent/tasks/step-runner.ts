@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
-import type { Dump, StepKind, StepOutcome } from '../../common/task-event.ts';
+import type { Dump, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
 import type { ContainerWork } from '../containers/container-work.ts';
 import { workOfCommand } from '../containers/work-of-command.ts';
@@ -14,6 +14,7 @@ import { startProcess, type RunningProcess } from '../process/running-process.ts
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
 import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
+import { readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
 import type { StopSignal } from './stop-signal.ts';
 import { OutputRecorder, type EventSink } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
@@ -37,6 +38,7 @@ export interface StepContext {
   /** Of the action, if it reads the client's. */
   readonly stdin: TaskStdin | undefined;
   readonly now: () => number;
+  readonly scripts: SentScripts | undefined;
 }
 
 export interface StepResult {
@@ -149,6 +151,7 @@ async function runProgram(step: ProgramStep, { context, env, report }: Execution
 
 async function runHook(step: HookStep, { context, env, report }: Execution): Promise<Done> {
   if (!step.uncertain) report.begin();
+  report.script = await readScript(step.hooks);
   const exportsFile = join(context.workFolder, 'exports');
   const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
   const hookEnv = { ...env, ...context.prepared.hookEnv, KOMPOSE_HOOK: step.name };
@@ -239,6 +242,8 @@ export function shownArgv(step: Step, names: ReadonlySet<string>, masker: Masker
 /** Tells of a step's beginning once, and of its end if it began. */
 class StepReport {
   readonly output: OutputRecorder;
+  /** Of a hook, as it runs. */
+  script: RanScript | undefined;
   readonly #step: Step;
   readonly #context: StepContext;
   readonly #startedMs: number;
@@ -266,11 +271,17 @@ class StepReport {
     const cause = stands === true ? undefined : this.#context.stop.cause?.state;
     const outcome: StepOutcome = cause ?? (exitCode === 0 ? 'succeeded' : 'failed');
     if (this.#hasBegun) {
-      const hookSha256 = this.#step.kind === 'hook' ? this.#step.hooks.sha256 : '';
       const durationMs = Math.round(this.#context.now() - this.#startedMs);
-      const told = { step, name, outcome, exitCode, durationMs, hookSha256, outputSha256 };
-      await this.#context.sink({ type: 'step.finished', ...told });
+      const told = { step, name, outcome, exitCode, durationMs, outputSha256 };
+      await this.#context.sink({ type: 'step.finished', ...told, ...this.#tellScript() });
     }
     return { step, name, outcome, ...end };
+  }
+
+  /** After the step, when what it exported is masked too. */
+  #tellScript(): Pick<StepFinished, 'hookSha256' | 'script'> {
+    if (this.script === undefined) return { hookSha256: '' };
+    const script = this.#context.scripts?.tell(this.script, this.#context.masker);
+    return { hookSha256: this.script.sha256, ...(script === undefined ? {} : { script }) };
   }
 }

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import { KomposeError } from '../../common/errors.ts';
 import type { AuditRecord } from '../../proto/gen/kompose/v1/fleet.ts';
 import { describeAudit, type AuditLine } from '../output/audit-line.ts';
@@ -7,6 +8,7 @@ import { showFields } from '../fields.ts';
 import { parseCount, parseFingerprint, parseMoment, valued } from '../options.ts';
 import { exportAudit } from './audit-export.ts';
 import { verifyFile, verifyStore } from './audit-verify.ts';
+import { printable } from '../output/printable.ts';
 import { limitOption, showRows, type Listing } from '../listing.ts';
 
 export const audit: Noun = {
@@ -23,8 +25,12 @@ export const audit: Noun = {
     {
       name: 'show',
       words: '<seq>',
-      summary: 'all of one record',
-      run: (call, [seq = '']) => show(call, parseCount('SEQ', 1)(seq)),
+      summary: 'all of one record; with --script the hook script that it tells of',
+      options: () => [new Option('--script', 'print hooks.sh as it ran, its secrets masked')],
+      run: (call, [text = ''], { script = false }) => {
+        const seq = parseCount('SEQ', 1)(text);
+        return script ? showScript(call, seq) : show(call, seq);
+      },
     },
     {
       name: 'export',
@@ -57,9 +63,22 @@ async function list(call: Call, limit: number): Promise<number> {
   return await showRows(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
 }
 
-async function show(call: Call, seq: number): Promise<number> {
+/** Byte for byte, so that its SHA-256 is that of the record; on a terminal nothing of it moves the cursor. */
+async function showScript(call: Call, seq: number): Promise<number> {
+  const { script } = await getRecord(call, seq, true);
+  const { globals, terminal } = call;
+  const shown = terminal.isStdoutTerminal ? script.split('\n').map(printable).join('\n') : script;
+  terminal.stdout(globals.output === 'json' ? `${JSON.stringify({ seq, script })}\n` : shown);
+  return 0;
+}
+
+async function getRecord(call: Call, seq: number, withScript: boolean): Promise<AuditRecord> {
   using fleet = await call.connect();
-  const { record } = parse(await fleet.ask<AuditRecord>((answer) => fleet.client.getAudit({ seq }, answer)));
+  return await fleet.ask<AuditRecord>((answer) => fleet.client.getAudit({ seq, withScript }, answer));
+}
+
+async function show(call: Call, seq: number): Promise<number> {
+  const { record } = parse(await getRecord(call, seq, false));
   const fields = Object.entries(record).map(([name, value]): [string, string] => {
     return [name, typeof value === 'string' ? value : JSON.stringify(value)];
   });

@@ -43,6 +43,8 @@ interface Reader {
 }
 
 function whatOf(field: Reader): string {
+  const script = field.inner('script').text('sha256');
+  if (script !== '') return script.slice(0, 12);
   const name = field.inner('hook').text('name') || field.inner('action').text('name');
   if (name !== '' || field.text('command') === '') return name;
   const words = [field.text('pattern'), field.text('command'), ...field.texts('args')];

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { recordLine } from '../../common/audit/chain.ts';
+import type { HookRecord } from './audit.ts';
+import { findScript, type KeptScript } from './kept-scripts.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { AuditTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
@@ -18,6 +20,14 @@ export async function findAudit(store: Store, seq: number): Promise<AuditRow> {
   const row = await store.db.selectFrom('audit').selectAll().where('seq', '=', seq).executeTakeFirst();
   if (row === undefined) throw new KomposeError('not-found', `there is no record ${seq}: kompose audit ls`);
   return toRow(row);
+}
+
+/** The text of the hooks.sh that a record tells of. Throws `not-found`. */
+export async function scriptOf(store: Store, { seq, json }: AuditRow): Promise<string> {
+  const { hook, script } = JSON.parse(json) as { hook?: HookRecord; script?: KeptScript };
+  const text = script?.text ?? (await findScript(store.db, hook?.textSha256 ?? ''));
+  if (text !== undefined) return text;
+  throw new KomposeError('not-found', `no hook script is kept for record ${seq}: kompose audit show ${seq}`);
 }
 
 function toRow(row: AuditTable): AuditRow {

@@ -5,6 +5,7 @@ import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { version } from '../../common/version.ts';
 import type { Schema } from '../store/schema.ts';
 import { chainEnd } from './chain-rows.ts';
+import type { KeptScript } from './kept-scripts.ts';
 
 /** Who did it: a user or host by certificate, or the controller itself. */
 export interface Actor {
@@ -22,6 +23,16 @@ export interface HookRecord {
   readonly exitCode: number;
   readonly durationMs: number;
   readonly outputSha256: string;
+  /** Of the script's text, which a record `hook.kept` holds. */
+  readonly textSha256?: string;
+}
+
+/** The command itself, of a record of type `action.finished`. */
+export interface ActionRecord {
+  readonly name: string;
+  readonly exitCode: number;
+  readonly durationMs: number;
+  readonly outputSha256: string;
 }
 
 export type AuditType =
@@ -29,6 +40,7 @@ export type AuditType =
   | 'run.finished'
   | 'run.cancelled'
   | 'hook.finished'
+  | 'hook.kept'
   | 'action.finished'
   | 'task.finished'
   | 'host.joined'
@@ -70,7 +82,8 @@ export interface AuditEntry {
   /** The run and task whose hook began this run. */
   readonly parent?: { readonly run: string; readonly task: string };
   readonly hook?: HookRecord;
-  readonly action?: { readonly name: string; readonly exitCode: number; readonly durationMs: number };
+  readonly script?: KeptScript;
+  readonly action?: ActionRecord;
   readonly exitCode?: number;
   readonly outcome?: string;
   readonly reason?: string;

@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely';
 import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
-import { record, type Actor } from '../audit/audit.ts';
+import { record, type Actor, type AuditEntry } from '../audit/audit.ts';
+import { keepScript } from '../audit/kept-scripts.ts';
 import type { Schema } from '../store/schema.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { Store } from '../store/store.ts';
@@ -74,6 +75,7 @@ export class RunRecords {
           targets: tasks.length,
           counts: '{}',
           dry_run: run.dryRun ? 1 : 0,
+          caller: JSON.stringify(callerOf(run)),
         })
         .execute();
       await insertTasks(transaction, run.id, tasks);
@@ -83,7 +85,6 @@ export class RunRecords {
         ...about(run),
         ...(repeatable?.retryOf === undefined ? {} : { retryOf: repeatable.retryOf }),
         pattern: run.pattern,
-        args: run.args,
         ...run.filter,
         envNames,
         ...(run.parent === undefined ? {} : { parent: run.parent }),
@@ -125,23 +126,14 @@ export class RunRecords {
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirst();
       if (numInsertedOrUpdatedRows === 0n) return;
-      const { name, exitCode, durationMs, hookSha256: sha256, outputSha256 } = step;
-      const what =
-        step.step === 'action'
-          ? ({ type: 'action.finished', action: { name, exitCode, durationMs } } as const)
-          : ({ type: 'hook.finished', hook: { name, sha256, exitCode, durationMs, outputSha256 } } as const);
-      await record(transaction, this.#clock(), {
-        ...what,
-        ...about(run),
-        ...aboutTask(task),
-        outcome: step.outcome,
-        agentVersion,
-      });
+      const facts = { ...about(run), ...aboutTask(task), agentVersion };
+      await keepTold(transaction, this.#clock(), step, facts);
+      await record(transaction, this.#clock(), { ...whatRan(step), ...facts, outcome: step.outcome });
     });
   }
 
   /** Does nothing for a task that is recorded as ended already. */
-  taskFinished(run: RunFacts, task: TaskFacts, end: TaskFinished): Promise<void> {
+  taskFinished(run: RunFacts, task: TaskFacts, end: TaskFinished, agentVersion: string): Promise<void> {
     return this.#store.write(async (transaction) => {
       const { state, reason, exitCode, dump } = end;
       const { numUpdatedRows } = await transaction
@@ -156,6 +148,7 @@ export class RunRecords {
         ...(reason === '' ? {} : { reason }),
         ...(exitCode === undefined ? {} : { exitCode }),
         ...(dump === undefined ? {} : { dump }),
+        ...(agentVersion === '' ? {} : { agentVersion }),
       };
       await record(transaction, this.#clock(), {
         type: 'task.finished',
@@ -199,6 +192,17 @@ export class RunRecords {
   }
 }
 
+/** What the records of a run say of who began it, beside the name. */
+export interface RunCaller {
+  readonly role: string;
+  readonly certificate: string;
+  readonly clientAddress: string;
+}
+
+function callerOf({ actor, clientAddress }: RunFacts): RunCaller {
+  return { role: actor.role, certificate: actor.certificate, clientAddress };
+}
+
 async function insertRequest(
   transaction: Transaction<Schema>,
   run: string,
@@ -233,8 +237,27 @@ async function insertTasks(
   }
 }
 
-function about({ id, command, actor, clientAddress, dryRun }: RunFacts) {
-  return { run: id, command, actor, clientAddress, ...(dryRun ? { dryRun } : {}) };
+/** The text of a hooks.sh, if the step brings it along. */
+async function keepTold(
+  transaction: Transaction<Schema>,
+  timeMs: number,
+  { hookSha256: sha256, script }: StepFinished,
+  facts: Omit<AuditEntry, 'type'>,
+): Promise<void> {
+  if (script?.text === undefined) return;
+  const kept = { sha256, textSha256: script.textSha256, text: script.text };
+  await keepScript(transaction, timeMs, kept, facts);
+}
+
+function whatRan({ step, name, exitCode, durationMs, hookSha256, outputSha256, script }: StepFinished) {
+  const end = { exitCode, durationMs, outputSha256 };
+  if (step === 'action') return { type: 'action.finished', action: { name, ...end } } as const;
+  const kept = script === undefined ? {} : { textSha256: script.textSha256 };
+  return { type: 'hook.finished', hook: { name, sha256: hookSha256, ...end, ...kept } } as const;
+}
+
+function about({ id, command, args, actor, clientAddress, dryRun }: RunFacts) {
+  return { run: id, command, args, actor, clientAddress, ...(dryRun ? { dryRun } : {}) };
 }
 
 function aboutTask({ id, host, stack }: TaskFacts) {

@@ -13,8 +13,8 @@ import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts
 import { refusal } from '../identity/roles.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
-import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
 import { askKeptWords } from './kept-words.ts';
+import { RunRecords, type RunCaller, type RunFacts, type TaskFacts } from './run-records.ts';
 import { keepRequest } from './kept-request.ts';
 import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
 import { readsClientStdin, type RunRequest } from './run-request.ts';
@@ -227,8 +227,7 @@ export class RunRegistry implements FleetListener {
       command: row.command,
       args: JSON.parse(row.args) as string[],
       dryRun: row.dry_run !== 0,
-      actor: { name: row.user, role: '', certificate: '' },
-      clientAddress: '',
+      ...callerOfRow(row),
       startedMs: row.started_at,
     };
     const run = this.#keep(facts, tasks, undefined);
@@ -243,6 +242,12 @@ export class RunRegistry implements FleetListener {
   #complain(run: Run, error: unknown): void {
     this.#deps.logger.error({ err: error, run: run.facts.id }, 'a run met a bug');
   }
+}
+
+function callerOfRow({ user, caller }: RunsTable): Pick<RunFacts, 'actor' | 'clientAddress'> {
+  const none: RunCaller = { role: '', certificate: '', clientAddress: '' };
+  const { role, certificate, clientAddress } = caller === null ? none : (JSON.parse(caller) as RunCaller);
+  return { actor: { name: user, role, certificate }, clientAddress };
 }
 
 /** A controller that was killed between the last record and the last event left a log without its end. */

@@ -263,10 +263,11 @@ export class Run {
 
   async #takeEvent(
     task: TaskProgress,
-    { seq, timeMs, event }: NumberedTaskEvent,
+    numbered: NumberedTaskEvent,
     bytes: Uint8Array,
     agentVersion: string,
   ): Promise<void> {
+    const { seq, timeMs, event } = numbered;
     if (task.phase !== 'running') {
       task.phase = 'running';
       await this.#deps.records.taskStarted(task);
@@ -281,7 +282,8 @@ export class Run {
       return;
     }
     if (this.#tasks.get(task.id)?.phase === 'ended') return;
-    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, bytes));
+    const shown = withoutScript(numbered) ?? bytes;
+    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, shown));
     task.lastSeq = seq;
   }
 
@@ -354,7 +356,7 @@ export class Run {
     task.phase = 'ended';
     const end = typeof what === 'string' ? ownEnd(what, String(how)) : what;
     await this.#deps.records
-      .taskFinished(this.facts, task, end)
+      .taskFinished(this.facts, task, end, this.#deps.fleet.get(task.host)?.agentVersion ?? '')
       .catch((error: unknown) => this.#complain(error));
     const seq = this.log.count + 1;
     const timeMs = this.#deps.clock();
@@ -400,6 +402,13 @@ export class Run {
 /** The client's, if the command runs on one. */
 function terminalOf({ command, args, terminal }: RunRequest): ClientTerminal | undefined {
   return takesTerminal(command, args) ? terminal : undefined;
+}
+
+/** The text of a hook script is the audit's alone; undefined for an event without one. */
+function withoutScript({ event, ...place }: NumberedTaskEvent): Uint8Array | undefined {
+  if (event.type !== 'step.finished' || event.script?.text === undefined) return undefined;
+  const { textSha256 } = event.script;
+  return encodeTaskEvent({ ...place, event: { ...event, script: { textSha256 } } });
 }
 
 function ownEnd(state: TaskState, reason: string): TaskFinished {

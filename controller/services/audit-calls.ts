@@ -1,5 +1,5 @@
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
-import { findAudit, listAudit } from '../audit/audit-queries.ts';
+import { findAudit, listAudit, scriptOf } from '../audit/audit-queries.ts';
 import { exportAudit } from '../audit/export-audit.ts';
 import type { FleetContext } from './fleet-context.ts';
 
@@ -11,11 +11,13 @@ export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethod
   return {
     listAudit: handlers.stream(async function* (call) {
       await callers.admin(call, 'the audit');
-      yield* listAudit(store, call.request.limit);
+      for await (const row of listAudit(store, call.request.limit)) yield { ...row, script: '' };
     }),
     getAudit: handlers.unary(async (call) => {
       await callers.admin(call, 'the audit');
-      return findAudit(store, call.request.seq);
+      const { seq, withScript } = call.request;
+      const row = await findAudit(store, seq);
+      return { ...row, script: withScript ? await scriptOf(store, row) : '' };
     }),
     exportAudit: handlers.stream(async function* (call) {
       await callers.admin(call, 'the audit');

@@ -27,6 +27,9 @@ export async function chainAudit(db: Kysely<unknown>): Promise<void> {
   await sql`create index audit_contradictions on audit (seq) where record ->> 'type' = 'audit.contradicted'`.execute(
     db,
   );
+  await sql`create index audit_scripts on audit (record ->> '$.script.textSha256') where record ->> 'type' = 'hook.kept'`.execute(
+    db,
+  );
   await db.schema
     .createTable('audit_marks')
     .addColumn('kind', 'text', (column) => column.primaryKey())

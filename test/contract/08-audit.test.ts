@@ -158,6 +158,11 @@ describe('`kompose audit verify FILE`: 1 names the first bad seq of an export wh
     ['the tail was cut off', () => 5, () => [...lines.slice(0, 4), at(lines.length - 1)]],
     ['the beginning was cut off', () => 1, () => lines.slice(2)],
     ['the last line is missing: it is cut off', () => lines.length, () => lines.slice(0, -1)],
+    [
+      'a hook script was swapped',
+      () => lines.findIndex((line) => line.includes('hook at work')) + 1,
+      () => lines.map((line) => line.replace('hook at work', 'nothing bad')),
+    ],
   ];
   for (const [what, seq, change] of cases) {
     test(what, async () => {
@@ -236,6 +241,11 @@ describe('the store behind the controller’s back', () => {
       },
     ],
     ['the beginning was removed', 1, (db) => db.exec('delete from audit where seq < 4')],
+    [
+      'a hook script was swapped',
+      undefined,
+      (db) => db.exec(`update audit set record = replace(record, 'hook at work', 'nothing bad')`),
+    ],
     [
       'the tail was cut off',
       6,
@@ -337,6 +347,47 @@ describe('the store behind the controller’s back', () => {
     }
     throw new Error(`not ${count} contradictions after 20 s`);
   }
+});
+
+describe('every hooks.sh that ran', () => {
+  test('is kept once, masked; `audit show SEQ --script` prints it', async () => {
+    const secret = `hook_post_ps() { API_KEY=abcdefgh; echo "$DB_PASSWORD hunter2222"; }\n`;
+    await fleet.writeStack('prod-1', 'news', { 'hooks.sh': secret, '.env': 'DB_PASSWORD=hunter2222\n' });
+    await fleet.untilKnown('prod-1:news');
+    await fleet.must('news', 'ps');
+    await fleet.must('news', 'ps');
+    const records = await fleet.objects('audit', 'ls');
+    const kept = records.filter(({ type, stack }) => type === 'hook.kept' && stack === 'news');
+    const ran = records.filter(({ type, stack }) => type === 'hook.finished' && stack === 'news');
+    assert.deepEqual([kept.length, ran.length], [1, 2]);
+    const text = secret.replace('abcdefgh', '[redacted]').replace('hunter2222', '[redacted]');
+    const script = { sha256: sha256(secret), textSha256: sha256(text) };
+    assert.deepEqual(kept[0]?.['script'], { ...script, text });
+    for (const { hook } of ran) assert.partialDeepStrictEqual(hook, script);
+    for (const { seq } of [...kept, ...ran])
+      assert.equal(await fleet.must('audit', 'show', String(seq), '--script'), text);
+    assert.equal((await fleet.kompose('audit', 'show', '1', '--script')).code, 3);
+  });
+
+  test('is told as it ran, though a hook before it has changed the file', async () => {
+    const next = `hook_post_pull() { echo after; }\n`;
+    const first = `hook_pre_pull() { printf '%s' "$NEXT" > hooks.sh; }\nhook_post_pull() { echo first; }\n`;
+    await fleet.writeStack('prod-1', 'deploy', { 'hooks.sh': first });
+    await fleet.untilKnown('prod-1:deploy');
+    await fleet.must('-e', `NEXT=${next}`, 'deploy', 'pull');
+    const ran = (await fleet.objects('audit', 'ls')).filter(
+      ({ type, stack }) => type === 'hook.finished' && stack === 'deploy',
+    );
+    const digests = ran.map(({ hook }) => (hook as { sha256: string }).sha256);
+    assert.deepEqual(digests, [sha256(first), sha256(next)]);
+  });
+
+  test('does not go to those who watch the run', async () => {
+    await fleet.writeStack('prod-1', 'sexy', { 'hooks.sh': `${hooks}# not for watchers\n` });
+    const { stdout } = await fleet.kompose('-o', 'json', 'sexy', 'up', '-d');
+    assert.match(stdout, /hook at work/);
+    assert.doesNotMatch(stdout, /not for watchers/);
+  });
 });
 
 describe('what witnesses keep', () => {

@@ -91,7 +91,7 @@ const fleet: Partial<FleetServer> = {
     callback(null, { run, tasks: [task] });
   },
   listAudit: (call) => {
-    records.forEach((json, index) => call.write({ seq: index + 1, json }));
+    records.forEach((json, index) => call.write({ seq: index + 1, json, script: '' }));
     call.end();
   },
   labelHost: (call, callback) => {

@@ -195,7 +195,10 @@ describe('a task’s event', () => {
       hookSha256: '',
       outputSha256: '',
     };
-    const kind = { $case: 'stepFinished', value: { ...value, outcome: 80 as wire.StepOutcome } } as const;
+    const kind = {
+      $case: 'stepFinished',
+      value: { ...value, script: undefined, outcome: 80 as wire.StepOutcome },
+    } as const;
     const bytes = wire.TaskEvent.encode({ seq: 1, timeUnixMs: 1, kind }).finish();
     refusesByName(() => decodeTaskEvent(bytes), /unknown step outcome \(80\)/);
   });

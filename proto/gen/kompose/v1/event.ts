@@ -144,6 +144,16 @@ export interface StepFinished {
   hookSha256: string;
   /** SHA-256 (lower-case hex) over the step's output as sent, stdout and stderr in order of arrival. */
   outputSha256: string;
+  /** Hooks only: hooks.sh as the audit keeps it. Not in a run's log. */
+  script: HookScript | undefined;
+}
+
+/** The text of a hooks.sh, masked, at most about 256 KiB. */
+export interface HookScript {
+  /** Lower-case hex. */
+  textSha256: string;
+  /** Absent where the agent has told it over this link before. */
+  text?: string | undefined;
 }
 
 /** A step that a dry run would take. `env_names` are names only, never values. */
@@ -618,7 +628,16 @@ export const Output: MessageFns<Output> = {
 };
 
 function createBaseStepFinished(): StepFinished {
-  return { step: 0, name: "", outcome: 0, exitCode: 0, durationMs: 0, hookSha256: "", outputSha256: "" };
+  return {
+    step: 0,
+    name: "",
+    outcome: 0,
+    exitCode: 0,
+    durationMs: 0,
+    hookSha256: "",
+    outputSha256: "",
+    script: undefined,
+  };
 }
 
 export const StepFinished: MessageFns<StepFinished> = {
@@ -643,6 +662,9 @@ export const StepFinished: MessageFns<StepFinished> = {
     }
     if (message.outputSha256 !== "") {
       writer.uint32(58).string(message.outputSha256);
+    }
+    if (message.script !== undefined) {
+      HookScript.encode(message.script, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -714,6 +736,71 @@ export const StepFinished: MessageFns<StepFinished> = {
             }
 
             message.outputSha256 = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.script = HookScript.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHookScript(): HookScript {
+  return { textSha256: "", text: undefined };
+}
+
+export const HookScript: MessageFns<HookScript> = {
+  encode(message: HookScript, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.textSha256 !== "") {
+      writer.uint32(10).string(message.textSha256);
+    }
+    if (message.text !== undefined) {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HookScript {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHookScript();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.textSha256 = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
             continue;
           }
         }

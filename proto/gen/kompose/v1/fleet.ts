@@ -259,12 +259,16 @@ export interface ListAuditRequest {
 
 export interface GetAuditRequest {
   seq: number;
+  /** Of a record of a hook: also the text of the script. NOT_FOUND if there is none. */
+  withScript: boolean;
 }
 
 export interface AuditRecord {
   seq: number;
   /** The record as one JSON object, just as it is stored. */
   json: string;
+  /** With GetAuditRequest.with_script only. */
+  script: string;
 }
 
 /**
@@ -2607,13 +2611,16 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
 };
 
 function createBaseGetAuditRequest(): GetAuditRequest {
-  return { seq: 0 };
+  return { seq: 0, withScript: false };
 }
 
 export const GetAuditRequest: MessageFns<GetAuditRequest> = {
   encode(message: GetAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.seq !== 0) {
       writer.uint32(8).uint64(message.seq);
+    }
+    if (message.withScript !== false) {
+      writer.uint32(16).bool(message.withScript);
     }
     return writer;
   },
@@ -2639,6 +2646,14 @@ export const GetAuditRequest: MessageFns<GetAuditRequest> = {
             message.seq = longToNumber(reader.uint64());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.withScript = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2653,7 +2668,7 @@ export const GetAuditRequest: MessageFns<GetAuditRequest> = {
 };
 
 function createBaseAuditRecord(): AuditRecord {
-  return { seq: 0, json: "" };
+  return { seq: 0, json: "", script: "" };
 }
 
 export const AuditRecord: MessageFns<AuditRecord> = {
@@ -2663,6 +2678,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     }
     if (message.json !== "") {
       writer.uint32(18).string(message.json);
+    }
+    if (message.script !== "") {
+      writer.uint32(26).string(message.script);
     }
     return writer;
   },
@@ -2694,6 +2712,14 @@ export const AuditRecord: MessageFns<AuditRecord> = {
             }
 
             message.json = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.script = reader.string();
             continue;
           }
         }

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { scriptSecrets } from '../../common/redaction/script-secrets.ts';
+import { Masker } from '../../common/redaction/masker.ts';
+import type { HookScript } from '../../common/task-event.ts';
+import type { ParsedHooks } from '../stacks/hooks-file.ts';
+
+/** Of a longer one the beginning is kept. */
+const maxTextBytes = 256 * 1024;
+
+/** A hooks.sh as a step runs it. */
+export interface RanScript {
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** Absent if it could not be read. */
+  readonly bytes?: Uint8Array;
+}
+
+/** Read at the step itself: a hook before it may have changed the file. */
+export async function readScript({ path, sha256 }: ParsedHooks): Promise<RanScript> {
+  const bytes = await readFile(path).catch(() => undefined);
+  return bytes === undefined ? { sha256 } : { bytes, sha256: digest(bytes) };
+}
+
+/**
+ * The hook scripts whose masked text is on its way to the controller, so that each goes once a link: what is in a spool
+ * arrives.
+ */
+export class SentScripts {
+  /** The text's digest, by the file's. */
+  readonly #sent = new Map<string, string>();
+
+  /** What to tell of a script with the end of the step that ran it; `masker` knows the task's secrets. */
+  tell({ sha256, bytes }: RanScript, masker: Masker): HookScript | undefined {
+    const known = this.#sent.get(sha256);
+    if (known !== undefined) return { textSha256: known };
+    if (bytes === undefined) return undefined;
+    const text = maskedText(bytes, masker);
+    const textSha256 = digest(text);
+    this.#sent.set(sha256, textSha256);
+    return { textSha256, text };
+  }
+
+  /** A new link may be one to a controller that lacks them. */
+  forget(): void {
+    this.#sent.clear();
+  }
+}
+
+function maskedText(bytes: Uint8Array, masker: Masker): string {
+  const whole = Buffer.from(bytes).toString('utf8');
+  const masked = new Masker(scriptSecrets(whole)).maskText(masker.maskText(whole));
+  const text = Buffer.from(masked);
+  if (text.length <= maxTextBytes) return masked;
+  const rest = text.length - maxTextBytes;
+  return `${text.subarray(0, maxTextBytes).toString('utf8')}\n# kompose: ${rest} more bytes are not kept\n`;
+}
+
+function digest(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
