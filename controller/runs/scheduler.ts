@@ -49,18 +49,15 @@ export class Scheduler<Task extends RolloutTask> {
 
   /** Something changed on these hosts: starts, and ends, whatever is due. */
   async advance(changed: readonly string[]): Promise<void> {
-    const { rollout, tasksByHost } = this.#options;
-    if (isOverFailureLimit(this.#tasks, rollout.maxFailures)) {
-      await this.#endQueued(
-        [...tasksByHost.keys()],
-        'cancelled',
-        'not started: too many tasks failed (--max-failures)',
-      );
-    }
+    const { rollout, isOnline } = this.#options;
+    await this.#heedFailureLimit();
     // Without limits, what changed on a host concerns that host only.
     const isUnlimited = rollout.parallel === 0 && this.#groups.length <= 1;
     const hosts = isUnlimited ? changed : this.#groups.slice(0, this.#openGroup + 1).flat();
-    await Promise.all(hosts.map((host) => this.#startOn(host)));
+    // Hosts that are away are known to fail: they count before anything else starts.
+    await Promise.all(hosts.filter((host) => !isOnline(host)).map((host) => this.#meetOffline(host)));
+    await this.#heedFailureLimit();
+    for (const host of hosts.filter(isOnline)) this.#startOn(host);
     await this.#openNextGroup();
   }
 
@@ -70,14 +67,17 @@ export class Scheduler<Task extends RolloutTask> {
     for (const timer of this.#awaited.values()) clearTimeout(timer);
   }
 
-  async #startOn(host: string): Promise<void> {
-    const { tasksByHost, isOnline, reads, start } = this.#options;
+  async #heedFailureLimit(): Promise<void> {
+    const { rollout, tasksByHost } = this.#options;
+    if (!isOverFailureLimit(this.#tasks, rollout.maxFailures)) return;
+    const reason = 'not started: too many tasks failed (--max-failures)';
+    await this.#endQueued([...tasksByHost.keys()], 'cancelled', reason);
+  }
+
+  #startOn(host: string): void {
+    const { tasksByHost, reads, start } = this.#options;
     const tasks = tasksByHost.get(host) ?? [];
     if (!tasks.some(({ phase }) => phase === 'queued')) return;
-    if (!isOnline(host)) {
-      await this.#meetOffline(host, tasks);
-      return;
-    }
     clearTimeout(this.#awaited.get(host));
     this.#awaited.delete(host);
     for (const task of startable(tasks, this.#room, reads)) start(task);
@@ -89,8 +89,10 @@ export class Scheduler<Task extends RolloutTask> {
     return parallel - this.#tasks.filter(({ phase }) => phase === 'sent' || phase === 'running').length;
   }
 
-  async #meetOffline(host: string, tasks: readonly Task[]): Promise<void> {
-    const { offline, whyOffline, wait } = this.#options;
+  async #meetOffline(host: string): Promise<void> {
+    const { tasksByHost, offline, whyOffline, wait } = this.#options;
+    const tasks = tasksByHost.get(host) ?? [];
+    if (!tasks.some(({ phase }) => phase === 'queued')) return;
     if (offline.kind === 'skip') {
       await this.#endQueued([host], 'skipped', `host ${host} is offline (--offline skip)`);
     } else if (offline.kind === 'fail') {

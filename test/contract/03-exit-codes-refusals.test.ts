@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { CommandOptions } from '../fleet/kompose-fleet.ts';
-import { containers, endFleet, startFleet, untilKnown, writeStacks } from './support.ts';
+import { containers, endFleet, startFleet, untilKnown, writeStacks } from '../e2e/support.ts';
 
 const fleet = await startFleet(['prod-1', 'prod-2']);
 after(() => endFleet(fleet));

@@ -14,7 +14,7 @@ import {
   until,
   untilKnown,
   writeStacks,
-} from './support.ts';
+} from '../e2e/support.ts';
 
 const hosts = ['prod-1', 'prod-2', 'staging-1'];
 const fleet = await startFleet(hosts, {
@@ -55,6 +55,8 @@ describe('a pattern', { concurrency: 4, timeout: 60_000 }, () => {
     ['prod-*:{sexy,blog}', 'prod-1:sexy prod-2:blog prod-2:sexy'],
     ['*,!*:news,!staging-?:*', 'prod-1:hosts prod-1:sexy prod-2:blog prod-2:sexy'],
     ['!sexy', 'prod-1:hosts prod-1:news prod-2:blog staging-1:news'],
+    ['{prod-1,staging-?}:{news,blog},blog', 'prod-1:news prod-2:blog staging-1:news'],
+    ['prod-1:sexy,!sexy', ''],
     ['[bn]*', 'prod-1:news prod-2:blog staging-1:news'],
     ['[!bn]*', 'prod-1:hosts prod-1:sexy prod-2:sexy staging-1:sexy'],
     ['sexy,sexy,prod-2:sexy', 'prod-1:sexy prod-2:sexy staging-1:sexy'],
@@ -74,6 +76,27 @@ describe('a pattern', { concurrency: 4, timeout: 60_000 }, () => {
   for (const [words, targets] of rows) {
     it(`${words} means ${targets === all ? 'everything' : targets || 'nothing'}`, async () => {
       assert.equal((await targetsOf(...words.split(' '))).join(' '), targets);
+    });
+  }
+});
+
+describe('-l, --list', { concurrency: 4, timeout: 60_000 }, () => {
+  for (const [words, targets] of [
+    [['-l'], 7],
+    [['--list', 'prod-1:*'], 3],
+    [['-l', '-L', 'env=prod', 'sexy'], 2],
+    [['-l', '-H', '!prod-1'], 4],
+  ] as const) {
+    it(`${words.join(' ')} shows ${targets} targets with all that is known of them`, async () => {
+      const { stdout, exitCode } = await fleet.kompose(['-o', 'json', ...words]);
+      assert.equal(exitCode, 0);
+      const rows = jsonLines(stdout);
+      assert.equal(rows.length, targets);
+      for (const row of rows) {
+        for (const field of ['host', 'stack', 'composeFile', 'hooks', 'env', 'dumps', 'services']) {
+          assert.ok(field in row, field);
+        }
+      }
     });
   }
 });

@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { containers, endFleet, readStackFile, runJson, startFleet, writeStacks } from './support.ts';
+import {
+  containers,
+  endFleet,
+  readStackFile,
+  runJson,
+  startFleet,
+  until,
+  writeStacks,
+} from '../e2e/support.ts';
 
 const fleet = await startFleet(['prod-1']);
 after(() => endFleet(fleet));
@@ -163,4 +172,94 @@ describe('--dry-run', { timeout: 60_000 }, () => {
     assert.equal((await fleet.kompose(['-n', stack, 'down'])).exitCode, 0);
     assert.equal((await containers(fleet, 'prod-1')).length, 1);
   });
+});
+
+describe('options', { concurrency: 4, timeout: 60_000 }, () => {
+  const code = async (...args: readonly string[]): Promise<number> => (await fleet.kompose(args)).exitCode;
+
+  it('stand before the pattern: the command begins with a letter', async () => {
+    for (const words of [['-n'], ['-q'], ['-p', 'x'], ['--project-directory=/'], ['1up'], ['']]) {
+      assert.equal(await code(stack, ...words, 'ps'), 2, words.join(' '));
+    }
+    assert.equal(await code('-q', '-n', stack, 'ps'), 0);
+  });
+
+  it('-o -q --no-color --controller --context stand before or after a noun', async () => {
+    const globals = ['-o', 'json', '-q', '--no-color', '--controller', fleet.address];
+    for (const words of [
+      [...globals, 'hosts'],
+      ['hosts', ...globals],
+      ['hosts', 'ls', ...globals],
+      [...globals.slice(0, 3), 'hosts', ...globals.slice(3)],
+    ]) {
+      const { stdout, exitCode } = await fleet.kompose(words);
+      assert.equal(exitCode, 0, words.join(' '));
+      assert.match(stdout, /^\{"name":"prod-1",/);
+    }
+  });
+
+  it('of a run do not go with a noun', async () => {
+    for (const words of [['-n'], ['-e', 'A=b'], ['--parallel', '2'], ['-y'], ['--local'], ['-l']]) {
+      const { exitCode, stderr } = await fleet.kompose([...words, 'hosts']);
+      assert.equal(exitCode, 2, words.join(' '));
+      assert.match(stderr, /does not go with the noun "hosts"; a stack of that name is :hosts/);
+    }
+  });
+
+  it('--controller wins over KOMPOSE_CONTROLLER, which wins over the context', async () => {
+    const env = { KOMPOSE_CONTROLLER: '127.0.0.1:1' };
+    assert.equal((await fleet.kompose(['-n', stack, 'ps'], { env })).exitCode, 6);
+    const args = ['--controller', fleet.address, '-n', stack, 'ps'];
+    assert.equal((await fleet.kompose(args, { env })).exitCode, 0);
+  });
+
+  it('--context chooses a login by its name', async () => {
+    const { stdout } = await fleet.kompose(['whoami', '-o', 'json']);
+    const me = JSON.parse(stdout) as { name: string };
+    const [name = ''] = await readdir(join(fleet.home, 'user', 'contexts'));
+    const named = await fleet.kompose(['--context', name, 'whoami', '-o', 'json']);
+    assert.equal((JSON.parse(named.stdout) as { name: string }).name, me.name);
+    assert.equal(await code('--context', 'no-such', 'whoami'), 5);
+  });
+
+  it('--local needs no controller', async () => {
+    const here = { KOMPOSE_STACKS: fleet.stacks('prod-1'), KOMPOSE_CONTROLLER: '127.0.0.1:1' };
+    const env = { ...fleet.rig.host('prod-1').env, ...here };
+    const { exitCode, stdout } = await fleet.kompose(['--local', '-n', stack, 'ps'], { env });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /^ {2}action {2}docker compose ps$/m);
+  });
+
+  it('-V, --version and -h, --help need neither', async () => {
+    for (const words of [['-V'], ['--version'], ['-h'], ['--help'], ['hosts', '--help']]) {
+      const { exitCode, stdout, stderr } = await fleet.kompose(words, { home: '/nonexistent' });
+      assert.deepEqual([exitCode, stderr], [0, ''], words.join(' '));
+      assert.match(stdout, /^(?:\d+\.\d+\.\d+\n$|Usage: )/);
+    }
+  });
+
+  it('are named in --help, each of them', async () => {
+    const { stdout } = await fleet.kompose(['--help']);
+    const flags =
+      '-H, --host|-L, --label|-n, --dry-run|-e, --env|--network|--parallel|--batch <n>|--batch-wait|' +
+      '--max-failures|--timeout|--offline|--detach|-y, --yes|-o, --output|-q, --quiet|--raw|--no-color|' +
+      '-l, --list|--local|--controller|--context|-V, --version|-h, --help';
+    for (const flag of flags.split('|')) assert.ok(stdout.includes(` ${flag} `), flag);
+  });
+});
+
+describe('the first word', { concurrency: 4, timeout: 60_000 }, () => {
+  it('that is a noun is that noun; the stack of that name is written :name', async () => {
+    await writeStacks(fleet, { 'prod-1:hosts': {} });
+    await until('it is known', async () => (await fleet.kompose(['-n', ':hosts', 'ps'])).exitCode === 0);
+    assert.match((await fleet.kompose(['hosts', 'ls'])).stdout, /^NAME /);
+  });
+
+  for (const word of ['schedule', 'config', 'context', 'explain', 'db', 'git', 'ui']) {
+    it(`${word} is reserved for later`, async () => {
+      const { exitCode, stderr } = await fleet.kompose([word, 'ps']);
+      assert.equal(exitCode, 2);
+      assert.match(stderr, new RegExp(`"${word}" is reserved.*a stack of that name is :${word}`));
+    });
+  }
 });
