@@ -23,6 +23,14 @@ export interface VerbOptions {
   since?: number;
   until?: number;
   script?: true;
+  olderThan?: number;
+  user?: string;
+  stack?: string;
+  command?: string;
+  outcome?: string;
+  type?: string;
+  hook?: string;
+  run?: string;
 }
 
 export interface Verb {

@@ -21,7 +21,7 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     load: async () => (await import('./commands/runs.ts')).runs,
   },
   audit: {
-    summary: 'ls, show, export, verify',
+    summary: 'ls, show, export, verify, prune',
     load: async () => (await import('./commands/audit.ts')).audit,
   },
   users: {

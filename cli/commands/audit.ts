@@ -1,11 +1,12 @@
 import { Option } from 'commander';
+import { parseDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
-import type { AuditRecord } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { AuditRecord, PruneAuditResponse } from '../../proto/gen/kompose/v1/fleet.ts';
 import { describeAudit, type AuditLine } from '../output/audit-line.ts';
-import type { Call } from '../call.ts';
-import type { Noun } from '../noun.ts';
+import { say, type Call } from '../call.ts';
+import type { Noun, VerbOptions } from '../noun.ts';
 import { showFields } from '../fields.ts';
-import { parseCount, parseFingerprint, parseMoment, valued } from '../options.ts';
+import { hostOption, parseCount, parseFingerprint, parseMoment, parseName, valued } from '../options.ts';
 import { exportAudit } from './audit-export.ts';
 import { verifyFile, verifyStore } from './audit-verify.ts';
 import { printable } from '../output/printable.ts';
@@ -19,8 +20,8 @@ export const audit: Noun = {
       name: 'ls',
       summary: 'list the records, oldest first; with --limit the newest',
       isDefault: true,
-      options: () => [limitOption()],
-      run: async (call, _, { limit = 0 }) => list(call, limit),
+      options: () => [limitOption(), ...filterOptions()],
+      run: async (call, _, options) => list(call, options),
     },
     {
       name: 'show',
@@ -35,11 +36,16 @@ export const audit: Noun = {
     {
       name: 'export',
       summary: 'all records, a line of JSON each, then a last line that proves them: the signed head',
-      options: () => [
-        valued('--since <when>', 'from a time on, or from so long ago (2h)', parseMoment('--since')),
-        valued('--until <when>', 'up to a time, or so long ago', parseMoment('--until')),
-      ],
+      options: timeOptions,
       run: (call, _, { since, until }) => exportAudit(call, { since, until }),
+    },
+    {
+      name: 'prune',
+      summary: 'remove old records, behind a signed stub that says so (admin)',
+      options: () => [
+        valued('--older-than <duration>', 'than this: 90d, …', parseDuration).makeOptionMandatory(),
+      ],
+      run: (call, _, { olderThan = Infinity }) => prune(call, olderThan),
     },
     {
       name: 'verify',
@@ -58,9 +64,49 @@ export const audit: Noun = {
   ],
 };
 
-async function list(call: Call, limit: number): Promise<number> {
+function filterOptions(): Option[] {
+  const words = {
+    user: 'of this user or host',
+    stack: 'about this stack',
+    command: 'of this command',
+    outcome: 'that ended so: succeeded, failed, …',
+    type: 'of this type: run.started, hook.finished, user.login, …',
+    hook: 'of this hook: hook_pre_up, …',
+  };
+  return [
+    ...timeOptions(),
+    hostOption(),
+    ...Object.entries(words).map(([name, summary]) =>
+      valued(`--${name} <glob>`, summary, parseName(`--${name}`)),
+    ),
+    valued('--run <id>', 'of this run: its id, or the beginning of it', parseName('--run')),
+  ];
+}
+
+function timeOptions(): Option[] {
+  return [
+    valued('--since <when>', 'from a time on, or from so long ago (2h)', parseMoment('--since')),
+    valued('--until <when>', 'up to a time, or so long ago', parseMoment('--until')),
+  ];
+}
+
+async function list(call: Call, options: VerbOptions): Promise<number> {
+  const { limit = 0, since = 0, until = 0, host = [], user = '', stack = '', command = '' } = options;
+  const { outcome = '', type = '', hook = '', run = '' } = options;
+  const times = { sinceUnixMs: since, untilUnixMs: until };
+  const filter = { ...times, hosts: [...host], user, stack, command, outcome, type, hook, run };
   using fleet = await call.connect();
-  return await showRows(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit }))));
+  return await showRows(call, auditListing, parsed(fleet.read(fleet.client.listAudit({ limit, filter }))));
+}
+
+async function prune(call: Call, olderThan: number): Promise<number> {
+  using fleet = await call.connect();
+  const request = { beforeUnixMs: Date.now() - olderThan };
+  const { removed, upTo } = await fleet.ask<PruneAuditResponse>((answer) =>
+    fleet.client.pruneAudit(request, answer),
+  );
+  say(call, removed === 0 ? 'no record is that old' : `${removed} records are removed, up to ${upTo}`);
+  return 0;
 }
 
 /** Byte for byte, so that its SHA-256 is that of the record; on a terminal nothing of it moves the cursor. */

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { recordLine } from '../../common/audit/chain.ts';
+import { auditTest, type AuditFilter } from './audit-filter.ts';
+import { chainEnd } from './chain-rows.ts';
 import type { HookRecord } from './audit.ts';
 import { findScript, type KeptScript } from './kept-scripts.ts';
 import { KomposeError } from '../../common/errors.ts';
@@ -34,14 +36,43 @@ function toRow(row: AuditTable): AuditRow {
   return { seq: row.seq, json: recordLine(row) };
 }
 
-/** The newest `limit` records (0: all), oldest first, read in pages so that memory stays bounded. */
-export async function* listAudit(store: Store, limit: number): AsyncGenerator<AuditRow> {
-  const newest = await store.db
-    .selectFrom('audit')
-    .select(({ fn }) => [fn.max('seq').as('seq')])
-    .executeTakeFirst();
-  const last = newest?.seq ?? 0;
-  yield* auditRange(store, limit > 0 ? last - limit : 0, last);
+/**
+ * The newest `limit` records (0: all) that pass the filter, oldest first, read in pages so that memory stays bounded.
+ * Throws `usage` for a bad filter.
+ */
+export async function* listAudit(
+  store: Store,
+  limit: number,
+  filter: AuditFilter | undefined,
+): AsyncGenerator<AuditRow> {
+  const test = filter === undefined ? undefined : auditTest(filter);
+  const { seq: last } = await chainEnd(store.db);
+  const after = limit === 0 ? 0 : await beforeNewest(store, limit, test);
+  for await (const row of auditRange(store, after, last)) if (test?.(row.json) !== false) yield row;
+}
+
+/** The number before that of the first of the newest `limit` records that pass. */
+async function beforeNewest(
+  store: Store,
+  limit: number,
+  test: ((record: string) => boolean) | undefined,
+): Promise<number> {
+  let left = limit;
+  for (let before = Number.MAX_SAFE_INTEGER; ;) {
+    const page: AuditTable[] = await store.db
+      .selectFrom('audit')
+      .selectAll()
+      .where('seq', '<', before)
+      .orderBy('seq', 'desc')
+      .limit(rowsAtATime)
+      .execute();
+    for (const { seq, record } of page) {
+      if (test?.(record) !== false) left--;
+      if (left === 0) return seq - 1;
+      before = seq;
+    }
+    if (page.length === 0) return 0;
+  }
 }
 
 const rowsAtATime = 500;

@@ -1,17 +1,20 @@
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
 import { findAudit, listAudit, scriptOf } from '../audit/audit-queries.ts';
 import { exportAudit } from '../audit/export-audit.ts';
+import { pruneAudit } from '../audit/prune-audit.ts';
 import type { FleetContext } from './fleet-context.ts';
+import { clientAddress } from './peer.ts';
 
-type AuditMethods = 'listAudit' | 'getAudit' | 'exportAudit' | 'getAuditHead';
+type AuditMethods = 'listAudit' | 'getAudit' | 'exportAudit' | 'getAuditHead' | 'pruneAudit';
 
 /** The calls about the audit. */
 export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethods> {
-  const { store, handlers, callers, notary } = context;
+  const { store, handlers, callers, notary, clock } = context;
   return {
     listAudit: handlers.stream(async function* (call) {
       await callers.admin(call, 'the audit');
-      for await (const row of listAudit(store, call.request.limit)) yield { ...row, script: '' };
+      const { limit, filter } = call.request;
+      for await (const row of listAudit(store, limit, filter)) yield { ...row, script: '' };
     }),
     getAudit: handlers.unary(async (call) => {
       await callers.admin(call, 'the audit');
@@ -28,6 +31,11 @@ export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethod
     getAuditHead: handlers.unary(async (call) => {
       await callers.user(call);
       return { contradictions: await notary.contradictions(), head: await notary.head() };
+    }),
+    pruneAudit: handlers.unary(async (call) => {
+      const actor = await callers.admin(call, 'pruning the audit');
+      const caller = { actor, clientAddress: clientAddress(call) };
+      return pruneAudit(store, notary, call.request.beforeUnixMs, caller, clock());
     }),
   };
 }

@@ -254,7 +254,37 @@ export interface Step {
 }
 
 export interface ListAuditRequest {
+  /** The newest so many of those that match; 0 means all. */
   limit: number;
+  /** Absent means any. */
+  filter: AuditFilter | undefined;
+}
+
+/** All must hold; empty and 0 mean any. The words are globs. */
+export interface AuditFilter {
+  sinceUnixMs: number;
+  untilUnixMs: number;
+  /** As --host has them. A record of a run's beginning is about the hosts and stacks of all its targets. */
+  hosts: string[];
+  user: string;
+  stack: string;
+  command: string;
+  outcome: string;
+  type: string;
+  hook: string;
+  /** A run's id, or its beginning. */
+  run: string;
+}
+
+export interface PruneAuditRequest {
+  /** Records from before the first one of this time or later go. */
+  beforeUnixMs: number;
+}
+
+export interface PruneAuditResponse {
+  removed: number;
+  /** The last that went. */
+  upTo: number;
 }
 
 export interface GetAuditRequest {
@@ -2565,13 +2595,16 @@ export const Step: MessageFns<Step> = {
 };
 
 function createBaseListAuditRequest(): ListAuditRequest {
-  return { limit: 0 };
+  return { limit: 0, filter: undefined };
 }
 
 export const ListAuditRequest: MessageFns<ListAuditRequest> = {
   encode(message: ListAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.limit !== 0) {
       writer.uint32(8).uint32(message.limit);
+    }
+    if (message.filter !== undefined) {
+      AuditFilter.encode(message.filter, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2595,6 +2628,273 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
             }
 
             message.limit = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.filter = AuditFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditFilter(): AuditFilter {
+  return {
+    sinceUnixMs: 0,
+    untilUnixMs: 0,
+    hosts: [],
+    user: "",
+    stack: "",
+    command: "",
+    outcome: "",
+    type: "",
+    hook: "",
+    run: "",
+  };
+}
+
+export const AuditFilter: MessageFns<AuditFilter> = {
+  encode(message: AuditFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sinceUnixMs !== 0) {
+      writer.uint32(8).int64(message.sinceUnixMs);
+    }
+    if (message.untilUnixMs !== 0) {
+      writer.uint32(16).int64(message.untilUnixMs);
+    }
+    for (const v of message.hosts) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.stack !== "") {
+      writer.uint32(42).string(message.stack);
+    }
+    if (message.command !== "") {
+      writer.uint32(50).string(message.command);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(58).string(message.outcome);
+    }
+    if (message.type !== "") {
+      writer.uint32(66).string(message.type);
+    }
+    if (message.hook !== "") {
+      writer.uint32(74).string(message.hook);
+    }
+    if (message.run !== "") {
+      writer.uint32(82).string(message.run);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sinceUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hosts.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.command = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.hook = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePruneAuditRequest(): PruneAuditRequest {
+  return { beforeUnixMs: 0 };
+}
+
+export const PruneAuditRequest: MessageFns<PruneAuditRequest> = {
+  encode(message: PruneAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.beforeUnixMs !== 0) {
+      writer.uint32(8).int64(message.beforeUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.beforeUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePruneAuditResponse(): PruneAuditResponse {
+  return { removed: 0, upTo: 0 };
+}
+
+export const PruneAuditResponse: MessageFns<PruneAuditResponse> = {
+  encode(message: PruneAuditResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.removed !== 0) {
+      writer.uint32(8).uint64(message.removed);
+    }
+    if (message.upTo !== 0) {
+      writer.uint32(16).uint64(message.upTo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneAuditResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneAuditResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.removed = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.upTo = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -4109,6 +4409,16 @@ export const FleetService = {
       Buffer.from(GetAuditHeadResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetAuditHeadResponse => GetAuditHeadResponse.decode(value),
   },
+  /** Removes the oldest records. A signed stub stands in for them, and a record tells. */
+  pruneAudit: {
+    path: "/kompose.v1.Fleet/PruneAudit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneAuditRequest): Buffer => Buffer.from(PruneAuditRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneAuditRequest => PruneAuditRequest.decode(value),
+    responseSerialize: (value: PruneAuditResponse): Buffer => Buffer.from(PruneAuditResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneAuditResponse => PruneAuditResponse.decode(value),
+  },
   labelHost: {
     path: "/kompose.v1.Fleet/LabelHost" as const,
     requestStream: false as const,
@@ -4218,6 +4528,8 @@ export interface FleetServer extends UntypedServiceImplementation {
   exportAudit: handleServerStreamingCall<ExportAuditRequest, ExportAuditChunk>;
   /** The newest head, signed now, and whether anybody has found the audit changed. Any user may. */
   getAuditHead: handleUnaryCall<GetAuditHeadRequest, GetAuditHeadResponse>;
+  /** Removes the oldest records. A signed stub stands in for them, and a record tells. */
+  pruneAudit: handleUnaryCall<PruneAuditRequest, PruneAuditResponse>;
   labelHost: handleUnaryCall<LabelHostRequest, Host>;
   /** Ends the host's session and its certificate at once. */
   removeHost: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
@@ -4356,6 +4668,22 @@ export interface FleetClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetAuditHeadResponse) => void,
+  ): ClientUnaryCall;
+  /** Removes the oldest records. A signed stub stands in for them, and a record tells. */
+  pruneAudit(
+    request: PruneAuditRequest,
+    callback: (error: ServiceError | null, response: PruneAuditResponse) => void,
+  ): ClientUnaryCall;
+  pruneAudit(
+    request: PruneAuditRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneAuditResponse) => void,
+  ): ClientUnaryCall;
+  pruneAudit(
+    request: PruneAuditRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneAuditResponse) => void,
   ): ClientUnaryCall;
   labelHost(request: LabelHostRequest, callback: (error: ServiceError | null, response: Host) => void): ClientUnaryCall;
   labelHost(
