@@ -8,6 +8,7 @@ import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
 import type { HostOrder } from '../common/host-order.ts';
 import type { StackStatus, StackSummary } from '../common/inventory.ts';
+import { secretValues } from '../common/redaction/secret-name.ts';
 import { runOutcome } from '../common/run-outcome.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
 import type {
@@ -52,6 +53,8 @@ export interface EmbeddedOrder extends HostOrder {
   readonly user: string;
   /** The chain that this run belongs to, where a hook of another embedded run began it. */
   readonly chain: Chain | undefined;
+  /** As in `TaskSpec`. */
+  readonly secrets?: readonly string[];
 }
 
 /** Who asked, and looks on. */
@@ -102,6 +105,7 @@ export function asChained(
     user: parent.user,
     chain: parent,
     timeoutMs: timeoutMs === Infinity ? 0 : timeoutMs,
+    secrets: secretValues(host.env),
   };
   return { order: { ...order, ...inherited }, host: { ...host, env: allowedAgentEnv(host.env) } };
 }
@@ -140,10 +144,10 @@ class EmbeddedRun {
 
   async perform(): Promise<void> {
     const startedMs = Date.now();
-    const { pattern, command, args, user, dryRun, env, network, rollout } = this.#order;
+    const { pattern, command, args, user, dryRun, env, network, secrets = [], rollout } = this.#order;
     const { stop } = this.#caller;
     const stacks = this.#targets.map(({ stack }) => stack);
-    const shown = await maskWords({ words: args, stacks, env, network }, this.#host);
+    const shown = await maskWords({ words: args, stacks, env, network, secrets }, this.#host);
     const started = { run: this.#id, targets: this.#targets, pattern, command, args: shown, user, dryRun };
     await this.#tell({ type: 'run.started', ...started });
     const { reads } = commandTraits(command, args);
@@ -195,10 +199,19 @@ class EmbeddedRun {
   }
 
   #spec({ task, stack }: Target): TaskSpec {
-    const { command, args, env, network, timeoutMs, dryRun, user, chain } = this.#order;
+    const { command, args, env, network, timeoutMs, dryRun, user, chain, secrets = [] } = this.#order;
     const named = network === undefined ? {} : { network };
     const chained = chain === undefined ? {} : { chain };
-    const order = { command, args, env, timeoutMs, dryRun, user, hasStdin: this.#stdin !== undefined };
+    const order = {
+      command,
+      args,
+      env,
+      timeoutMs,
+      dryRun,
+      user,
+      secrets,
+      hasStdin: this.#stdin !== undefined,
+    };
     return { task, run: this.#id, stack, ...order, ...named, ...chained };
   }
 

@@ -32,12 +32,14 @@ export interface LocalRequest extends HostOrder {
   readonly user: string;
   /** The task whose hook asks. */
   readonly parentTask: string | undefined;
+  /** Values of secret variables around the caller, such as a hook has exported just now: only to be hidden. */
+  readonly secrets: readonly string[];
   /** The caller has a stdin to give, if it is one target and the command reads it. */
   readonly hasStdin: boolean;
   readonly terminal: ClientTerminal | undefined;
 }
 
-const version = 2;
+const version = 3;
 const kinds = ['request', 'stdin', 'stdin-end', 'resize', 'cancel', 'event', 'taken', 'failed'] as const;
 const headerBytes = 5;
 /** The longest command line that a kernel takes, in JSON, and an event with 64 KiB of output. */

@@ -71,11 +71,12 @@ function busyStacks({ spec }: RunningTask): string[] {
 
 function inherit(request: LocalRequest, parent: RunningTask | undefined): LocalRequest {
   if (parent === undefined) return request;
-  const { env, network, user } = parent.spec;
+  const { env, network, user, secrets = [] } = parent.spec;
   return {
     ...request,
     env: { ...env, ...request.env },
     network: request.network ?? network,
+    secrets: [...secrets, ...request.secrets],
     user,
     timeoutMs: deadline(request.timeoutMs, parent),
   };
@@ -94,7 +95,7 @@ function toSpec(
   parent: RunningTask | undefined,
   { task, stack }: Target,
 ): TaskSpec {
-  const { command, args, env, network, timeoutMs, dryRun, user } = order;
+  const { command, args, env, network, timeoutMs, dryRun, user, secrets } = order;
   const chain =
     parent === undefined
       ? {}
@@ -111,6 +112,7 @@ function toSpec(
     timeoutMs,
     dryRun,
     user,
+    secrets,
     hasStdin: false,
     ...named,
     ...chain,

@@ -10,6 +10,8 @@ import { readTaskEnv, type GivenEnv } from './task-env.ts';
 export interface WordsToMask extends GivenEnv {
   readonly words: readonly string[];
   readonly stacks: readonly string[];
+  /** As in `TaskSpec`. */
+  readonly secrets?: readonly string[];
 }
 
 /**
@@ -17,10 +19,10 @@ export interface WordsToMask extends GivenEnv {
  * export. Where a `.env` file cannot be read, whatever might hold one is hidden whole. Never throws.
  */
 export async function maskWords(
-  { words, stacks, ...given }: WordsToMask,
+  { words, stacks, secrets = [], ...given }: WordsToMask,
   host: Pick<TaskHost, 'root' | 'name' | 'agentEnv' | 'services'>,
 ): Promise<string[]> {
-  const masker = new Masker(argumentSecrets({ env: given.env, args: words }));
+  const masker = new Masker([...argumentSecrets({ env: given.env, args: words }), ...secrets]);
   const names = new Set([host.name, ...stacks]);
   try {
     for (const name of stacks) {

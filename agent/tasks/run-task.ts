@@ -34,7 +34,7 @@ type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
  */
 export async function runTask(run: TaskRun): Promise<void> {
   const queuedMs = run.now();
-  const masker = new Masker(argumentSecrets(run.spec));
+  const masker = new Masker([...argumentSecrets(run.spec), ...(run.spec.secrets ?? [])]);
   try {
     const unlock = await takeTurn(run);
     const startedMs = run.now();

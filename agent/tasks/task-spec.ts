@@ -20,6 +20,8 @@ export interface TaskSpec {
   readonly terminal?: ClientTerminal | undefined;
   /** Of a task that a hook of another one began. */
   readonly chain?: Chain;
+  /** Values to hide beside those that its own environment tells: the secrets of the hook that began it. */
+  readonly secrets?: readonly string[];
 }
 
 /** Where a chained task stands. */

@@ -8,6 +8,7 @@ import {
   stacksOf,
   type EmbeddedOrder,
 } from '../../agent/embedded.ts';
+import { secretValues } from '../../common/redaction/secret-name.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { HostOrder } from '../../common/host-order.ts';
 import { hostFilter, matchPattern, parsePattern } from '../../common/patterns.ts';
@@ -64,7 +65,8 @@ export async function runThroughAgent(
   socket: string,
 ): Promise<number> {
   await checkOrder(call, order, root);
-  const who = { user: userName(call), parentTask: call.settings.hookTask };
+  const { hookTask: parentTask, env } = call.settings;
+  const who = { user: userName(call), parentTask, secrets: secretValues(env) };
   return followLocal(call, order, (io) => {
     const { stdin, terminal } = io;
     return runByAgent(socket, { ...toHostOrder(order), ...who, hasStdin: stdin !== undefined, terminal }, io);

@@ -31,8 +31,8 @@ export interface FleetOptions {
   readonly labels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Laid over the environment of the controller. */
   readonly controllerEnv?: Readonly<Record<string, string>>;
-  /** Where the programs' logs go: `ignore`, or this process's stderr. */
-  readonly logs?: 'ignore' | 'inherit';
+  /** Where the programs' logs go: nowhere, to this process's stderr, or to files in `logs/` of the fleet's folder. */
+  readonly logs?: 'ignore' | 'inherit' | 'files';
 }
 
 /** As much of a served program as is needed to end it. */
@@ -199,7 +199,7 @@ export class KomposeFleet implements AsyncDisposable {
       reject: false,
       buffer: false,
       stdin: 'ignore',
-      stderr: this.#options.logs ?? 'ignore',
+      stderr: await this.#logsOf(who),
       cleanup: true,
     });
     this.#servers.set(who, server);
@@ -207,6 +207,13 @@ export class KomposeFleet implements AsyncDisposable {
     const line = once(lines, 'line', { signal: AbortSignal.timeout(30_000) });
     const [first] = await Promise.race([line, server.then(({ exitCode }) => [`it ended with ${exitCode}`])]);
     if (!String(first).startsWith(firstWords)) throw new Error(`${who} did not come up: ${String(first)}`);
+  }
+
+  async #logsOf(who: string): Promise<'ignore' | 'inherit' | { file: string; append: true }> {
+    const { logs = 'ignore' } = this.#options;
+    if (logs !== 'files') return logs;
+    await mkdir(join(this.folder, 'logs'), { recursive: true });
+    return { file: join(this.folder, 'logs', `${who}.log`), append: true };
   }
 
   #homeEnv(name: string): Record<string, string> {
