@@ -68,8 +68,9 @@ async function run(
 /** `kompose.sh` in a stacks root, which calls us as `agent chain --stacks ROOT [--socket PATH --name HOST] -- WORDS`. */
 async function runScript(words: readonly string[], settings: Settings, terminal: Terminal): Promise<number> {
   const { place, argv } = parseScriptCall(words);
-  const asked = parseArguments(argv, version);
+  const asked = parseArguments(argv, version, false);
   if (asked.kind === 'text') return print(terminal, asked.text);
+  if (asked.kind === 'noun') throw new Error('kompose.sh has no nouns');
   const globals = mergeGlobals([asked.globals]);
   const call = {
     ...newCall({ ...settings, hostName: place.agent?.name }, terminal, globals, true),

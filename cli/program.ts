@@ -91,14 +91,14 @@ interface TypedOptions extends options.TypedGlobals, UnbuiltOptions {
   local?: true;
 }
 
-/** The words after `kompose`. Pure. Throws `usage`. */
-export function parseArguments(argv: readonly string[], version: string): Invocation {
+/** The words after `kompose`; without `knowsNouns` the first is always a pattern. Pure. Throws `usage`. */
+export function parseArguments(argv: readonly string[], version: string, knowsNouns = true): Invocation {
   const program = buildProgram(version);
   const parsed = parseWith<TypedOptions>(program, argv);
   if (parsed.kind === 'text') return parsed;
   const { words, options: typed } = parsed;
   const [first] = words;
-  if (first !== undefined && (Object.hasOwn(nouns, first) || reservedNouns.includes(first)))
+  if (knowsNouns && first !== undefined && (Object.hasOwn(nouns, first) || reservedNouns.includes(first)))
     return toNoun(first, words, typed);
   refuseUnbuiltOptions(typed);
   if (typed.list === true) return toList(first ?? '', typed);

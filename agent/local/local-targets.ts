@@ -2,8 +2,7 @@ import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { HostOrder } from '../../common/host-order.ts';
-import { nearest } from '../../common/nearest.ts';
-import { hostFilter, matchPattern, parsePattern } from '../../common/patterns.ts';
+import { matchHere } from '../../common/match-here.ts';
 import type { Target } from '../../common/task-event.ts';
 import { discoverStacks } from '../stacks/discovery.ts';
 
@@ -19,7 +18,8 @@ export async function findLocalTargets(
   { root, name }: { readonly root: string; readonly name: string },
   busy: readonly string[],
 ): Promise<Target[]> {
-  const matched = await matchStacks(order, root, name);
+  const stacks = (await discoverStacks(root)).map((stack) => stack.name);
+  const matched = matchHere(order.pattern, order.hosts, { host: name, root, stacks });
   const again = matched.find((stack) => busy.includes(stack));
   if (again !== undefined) {
     const way = [...busy, again].join(' -> ');
@@ -27,24 +27,6 @@ export async function findLocalTargets(
   }
   if (matched.length > 1 && !order.dryRun) refuseAttached(order, matched.length);
   return matched.map((stack) => ({ task: nextId(), host: name, stack }));
-}
-
-async function matchStacks(
-  { pattern, hosts }: Pick<HostOrder, 'pattern' | 'hosts'>,
-  root: string,
-  host: string,
-): Promise<string[]> {
-  const names = (await discoverStacks(root)).map(({ name }) => name);
-  if (!hostFilter(hosts)(host))
-    throw new KomposeError('not-found', `no host matches ${hosts.join(' ')}: this one is ${host}`);
-  const matched = matchPattern(
-    parsePattern(pattern),
-    names.map((stack) => ({ host, stack })),
-  );
-  if (matched.length > 0) return matched.map(({ stack }) => stack);
-  const near = nearest(pattern.replace(/^.*:/, ''), names);
-  const hint = near.length === 0 ? '' : `; did you mean ${near.join(', ')}?`;
-  throw new KomposeError('not-found', `nothing matches ${pattern} in ${root}${hint}`);
 }
 
 function refuseAttached({ command, args }: HostOrder, count: number): void {

@@ -11,7 +11,7 @@ import {
 import { secretValues } from '../../common/redaction/secret-name.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { HostOrder } from '../../common/host-order.ts';
-import { hostFilter, matchPattern, parsePattern } from '../../common/patterns.ts';
+import { matchHere } from '../../common/match-here.ts';
 import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
 import { runByAgent } from '../agent-socket.ts';
 import type { Call } from '../call.ts';
@@ -54,7 +54,8 @@ export async function runLocal(
   const own: EmbeddedOrder = { ...toHostOrder(order), user: userName(call), chain: undefined };
   const asked = (by === 'script' ? asChained(own, host) : undefined) ?? { order: own, host };
   if (!order.isDryRun) await offerLocalScript(root, launcher());
-  return followLocal(call, order, (io) => runEmbedded(asked.order, asked.host, io));
+  const unrecorded = { ...call, style: { ...call.style, isUnrecorded: true } };
+  return followLocal(unrecorded, order, (io) => runEmbedded(asked.order, asked.host, io));
 }
 
 /** The same by the agent of this host, behind its socket. */
@@ -88,19 +89,15 @@ export async function listLocal(
     const up = { servicesUp: [...servicesUp], servicesError: problem, online: true };
     return { host, stack: name, hooks: [...hooks], ...rest, ...up };
   });
-  const chosen = hostFilter(hosts)(host)
-    ? matchPattern(parsePattern(pattern === '' ? '*' : pattern), rows)
-    : [];
-  if (chosen.length === 0 && pattern !== '')
-    throw new KomposeError('not-found', `nothing matches ${pattern} in ${root}`);
-  return showRows(
-    call,
-    stackListing,
-    (async function* () {
-      yield* chosen;
-    })(),
-    limit,
-  );
+  const names = stacks.map(({ name }) => name);
+  const isAll = pattern === '' && hosts.length === 0;
+  const chosen = new Set(isAll ? names : matchHere(pattern || '*', hosts, { host, root, stacks: names }));
+  const matching = rows.filter(({ stack }) => chosen.has(stack));
+  return showRows(call, stackListing, eachOf(matching), limit);
+}
+
+async function* eachOf<Row>(rows: readonly Row[]): AsyncGenerator<Row> {
+  yield* rows;
 }
 
 /** There is one host, and nobody else to go on with the run. */
@@ -108,10 +105,12 @@ async function checkOrder(call: Call, order: RunOrder, root: string): Promise<vo
   if (order.isDetached) throw needsController('--detach');
   if (order.labels.length > 0) throw needsController('--label');
   const host = hostName(call);
-  const stacks = (await stacksOf(root)).map((stack) => ({ host, stack }));
-  const matched = matchPattern(parsePattern(order.pattern), stacks);
-  const names = matched.map((target) => `${target.host}:${target.stack}`);
-  await confirmTargets(call, order, names);
+  const matched = matchHere(order.pattern, order.hosts, { host, root, stacks: await stacksOf(root) });
+  await confirmTargets(
+    call,
+    order,
+    matched.map((stack) => `${host}:${stack}`),
+  );
 }
 
 function needsController(option: string): KomposeError {

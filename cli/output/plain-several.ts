@@ -77,7 +77,8 @@ export class SeveralTargets implements TaskView {
     for (const task of this.#held.keys()) this.#flush(task, true);
     if (this.#style.quiet) return;
     const { run, targets } = this.#started;
-    for (const line of summaryLines(run, targets, this.#ends, event, this.#paint))
+    const asked = this.#style.isUnrecorded === true ? undefined : run;
+    for (const line of summaryLines(asked, targets, this.#ends, event, this.#paint))
       this.#sink.stderr(`${line}\n`);
   }
 

@@ -20,6 +20,8 @@ export interface Style {
   readonly colour: { readonly stdout: boolean; readonly stderr: boolean };
   /** Both streams end on the same terminal. */
   readonly sharedTerminal: boolean;
+  /** Nobody keeps a record of the run to be asked for. */
+  readonly isUnrecorded?: boolean;
 }
 
 export function painter(isColoured: boolean): Paint {

@@ -38,9 +38,12 @@ function isNeverStarted(state: TaskState): boolean {
   return state === 'unreachable' || state === 'denied' || state === 'skipped';
 }
 
-/** Every target with its end state and duration, then the sums: trouble last, where it does not scroll away. */
+/**
+ * Every target with its end state and duration, then the sums: trouble last, where it does not scroll away. `run` is
+ * where to ask for more.
+ */
 export function summaryLines(
-  run: string,
+  run: string | undefined,
   targets: readonly Target[],
   ends: ReadonlyMap<number, TaskFinished>,
   finished: RunFinished,
@@ -77,11 +80,16 @@ const unheard: TaskFinished = {
   actionDecided: false,
 };
 
-function totals(run: string, targets: number, { counts, durationMs, exitCode }: RunFinished): string[] {
+function totals(
+  run: string | undefined,
+  targets: number,
+  { counts, durationMs, exitCode }: RunFinished,
+): string[] {
   const sums = statesByTrouble.flatMap((state) =>
     counts[state] === undefined ? [] : [`${counts[state]} ${state}`],
   );
   const line = `${targets} targets: ${sums.join(', ')} in ${formatDuration(durationMs)}`;
   if (exitCode === 0) return [line];
-  return [`${line}; exit code ${exitCode}`, `more: kompose runs show ${printable(run)}`];
+  const more = run === undefined ? [] : [`more: kompose runs show ${printable(run)}`];
+  return [`${line}; exit code ${exitCode}`, ...more];
 }
