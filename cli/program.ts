@@ -101,7 +101,7 @@ export function parseArguments(argv: readonly string[], version: string, knowsNo
   if (knowsNouns && first !== undefined && (Object.hasOwn(nouns, first) || reservedNouns.includes(first)))
     return toNoun(first, words, typed);
   refuseUnbuiltOptions(typed);
-  if (typed.list === true) return toList(first ?? '', typed);
+  if (typed.list === true) return toList(words, typed);
   return { kind: 'run', order: toRunOrder(words, typed), isLocal: typed.local === true, globals: typed };
 }
 
@@ -125,10 +125,12 @@ function toNoun(noun: string, words: readonly string[], typed: TypedOptions): In
 }
 
 function toList(
-  pattern: string,
+  [pattern = '', extra]: readonly string[],
   { host: hosts = [], label: labels = [], local, ...globals }: TypedOptions,
 ): Invocation {
   if (pattern !== '') parsePattern(pattern);
+  if (extra !== undefined)
+    throw usage(`--list takes one pattern, not ${quoted(extra)} as well; options stand before it`);
   return { kind: 'list', order: { pattern, hosts, labels }, isLocal: local === true, globals };
 }
 
