@@ -52,7 +52,7 @@ export async function followLocal(
   const onEvent = async (event: RunEvent): Promise<void> => {
     if (event.event.type === 'run.started') isOfOneTarget = event.event.targets.length === 1;
     showEvent(renderer, isOfOneTarget ? lent : undefined, event);
-    await terminal.drained().catch(() => undefined);
+    await terminal.drained();
     if (event.event.type === 'run.finished') exitCode = event.event.exitCode;
   };
   const { stop, kill } = ends;

@@ -17,6 +17,7 @@ export class Terminal implements Sink {
   readonly #stdout: Output;
   readonly #stderr: Output;
   readonly #stdin: NodeJS.ReadStream;
+  readonly #broken = new Set<Output>();
   #onReaderGone: () => void = () => process.exit(closedPipeExitCode);
 
   constructor({ stdin, stdout, stderr }: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>) {
@@ -93,7 +94,9 @@ export class Terminal implements Sink {
   /** Waits while a reader is slower than what is written. */
   async drained(): Promise<void> {
     for (const stream of [this.#stdout, this.#stderr]) {
-      if (stream.writableNeedDrain) await once(stream, 'drain');
+      // A stream that is broken never drains.
+      if (stream.writableNeedDrain && !this.#broken.has(stream))
+        await once(stream, 'drain').catch(() => undefined);
     }
   }
 
@@ -133,15 +136,17 @@ export class Terminal implements Sink {
 
   /** Ends the process as SIGPIPE would when nobody reads stdout any more (`| head`). */
   endWithReader(): void {
+    this.#stderr.on('error', () => void this.#broken.add(this.#stderr));
     this.#stdout.on('error', (error) => {
-      if (isSystemError(error, 'EPIPE') || this.#stdout.destroyed) {
-        this.#onReaderGone();
+      const isKnown = this.#broken.has(this.#stdout);
+      this.#broken.add(this.#stdout);
+      if (isKnown || isSystemError(error, 'EPIPE')) {
+        if (!isKnown) this.#onReaderGone();
         return;
       }
       this.stderr(`kompose: cannot write to stdout: ${error.message}\n`);
       process.exit(1);
     });
-    this.#stderr.on('error', () => {});
   }
 }
 

@@ -99,8 +99,8 @@ describe('a terminal', { timeout: 120_000 }, () => {
   });
 
   test('is as it was after a deadline', async () => {
-    using screen = inShell('$KOMPOSE --timeout 3 app exec -it api sh');
-    await screen.shows(prompt);
+    using screen = inShell(`$KOMPOSE --timeout 2 app exec -it api sh -c 'echo begins; exec sleep 1000'`);
+    await screen.shows(/begins\r\n/);
     assert.equal(await isAsItWas(screen), '1');
   });
 
