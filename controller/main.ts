@@ -32,7 +32,17 @@ function controllerProgram(): Command {
     .description('serve, in the foreground')
     .option('--listen <addr:port>', 'default: the port of the first address, on all interfaces')
     .action(serve);
-  for (const name of ['backup', 'recover', 'address', 'install']) {
+  program
+    .command('backup')
+    .description('write one archive of database, keys and configuration, also while the controller serves')
+    .argument('<file>', 'closed to others, written whole or not at all; - is stdout')
+    .action(backup);
+  program
+    .command('restore')
+    .description('make the controller of a backup, where there is none')
+    .argument('<file>', '- is stdin')
+    .action(restore);
+  for (const name of ['recover', 'address', 'install']) {
     program.command(name, { hidden: true }).action(() => {
       throw new KomposeError('usage', `kompose controller ${name} is not built yet`);
     });
@@ -49,6 +59,18 @@ async function init({ address }: { address: string[] }): Promise<void> {
   const token = await initController(readSettings().folder, address);
   process.stderr.write('the controller is set up; log in as its admin with: kompose login TOKEN\n');
   process.stdout.write(`${token}\n`);
+}
+
+async function backup(file: string): Promise<void> {
+  const { backUpController } = await import('./backup/backup.ts');
+  await backUpController(readSettings().folder, file, process.stdout);
+}
+
+async function restore(file: string): Promise<void> {
+  const { restoreController } = await import('./backup/restore.ts');
+  const { folder } = readSettings();
+  await restoreController(folder, file, process.stdin);
+  process.stderr.write(`restored to ${folder}; now run: kompose controller serve\n`);
 }
 
 async function serve({ listen }: { listen?: string }): Promise<void> {

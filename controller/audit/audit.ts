@@ -55,6 +55,8 @@ export type AuditType =
   | 'request.denied'
   | 'controller.started'
   | 'controller.stopped'
+  | 'controller.backed-up'
+  | 'controller.restored'
   | 'audit.contradicted'
   | 'audit.pruned';
 

@@ -1,4 +1,5 @@
-import { Kysely, SqliteDialect, type Transaction } from 'kysely';
+import { dirname } from 'node:path';
+import { Kysely, SqliteDialect, type SqliteDatabase, type Transaction } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { KomposeError } from '../../common/errors.ts';
 import { migrations } from './migrations.ts';
@@ -29,15 +30,17 @@ export class Store {
     this.db = db;
   }
 
-  /** Opens or makes the database and brings its schema up to date. Throws `unavailable` if that fails. */
+  /**
+   * Opens or makes the database, looks whether its pages are whole, and brings its schema up to date. Throws
+   * `unavailable` if that fails.
+   */
   static async open(path: string): Promise<Store> {
-    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openSqlite(path) }) });
+    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openChecked(path) }) });
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();
     if (error !== undefined) {
-      throw new KomposeError('unavailable', `the database ${path} cannot be opened or upgraded`, {
-        cause: error,
-      });
+      await db.destroy();
+      throw cannotOpen(path, error);
     }
     return new Store(db);
   }
@@ -82,6 +85,39 @@ export class Store {
       else for (const one of batch) await this.#commit([one]);
     }
   }
+}
+
+/** Throws `unavailable`. */
+function openChecked(path: string): SqliteDatabase {
+  try {
+    const database = openSqlite(path);
+    const [first] = database.prepare('PRAGMA quick_check(1)').all([]);
+    const { quick_check: found } = { quick_check: 'ok', ...(first as { quick_check?: string }) };
+    if (found === 'ok') return database;
+    database.close();
+    throw damaged(path, found);
+  } catch (error) {
+    if (error instanceof KomposeError) throw error;
+    throw cannotOpen(path, error);
+  }
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB, as https://sqlite.org/rescode.html numbers them. */
+const damageCodes: ReadonlySet<unknown> = new Set([11, 26]);
+
+function cannotOpen(path: string, error: unknown): KomposeError {
+  const why = error instanceof Error ? error.message : String(error);
+  if (error instanceof Error && 'errcode' in error && damageCodes.has(error.errcode))
+    return damaged(path, why, error);
+  return new KomposeError('unavailable', `the database ${path} cannot be opened or upgraded: ${why}`, {
+    cause: error,
+  });
+}
+
+function damaged(path: string, why: string, cause?: unknown): KomposeError {
+  const wayOut = `move ${dirname(path)} away and put a backup in its place: kompose controller restore FILE`;
+  const message = `the database ${path} is damaged (${why.replaceAll(/\s+/g, ' ')}): ${wayOut}`;
+  return new KomposeError('unavailable', message, { cause });
 }
 
 function asUnavailable(error: unknown): KomposeError {

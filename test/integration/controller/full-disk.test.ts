@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { StreamEnd } from './inbox.ts';
+import { call, TestController } from './test-controller.ts';
+
+const canMount = process.getuid?.() === 0;
+
+/** A controller on a small disk of its own. */
+async function onSmallDisk(t: TestContext): Promise<{ controller: TestController; disk: string }> {
+  const disk = mkdtempSync(join(tmpdir(), 'kompose-disk-'));
+  mount('-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk);
+  const usual = process.env['TMPDIR'];
+  process.env['TMPDIR'] = disk;
+  try {
+    return { controller: await TestController.start(t), disk };
+  } finally {
+    if (usual === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = usual;
+    // Hooks run in the order of their making: the controller's folder is gone by then.
+    t.after(() => {
+      spawnSync('umount', ['--lazy', disk]);
+      rmSync(disk, { recursive: true });
+    });
+  }
+}
+
+function mount(...args: string[]): void {
+  const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+}
+
+/** Writes until nothing more goes in; the result makes room again. */
+function fill(disk: string): () => void {
+  const path = join(disk, 'filler');
+  const file = openSync(path, 'w');
+  const page = Buffer.alloc(statfsSync(disk).bsize);
+  try {
+    for (;;) writeSync(file, page);
+  } catch {
+    // It is full.
+  } finally {
+    closeSync(file);
+  }
+  return () => rmSync(path);
+}
+
+/** What the controller can do again, and that nothing was recorded in between. */
+async function worksAgain(controller: TestController, before: number): Promise<void> {
+  const admin = await controller.admin();
+  const run = admin.run();
+  await run.started();
+  assert.equal(controller.audit('run.started').length, before + 1);
+  assert.equal(controller.rows('select id from runs').length, before + 1);
+  const { contradictions } = await call<{ contradictions: number[] }>((done) =>
+    admin.client.getAuditHead({}, admin.metadata, done),
+  );
+  assert.deepEqual(contradictions, []);
+}
+
+test(
+  'a disk that is full has runs refused with the reason, and nothing recorded',
+  { skip: !canMount },
+  async (t) => {
+    const { controller, disk } = await onSmallDisk(t);
+    const { agent } = await controller.online('prod-1', ['sexy']);
+    const admin = await controller.admin();
+    const makeRoom = fill(disk);
+    // The write-ahead log may have room for some more.
+    let started = 0;
+    let end: StreamEnd | undefined;
+    while (end === undefined) {
+      const run = admin.run();
+      end = await run.started().then(
+        () => undefined,
+        () => run.inbox.ended,
+      );
+      if (end === undefined) started++;
+    }
+    assert.equal(end.code, 'unavailable');
+    assert.match(end.message, /the controller's store cannot record this: /);
+    assert.equal(agent.heard.filter((kind) => kind === 'startTask').length, started);
+    assert.equal(controller.audit('run.started').length, started);
+
+    makeRoom();
+    await worksAgain(controller, started);
+  },
+);
