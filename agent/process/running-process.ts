@@ -200,6 +200,8 @@ function isLiveMember(pid: string, group: number): boolean {
 function notStarted(file: string, cwd: string, cause: unknown): string {
   if (isSystemError(cause, 'ENOENT'))
     return `${file} is not on this host's PATH, or the folder ${cwd} is gone`;
+  if (isSystemError(cause, 'E2BIG'))
+    return `${file} could not be started: its arguments and variables are too long (E2BIG); pass large values in files`;
   return `${file} could not be started: ${cause instanceof Error ? cause.message : 'unknown cause'}`;
 }
 

@@ -6,55 +6,77 @@
  * - bash starts with plain options; whatever the hook sets (`set -eux`, traps, IFS) holds for the hook.
  * - No line of this wrapper shows under `set -x` or `set -v`, nor does it set off the hook's traps visibly: it is one
  *   group, read before hooks.sh is; tracing that the file switched on at its top is switched off while we work and on
- *   again by a DEBUG trap inside the function. (A trace that the hook sends to a descriptor of its own, by
- *   BASH_XTRACEFD, does show our last lines: nothing in bash hides them.)
+ *   again by a DEBUG trap inside the function. What is traced all the same goes to a stderr that is /dev/null, also
+ *   where the hook sends traces to a descriptor of its own: BASH_XTRACEFD is set by the arithmetic in a redirection,
+ *   which is never traced, and set back by another.
+ * - Builtins are called as such: a hook may have functions of the same names.
  * - Exports are written at every way out: a return by our last line; `exit` and `set -e` by our EXIT trap; `exec`, and
  *   `exit` under an EXIT trap of the hook's own, by a DEBUG trap just before them. That one is set only for files that
- *   mention `exec` or `trap`, because it runs before every command; it follows into each function that is called.
+ *   mention `exec` or `trap`, because it runs before every command; it follows into each function that is called. A
+ *   DEBUG trap that the file sets at its top has precedence.
  * - A subshell never writes.
  */
+const hideTraces = '9<<<$((__kompose_fd = ${BASH_XTRACEFD:-0}, ${BASH_XTRACEFD:+BASH_XTRACEFD = 2,} 0))';
+const showTraces = '9<<<$((__kompose_fd ? (BASH_XTRACEFD = __kompose_fd) : 0))';
+const dropTraps = 'builtin trap - DEBUG ERR RETURN';
+
+/** Under `trap … DEBUG`; its last status is 0, since `shopt -s extdebug` skips commands by it. */
+const follow = `{ __kompose_follow; ${showTraces}; } >/dev/null 2>&1 ${hideTraces}`;
+
 const script = `
 __kompose_dump() {
-  { local -; set +aefuxv; } 2>/dev/null
-  [[ $BASHPID == "$$" ]] || return 0
-  local IFS=$' \\t\\n' __kompose_name
+  builtin local -; builtin set +aefuxv
+  [[ $BASHPID == "$$" ]] || builtin return 0
+  builtin local IFS=$' \\t\\n' __kompose_name
   {
-    [[ -z $__kompose_defined ]] || printf '__kompose_defined=1\\0'
-    for __kompose_name in $(compgen -e); do
-      [[ -v $__kompose_name ]] && printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
+    [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0'
+    for __kompose_name in $(builtin compgen -e); do
+      [[ -v $__kompose_name ]] && builtin printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
     done
   } >|"$__kompose_out"
-  return 0
-} 2>/dev/null
+  builtin return 0
+}
 __kompose_finish() {
+  builtin set +v; builtin local -; builtin set +ex
   __kompose_dump
-  set +v
-  return "$1"
+  ${showTraces}
+  builtin return "$__kompose_status"
 }
 __kompose_follow() {
   case $BASH_COMMAND in
     exec* | exit* | 'builtin ex'* | 'command ex'*) __kompose_dump ;;
     __kompose*) ;;
-    *) if declare -F -- "\${BASH_COMMAND%%[ ;]*}"; then declare -ft -- "\${BASH_COMMAND%%[ ;]*}"; fi ;;
+    *)
+      if builtin declare -F -- "\${BASH_COMMAND%%[ ;]*}"; then
+        builtin declare -ft -- "\${BASH_COMMAND%%[ ;]*}"
+      fi
+      ;;
   esac
-} >/dev/null 2>&1
+}
 {
   __kompose_defined= __kompose_out=$1 __kompose_file=$2 __kompose_function=$3 __kompose_watch=$4
   shift 4
-  trap '{ __kompose_dump; } >/dev/null 2>&1' EXIT
+  trap '{ ${dropTraps}; __kompose_dump; } >/dev/null 2>&1 ${hideTraces}' EXIT
   source "$__kompose_file"
-  { __kompose_options=$-; set +x; } 2>/dev/null
-  declare -F -- "$__kompose_function" >/dev/null || exit 0
-  __kompose_defined=1
-  if [[ $__kompose_watch$__kompose_options == *x* ]]; then
-    declare -ft -- "$__kompose_function"
-    trap '[[ -z \${FUNCNAME[0]-} ]] || {
-      if [[ -n $__kompose_watch ]]; then trap "{ __kompose_follow; } 2>/dev/null" DEBUG; else trap - DEBUG; fi
-      if [[ $__kompose_options == *x* ]]; then set -x; fi
-    }' DEBUG
-  fi
+  {
+    __kompose_options=$-
+    builtin set +xv
+    ${showTraces}
+    builtin declare -F -- "$__kompose_function" || builtin exit 0
+    __kompose_defined=1
+    __kompose_debug=$(builtin trap -p DEBUG)
+    if [[ -z $__kompose_debug && ( -n $__kompose_watch || $__kompose_options == *x* ) ]]; then
+      builtin declare -ft -- "$__kompose_function"
+      builtin trap '[[ -z \${FUNCNAME[0]-} ]] || {
+        builtin trap -- "\${__kompose_watch:--}" DEBUG
+        if [[ $__kompose_options == *x* ]]; then builtin set -x; fi
+      }' DEBUG
+    elif [[ $__kompose_options == *x* ]]; then
+      builtin set -x
+    fi
+  } >/dev/null 2>&1 ${hideTraces}
   "$__kompose_function" "$@"
-  { __kompose_finish $?; } >/dev/null 2>&1
+  { ${dropTraps}; __kompose_finish; } >/dev/null 2>&1 9<<<$((__kompose_status = $?)) ${hideTraces}
 }
 `;
 
@@ -68,7 +90,7 @@ export function hookArgv(hook: {
   readonly argv: readonly string[];
 }): [string, ...string[]] {
   const [name = '', ...args] = hook.argv;
-  const watch = hook.replacesShell ? 'x' : '';
+  const watch = hook.replacesShell ? follow : '';
   return ['bash', '--norc', '-c', script, 'kompose', hook.exportsFile, hook.file, name, watch, ...args];
 }
 
@@ -89,7 +111,8 @@ export function parseExports(text: string): HookExports {
 }
 
 /** Of bash's own making, or not a hook's to give. */
-const notPassedOn = /^(?:_|PWD|OLDPWD|SHLVL|SCRIPT_DIR|stack|KOMPOSE_.*|__kompose_.*|BASH_FUNC_.*)$/;
+const notPassedOn =
+  /^(?:_|PWD|OLDPWD|SHLVL|SCRIPT_DIR|stack|KOMPOSE_.*|__kompose_.*|BASH_FUNC_.*|BASH_XTRACEFD)$/;
 const bashName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, readFile, stat } from 'node:fs/promises';
+import { chmod, chown, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { Bench, type RecordedTask, type StackFiles } from './bench.ts';
@@ -26,6 +26,23 @@ describe('what a pre hook exports', () => {
     ['under set -e beside a name without a value', 'set -eE; trap "echo CAUGHT" ERR; export A=1 ZZZ'],
     ['under set -C and set -f', 'set -Cf; export A=1'],
     ['under set -o posix', 'set -o posix; export A=1'],
+    ['under set -a', 'set -a; A=1'],
+    ['under set -u beside a variable that is not set', 'set -u; export A=1 B; unset B'],
+    ['under shopt -s extdebug', 'shopt -s extdebug; export A=1'],
+    ['under shopt -s extdebug and a DEBUG trap', "shopt -s extdebug; trap 'echo T' DEBUG; export A=1"],
+    ['under DEBUG, RETURN and ERR traps', "set -ET; trap 'echo T' DEBUG RETURN ERR; export A=1; false; true"],
+    ['beside functions named as builtins', 'printf() { :; }; set() { :; }; compgen() { :; }; export A=1'],
+    ['with stdout and stderr closed', 'export A=1; exec 1>&- 2>&-'],
+    ['with stdout in a file', 'export A=1; exec >log; echo hi'],
+    ['and removes itself', 'export A=1; unset -f hook_pre_up'],
+    ['elsewhere, with a umask', 'export A=1; cd /; umask 777'],
+    ['under a small ulimit', 'export A=1; ulimit -c 0; ulimit -f 64'],
+    [
+      'beside arrays, functions and references',
+      'declare -ax L=(1 2); f() { :; }; export -f f; declare -nx R=A; export A=1',
+    ],
+    ['beside a value of 100,000 bytes', 'export A=1 BIG=$(printf "%0100000d" 0)'],
+    ['and ends by a signal that it takes', 'export A=1; trap "exit 0" TERM; kill -TERM $$; sleep 5'],
     ['with another IFS', 'export A=1; IFS=A'],
     ['read-only', 'declare -grx A=1'],
     ['and returns 0', 'export A=1; return 0'],
@@ -81,6 +98,12 @@ describe('what a pre hook exports', () => {
     const hooks = preHook('export SCRIPT_DIR=/ stack=other; unset SCRIPT_DIR');
     const task = await run(t, { hooks, action: 'echo "$SCRIPT_DIR $stack"' });
     assert.match(task.output('action'), /^\/tmp\/.*\/stacks sexy\n$/);
+  });
+
+  test('fails the step after it, with the reason, when it is too long for any program', async (t) => {
+    const task = await run(t, { hooks: preHook('export A=$(printf "%01000000d" 0)'), action });
+    assert.equal(task.end.state, 'failed');
+    assert.match(task.end.reason, /docker could not be started: .*E2BIG/);
   });
 
   test('does not reach another task', async (t) => {
@@ -244,19 +267,49 @@ describe('tracing in a hook', () => {
     ['a RETURN trap', preHook("trap 'echo RET' RETURN; echo hi")],
     ['a DEBUG trap', preHook("trap 'echo DEBUG' DEBUG; echo hi")],
     ['an ERR trap', `set -E\n${preHook("trap 'echo ERR' ERR; echo hi; false; true")}`],
+    ['an ERR trap, and a failure', preHook("trap 'echo ERR >>trace' ERR; return 3")],
+    ['a DEBUG trap at the top', `trap 'echo DEBUG' DEBUG\n${preHook('echo hi')}`],
+    ['a PS4 with a command', `PS4='+ $(echo $LINENO) '\n${preHook('set -x; echo hi')}`],
     ['set -v at the top', `set -v\n${preHook('echo hi')}`],
+    ['set -v in the hook', preHook('set -v; echo hi')],
+    ['functions named as builtins', `printf() { echo MINE; }; trap() { echo MINE; }\n${preHook('echo hi')}`],
+    ...[
+      ['', 'echo hi'],
+      [', and exit', 'echo hi; exit 0'],
+      [', and a failure', 'set -eu; echo hi; false'],
+      [', and a trap', "trap 'echo bye' EXIT; exit 0"],
+      [', and exec', "exec sh -c 'echo still open >&5'"],
+      [', unset again', 'unset BASH_XTRACEFD; echo hi'],
+    ].flatMap(([what = '', body = '']): [string, string][] => {
+      const on = 'exec 5>trace; BASH_XTRACEFD=5; set -x';
+      return [
+        [`BASH_XTRACEFD at the top${what}`, `${on}\n${preHook(body)}`],
+        [`BASH_XTRACEFD in the hook${what}`, preHook(`${on}; ${body}`)],
+      ];
+    }),
   ];
   for (const [title, hooks] of files) {
     test(`shows what it shows by hand: ${title}`, async (t) => {
       const bench = await Bench.create(t);
       const cwd = await bench.stack('sexy', { hooks });
+      const trace = async (): Promise<string> => {
+        const text = await readFile(join(cwd, 'trace'), 'utf8').catch(() => '');
+        await rm(join(cwd, 'trace'), { force: true });
+        // The call of the hook is not the file's own line.
+        return text.replace(/^\+ hook_pre_up up -d\n/m, '');
+      };
       const task = await bench.run();
+      const traced = await trace();
       const script = 'source ./hooks.sh; hook_pre_up "$@"';
       const byHand = spawnSync('bash', ['--norc', '-c', script, 'x', 'up', '-d'], { cwd, encoding: 'utf8' });
       // The call of the hook is not the file's own line.
-      const expected = byHand.stderr.replace(/^(?:\+|TRACE) hook_pre_up up -d\n/m, '');
+      const expected = byHand.stderr.replace(/^(?:\+(?: \d+)?|TRACE) hook_pre_up up -d\n/m, '');
       assert.equal(task.output('pre', 'stderr'), expected);
-      assert.equal(task.output('pre', 'stdout'), byHand.stdout);
+      assert.equal(
+        task.output('pre', 'stdout').replace(/^DEBUG\n/, ''),
+        byHand.stdout.replace(/^DEBUG\n/, ''),
+      );
+      assert.equal(traced, await trace());
     });
   }
 });
