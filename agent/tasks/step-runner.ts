@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { Dump, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
@@ -12,9 +12,10 @@ import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
 import { terminateMarked } from '../process/marked-processes.ts';
 import { startProcess, type RunningProcess } from '../process/running-process.ts';
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
-import { envAfterHook, hookArgv, parseExports } from './hook-wrapper.ts';
+import { envAfterHook, hookArgv, parseExports, type HookExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import { readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
+import { makeScratchFolder } from './scratch-folder.ts';
 import type { StopSignal } from './stop-signal.ts';
 import { OutputRecorder, type EventSink } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
@@ -152,12 +153,7 @@ async function runProgram(step: ProgramStep, { context, env, report }: Execution
 async function runHook(step: HookStep, { context, env, report }: Execution): Promise<Done> {
   if (!step.uncertain) report.begin();
   report.script = await readScript(step.hooks);
-  const exportsFile = join(context.workFolder, 'exports');
-  const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
-  const hookEnv = { ...env, ...context.prepared.hookEnv, KOMPOSE_HOOK: step.name };
-  const end = await execute(argv, hookEnv, context, report);
-  const exported = parseExports(await readFile(exportsFile, 'utf8').catch(() => ''));
-  await rm(exportsFile, { force: true });
+  const { end, exported } = await executeHook(step, env, context, report);
   if (exported.isDefined) report.begin();
   if (exported.variables.size === 0) return { end, env };
   const after = {
@@ -167,6 +163,26 @@ async function runHook(step: HookStep, { context, env, report }: Execution): Pro
   };
   context.masker.add(secretValues(after));
   return { end, env: after };
+}
+
+/** What the hook exports stands in a file of its own until it is read. */
+async function executeHook(
+  step: HookStep,
+  env: Readonly<Record<string, string>>,
+  context: StepContext,
+  report: StepReport,
+): Promise<{ end: ActionEnd; exported: HookExports }> {
+  const { hookEnv } = context.prepared;
+  const scratch = await makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder);
+  try {
+    const exportsFile = join(scratch, 'exports');
+    await writeFile(exportsFile, '', { mode: 0o600 });
+    const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
+    const end = await execute(argv, { ...env, ...hookEnv, KOMPOSE_HOOK: step.name }, context, report);
+    return { end, exported: parseExports(await readFile(exportsFile, 'utf8').catch(() => '')) };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 async function execute(

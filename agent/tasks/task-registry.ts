@@ -4,6 +4,7 @@ import { commandTraits } from '../../common/compose-command.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { runTask } from './run-task.ts';
 import { StopSignal } from './stop-signal.ts';
+import { removeScratchFolders } from './scratch-folder.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { TaskStdin } from './task-stdin.ts';
@@ -156,6 +157,7 @@ export class TaskRegistry {
 
   async #recover(spool: TaskSpool): Promise<void> {
     this.#spools.set(spool.task, spool);
+    await removeScratchFolders(spool.task);
     if (await spool.hasFinished()) {
       spool.log.end();
       return;

@@ -189,18 +189,6 @@ test('leaves the terminal as it found it, however it ends', async (t) => {
   }
 });
 
-test('holds what may be a secret for a moment only, and still masks it', async () => {
-  await fleet.writeStack('prod-1', 'app', { '.env': 'API_TOKEN=swordfish-and-chips\n' });
-  using screen = kompose(exec);
-  await screen.shows(prompt);
-  screen.type('printf "<sword"; head -n 1; echo swordfish-"and"-chips.\r');
-  await screen.shows(/<sword$/);
-  screen.type('x\r');
-  await screen.shows(/\[redacted\]\./);
-  screen.type('exit\r');
-  assert.equal(await screen.ends(), 0);
-});
-
 test('is no terminal with -T, with -o json, for several targets', async () => {
   using one = kompose(['-H', 'prod-1', 'app', 'exec', '-T', 'api', 'tty']);
   await one.shows(/not a tty/);
