@@ -81,6 +81,7 @@ test('keeps several logins apart and uses the last one', async (t) => {
     controller: controller.address,
     expires: '1970-01-01T00:00:01.000Z',
     controllerVersion: '9.9',
+    auditKey: null,
   });
   const wrong = await runCli(home, '--context', 'secnd', 'whoami');
   assert.equal(wrong.code, 5);

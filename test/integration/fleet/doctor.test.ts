@@ -100,7 +100,7 @@ test('finds an engine that does not answer and a machine that has not joined', a
 test('finds the fleet well, then a host that is away, then the controller', async () => {
   const well = await fleet.kompose('doctor', '-o', 'json');
   assert.equal(well.code, 0, well.stdout);
-  assert.deepEqual(statuses(well.stdout), { login: 'ok', controller: 'ok', hosts: 'ok' });
+  assert.deepEqual(statuses(well.stdout), { login: 'ok', controller: 'ok', audit: 'ok', hosts: 'ok' });
 
   await fleet.stopAgent('prod-2');
   const away = await fleet.kompose('doctor');
