@@ -1,5 +1,12 @@
 import { commandTraits } from '../../common/compose-command.ts';
-import type { Output, RunFinished, RunStarted, TaskEvent, TaskFinished } from '../../common/task-event.ts';
+import type {
+  Output,
+  RunFinished,
+  RunStarted,
+  StepStarted,
+  TaskEvent,
+  TaskFinished,
+} from '../../common/task-event.ts';
 import { LastWords } from './last-words.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { TaskView } from './plain.ts';
@@ -30,9 +37,9 @@ export class SeveralTargets implements TaskView {
   readonly #ends = new Map<number, TaskFinished>();
   readonly #lastWords = new LastWords();
   /** Nobody asks ten hosts for `ps` to read ten times that ps has begun. */
-  readonly #showsSteps: boolean;
+  readonly #announced: 'all' | 'hooks' | 'none';
 
-  constructor(started: RunStarted, sink: Sink, style: Style) {
+  constructor(started: RunStarted, sink: Sink, style: Style, isLive: boolean) {
     this.#started = started;
     this.#sink = sink;
     this.#style = style;
@@ -44,7 +51,8 @@ export class SeveralTargets implements TaskView {
       stdout: prefixes(started.targets, painter(style.colour.stdout)),
       stderr: prefixes(started.targets, this.#paint),
     };
-    this.#showsSteps = !commandTraits(started.command, started.args).reads;
+    const { reads } = commandTraits(started.command, started.args);
+    this.#announced = isLive ? 'none' : reads ? 'hooks' : 'all';
     this.say(`run ${started.run}: ${started.command} on ${started.targets.length} targets`);
   }
 
@@ -58,7 +66,7 @@ export class SeveralTargets implements TaskView {
       case 'output':
         return this.#output(task, event);
       case 'step.started':
-        return this.#showsSteps || event.step !== 'action' ? this.#tell(task, `${event.name} …`) : undefined;
+        return this.#announces(event) ? this.#tell(task, `${event.name} …`) : undefined;
       case 'step.finished':
         return this.#flush(task, event.step === 'action');
       case 'task.queued':
@@ -84,6 +92,10 @@ export class SeveralTargets implements TaskView {
 
   say(text: string): void {
     if (!this.#style.quiet) this.#sink.stderr(`${this.#paint('dim', printable(text))}\n`);
+  }
+
+  #announces({ step }: StepStarted): boolean {
+    return this.#announced === 'all' || (this.#announced === 'hooks' && step !== 'action');
   }
 
   #tell(task: number, text: string): void {

@@ -16,9 +16,10 @@ export interface TaskView {
 
 /**
  * For people and pipes. One target: the action's bytes are all there is on stdout and stderr gets the rest.
- * Several: every line bears its target. A dry run: the plan, on stdout.
+ * Several: every line bears its target. A dry run: the plan, on stdout. `isLive`: something else shows which step each of
+ * several targets is at.
  */
-export function plainRenderer(sink: Sink, style: Style): Renderer {
+export function plainRenderer(sink: Sink, style: Style, isLive = false): Renderer {
   const paint = painter(style.colour.stderr);
   let view: TaskView | undefined;
   const sayAtOnce = (text: string): void => {
@@ -27,7 +28,7 @@ export function plainRenderer(sink: Sink, style: Style): Renderer {
   return {
     say: (text) => (view === undefined ? sayAtOnce(text) : view.say(text)),
     render: ({ task, event }: RunEvent) => {
-      if (event.type === 'run.started') view = viewOf(event, sink, style);
+      if (event.type === 'run.started') view = viewOf(event, sink, style, isLive);
       else if (event.type === 'run.finished') view?.finished(event);
       else view?.task(task, event);
     },
@@ -35,9 +36,9 @@ export function plainRenderer(sink: Sink, style: Style): Renderer {
   };
 }
 
-function viewOf(started: RunStarted, sink: Sink, style: Style): TaskView {
+function viewOf(started: RunStarted, sink: Sink, style: Style, isLive: boolean): TaskView {
   const [first, second] = started.targets;
   if (started.dryRun) return new PlannedSteps(started, sink, style);
   if (first !== undefined && second === undefined) return new OneTarget(first, sink, style);
-  return new SeveralTargets(started, sink, style);
+  return new SeveralTargets(started, sink, style, isLive);
 }

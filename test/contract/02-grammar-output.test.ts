@@ -62,6 +62,7 @@ describe('-o live', { timeout: 120_000 }, () => {
     await release();
     assert.equal(await screen.ends(), 1);
     const left = seen(screen, 100);
+    assert.doesNotMatch(left, /hook_pre_config …/);
     assert.doesNotMatch(left, /of 3 done|✔|✘/);
     for (const line of ['prod-1:news | begins', 'prod-1:news | api', 'prod-1:shop | api']) {
       assert.equal(left.split(`${line}\n`).length, 2, line);
@@ -143,6 +144,15 @@ describe('-o auto', { timeout: 60_000 }, () => {
     }
   });
 
+  it('is live in local mode, too', async () => {
+    const env = { KOMPOSE_STACKS: fleet.stacks('prod-1'), ...fleet.rig.host('prod-1').env };
+    using screen = kompose(['--local', ...config], { env });
+    await screen.shows(/1 of 3 done/);
+    await release();
+    assert.equal(await screen.ends(), 1);
+    assert.match(seen(screen), /^3 targets: 1 failed, 2 succeeded in /m);
+  });
+
   for (const [what, words, env] of [
     ['on a dumb terminal', [], { TERM: 'dumb' }],
     ['with -o plain', ['-o', 'plain'], {}],
@@ -166,6 +176,26 @@ describe('-o auto', { timeout: 60_000 }, () => {
     using screen = new Screen(['sh', '-c', script, 'sh', process.execPath, program, ...config], { env });
     await screen.ends();
     assert.ok(!screen.text.includes(`${escape}[J`));
+  });
+});
+
+describe('a listing', { timeout: 60_000 }, () => {
+  it('fits the width of a terminal, and says everything off one', async () => {
+    const long = 'a-rather-long-name-of-a-service-that-is-not-there';
+    await fleet.kompose(['shop', 'ps', long, `${long}-either`, `${long}-nor-this-one`]);
+    for (const words of [
+      ['runs', 'ls'],
+      ['audit', 'ls'],
+      ['-l', '*'],
+    ]) {
+      using screen = kompose(words, { columns: 80 });
+      assert.equal(await screen.ends(), 0);
+      const lines = screen.text.split('\r\n');
+      assert.ok(lines.length > 2);
+      for (const line of lines) assert.ok(line.length <= 80, line);
+    }
+    const { stdout } = await fleet.kompose(['runs', 'ls']);
+    assert.match(stdout, new RegExp(`^\\w{26} .* shop ps ${long} ${long}-either ${long}-nor-this-one$`, 'm'));
   });
 });
 

@@ -22,7 +22,7 @@ export interface LiveTerminal extends Sink {
 /** As `plain`, and for a run of several targets, below its lines, how far each of them is. */
 export function liveRenderer(terminal: LiveTerminal, style: Style): Renderer {
   const area = new LiveArea(terminal, () => terminal.screenSize, style.sharedTerminal);
-  const plain = plainRenderer(area, style);
+  const plain = plainRenderer(area, style, true);
   let display: LiveDisplay | undefined;
   return {
     say: (text) => plain.say(text),
