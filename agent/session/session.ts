@@ -7,6 +7,7 @@ import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type {
   AgentLinkClient,
   AgentMessage,
+  CancelTask,
   ControllerMessage,
   MaskWordsRequest,
   StartTask,
@@ -97,7 +98,7 @@ export class Session {
         this.#startTask(kind.value);
         return;
       case 'cancelTask':
-        this.#options.host.tasks.cancel(kind.value.taskId, kind.value.reason);
+        this.#cancelTask(kind.value);
         return;
       case 'localRunAck':
         this.#reportLocalRun(kind.value.runId);
@@ -149,6 +150,12 @@ export class Session {
     clearTimeout(this.#silence);
     const error = new KomposeError('controller-unreachable', 'the controller has fallen silent');
     this.#silence = setTimeout(() => this.#options.end(error), ms);
+  }
+
+  /** A controller that does not know a local run yet takes its open tasks for those of a run that has ended. */
+  #cancelTask({ taskId, reason }: CancelTask): void {
+    const { tasks, localRuns } = this.#options.host;
+    if (!localRuns.isWaiting(taskId)) tasks.cancel(taskId, reason);
   }
 
   #startTask(message: StartTask): void {

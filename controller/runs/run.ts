@@ -371,7 +371,11 @@ export class Run {
     clearTimeout(this.#unwatched);
     this.#scheduler.close();
     const ends = [...this.#tasks.values()].map(({ end }) => end).filter((end) => end !== undefined);
-    const outcome = runOutcome(ends, this.facts.command, this.#cancelledBy !== undefined);
+    const outcome = runOutcome(
+      ends,
+      this.facts.command,
+      this.#cancelledBy !== undefined || this.#wasCancelledThere(ends),
+    );
     await this.#deps.records
       .finished(this.facts, outcome, this.stdin?.isEmpty)
       .catch((error: unknown) => this.#complain(error));
@@ -383,6 +387,12 @@ export class Run {
     );
     this.log.end();
     this.#finished.resolve();
+  }
+
+  /** Whoever asked for it on the host itself has cancelled it: nothing else failed. */
+  #wasCancelledThere(ends: readonly TaskFinished[]): boolean {
+    const isLocal = this.facts.actor.role === 'local' || this.facts.actor.role === 'hook';
+    return isLocal && ends.every(({ state }) => ['cancelled', 'succeeded', 'skipped'].includes(state));
   }
 
   #offline(host: string): string {
