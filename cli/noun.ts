@@ -23,6 +23,7 @@ export interface VerbOptions {
   since?: number;
   until?: number;
   script?: true;
+  format?: string;
   olderThan?: number;
   user?: string;
   stack?: string;

@@ -1,3 +1,5 @@
+import { headType, linesOf } from '../../common/audit/verify-chain.ts';
+import { cefLine } from '../output/cef.ts';
 import type { Call } from '../call.ts';
 import type { Fleet } from '../client.ts';
 
@@ -16,12 +18,20 @@ export async function* exportChunks(
   for await (const { data } of fleet.read(call)) yield data;
 }
 
-/** Prints an export just as the controller sends it. */
-export async function exportAudit(call: Call, time: ExportedTime): Promise<number> {
+/** Prints an export just as the controller sends it, or each record as a line of CEF. */
+export async function exportAudit(call: Call, time: ExportedTime, isCef: boolean): Promise<number> {
   using fleet = await call.connect();
-  for await (const chunk of exportChunks(fleet, time)) {
-    call.terminal.stdout(chunk);
+  const chunks = exportChunks(fleet, time);
+  for await (const piece of isCef ? cefLines(chunks) : chunks) {
+    call.terminal.stdout(piece);
     await call.terminal.drained();
   }
   return 0;
+}
+
+async function* cefLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  for await (const line of linesOf(chunks)) {
+    const record = JSON.parse(line.toString('utf8')) as Record<string, unknown>;
+    if (record['type'] !== headType) yield `${cefLine(record)}\n`;
+  }
 }

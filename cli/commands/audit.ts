@@ -36,8 +36,14 @@ export const audit: Noun = {
     {
       name: 'export',
       summary: 'all records, a line of JSON each, then a last line that proves them: the signed head',
-      options: timeOptions,
-      run: (call, _, { since, until }) => exportAudit(call, { since, until }),
+      options: () => [
+        ...timeOptions(),
+        new Option('--format <how>', 'jsonl; cef for log collectors, which proves nothing').choices([
+          'jsonl',
+          'cef',
+        ]),
+      ],
+      run: (call, _, { since, until, format }) => exportAudit(call, { since, until }, format === 'cef'),
     },
     {
       name: 'prune',

@@ -109,9 +109,13 @@ function cannotOpen(path: string, error: unknown): KomposeError {
   const why = error instanceof Error ? error.message : String(error);
   if (error instanceof Error && 'errcode' in error && damageCodes.has(error.errcode))
     return damaged(path, why, error);
-  return new KomposeError('unavailable', `the database ${path} cannot be opened or upgraded: ${why}`, {
-    cause: error,
-  });
+  return new KomposeError(
+    'unavailable',
+    `the database ${path} cannot be opened or upgraded: ${why}; can its folder be written?`,
+    {
+      cause: error,
+    },
+  );
 }
 
 function damaged(path: string, why: string, cause?: unknown): KomposeError {

@@ -52,6 +52,13 @@ describe('`kompose audit export`', () => {
     assert.equal((await fleet.kompose('audit', 'export', '--until', '2020-01-01')).code, 3);
   });
 
+  test('--format cef prints the records for log collectors', async () => {
+    const cef = (await fleet.must('audit', 'export', '--format', 'cef')).trimEnd().split('\n');
+    assert.ok(cef.length >= lines.length - 1);
+    for (const line of cef) assert.match(line, /^CEF:0\|kompose\|kompose\|0\.1\.0\|[a-z-]+\.[a-z-]+\|/);
+    assert.equal((await fleet.kompose('audit', 'export', '--format', 'xml')).code, 2);
+  });
+
   test('is for admins', async () => {
     const token = await fleet.must('users', 'add', 'vera', '--role', 'viewer');
     await fleet.run('vera', ['login', token.trim()]);
