@@ -27,17 +27,16 @@ export async function readScript({ path, sha256 }: ParsedHooks): Promise<RanScri
  * arrives.
  */
 export class SentScripts {
-  /** The text's digest, by the file's. */
-  readonly #sent = new Map<string, string>();
+  /** Digests of texts: what is to be hidden in one file differs from stack to stack. */
+  readonly #sent = new Set<string>();
 
   /** What to tell of a script with the end of the step that ran it; `masker` knows the task's secrets. */
-  tell({ sha256, bytes }: RanScript, masker: Masker): HookScript | undefined {
-    const known = this.#sent.get(sha256);
-    if (known !== undefined) return { textSha256: known };
+  tell({ bytes }: RanScript, masker: Masker): HookScript | undefined {
     if (bytes === undefined) return undefined;
     const text = maskedText(bytes, masker);
     const textSha256 = digest(text);
-    this.#sent.set(sha256, textSha256);
+    if (this.#sent.has(textSha256)) return { textSha256 };
+    this.#sent.add(textSha256);
     return { textSha256, text };
   }
 

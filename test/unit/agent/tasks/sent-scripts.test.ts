@@ -16,10 +16,17 @@ test('a script’s text is told once, masked, and its digest always', () => {
   const first = sent.tell(ran, masker);
   assert.equal(first?.text, 'curl -u me:[redacted]\nexport API_KEY=[redacted]\n');
   assert.equal(first?.textSha256, createHash('sha256').update(first.text).digest('hex'));
-  assert.deepEqual(sent.tell(ran, new Masker()), { textSha256: first.textSha256 });
+  assert.deepEqual(sent.tell(ran, masker), { textSha256: first.textSha256 });
   assert.notEqual(sent.tell(script('other'), masker)?.text, undefined);
   sent.forget();
   assert.deepEqual(sent.tell(ran, masker), first);
+});
+
+test('the same file in two stacks hides the secrets of each', () => {
+  const sent = new SentScripts();
+  const ran = script('login of-news of-shop\n');
+  assert.equal(sent.tell(ran, new Masker(['of-news']))?.text, 'login [redacted] of-shop\n');
+  assert.equal(sent.tell(ran, new Masker(['of-shop']))?.text, 'login of-news [redacted]\n');
 });
 
 test('of a long script the beginning is kept, and that says so', () => {
