@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { removeScratchFolders } from '../../agent/tasks/scratch-folder.ts';
 import type { FleetHost, Rig } from './fleet.ts';
 
 const projectFolder = fileURLToPath(new URL('../..', import.meta.url));
@@ -139,6 +140,7 @@ export class KomposeFleet implements AsyncDisposable {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#servers.keys()].map((who) => this.kill(who, 'SIGKILL')));
+    await this.#removeScratch();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -207,6 +209,14 @@ export class KomposeFleet implements AsyncDisposable {
     const line = once(lines, 'line', { signal: AbortSignal.timeout(30_000) });
     const [first] = await Promise.race([line, server.then(({ exitCode }) => [`it ended with ${exitCode}`])]);
     if (!String(first).startsWith(firstWords)) throw new Error(`${who} did not come up: ${String(first)}`);
+  }
+
+  /** What agents that were killed in the middle of a task left in memory. */
+  async #removeScratch(): Promise<void> {
+    for (const { name } of this.rig.hosts) {
+      const tasks = join(this.folder, `agent-${name}`, 'agent', 'tasks');
+      await Promise.all((await readdir(tasks).catch(() => [])).map(removeScratchFolders));
+    }
   }
 
   async #logsOf(who: string): Promise<'ignore' | 'inherit' | { file: string; append: true }> {
