@@ -58,6 +58,6 @@ export class PlannedSteps implements TaskView {
 
 function stepLine({ step, name, argv, uncertain }: PlanStep): string {
   const words = argv.length === 0 ? printable(name) : shellQuote(argv);
-  const doubt = uncertain ? '   # if a file that hooks.sh sources defines it' : '';
+  const doubt = uncertain ? '   # if defined: hooks.sh sources other files, which may define more' : '';
   return `  ${step.padEnd('action'.length)}  ${words}${doubt}\n`;
 }

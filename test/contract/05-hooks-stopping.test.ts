@@ -3,19 +3,23 @@ import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
 import { Screen } from '../e2e/screen.ts';
 import {
+  containers,
   dockerLines,
   endFleet,
   idleService,
   jsonLines,
+  outputOf,
+  processesOf,
   runJson,
   shows,
   startFleet,
   until,
   writeStacks,
+  type Program,
 } from '../e2e/support.ts';
 
 /*
- * What a cancel, a timeout and a lost client reach inside containers. The engine is on the agent's own machine; where
+ * Section 5 of the command contract, its last row: what a cancel, a timeout and a lost client reach. The engine is on the agent's own machine; where
  * it is not, it is as for an agent in a process namespace of its own, which sees nothing of the containers.
  */
 const host = 'prod-1';
@@ -34,6 +38,8 @@ async function inside(container: string, name: string): Promise<string[]> {
   return lines.filter((line) => line.includes(name));
 }
 
+const begun = (client: Program): Promise<string> => shows(client, 'stdout', 'begun', 60_000);
+
 before(async () => {
   await writeStacks(fleet, {
     [`${host}:app`]: {},
@@ -47,7 +53,60 @@ before(async () => {
   }
 });
 
-describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, () => {
+describe('what a stopped task leaves', { concurrency: 4, timeout: 180_000 }, () => {
+  describe('every process of a hook on the host', { concurrency: 3 }, () => {
+    const children = `
+hook_pre_up() {
+  sleep 1000 &
+  ( trap '' HUP; sleep 1001 & sleep 1002 ) &
+  bash -c 'sleep 1003 & wait' &
+  echo begun
+  wait
+}`;
+
+    it('ends with runs cancel, and the exit code is 130', async () => {
+      await writeStacks(fleet, { [`${host}:cancelled`]: { 'hooks.sh': children } });
+      const client = fleet.spawnKompose(['-o', 'json', 'cancelled', 'up', '-d']);
+      const [started] = jsonLines((await begun(client)).split('\n', 1).join(''));
+      const running = async (): Promise<boolean> => (await processesOf(fleet, host, 'cancelled')).length >= 6;
+      await until('all of the hook runs', running);
+      const cancel = await fleet.kompose(['runs', 'cancel', started?.run ?? '']);
+      assert.equal(cancel.exitCode, 0);
+      const { exitCode, stdout } = await client;
+      assert.equal(exitCode, 130);
+      assert.deepEqual(await processesOf(fleet, host, 'cancelled'), []);
+      const end = jsonLines(stdout).find(({ type }) => type === 'task.finished');
+      assert.equal(end?.state, 'cancelled');
+      assert.match(end?.reason ?? '', /cancelled by .*, during hook_pre_up/);
+      assert.equal((await containers(fleet, host)).includes('cancelled-api-1'), false);
+    });
+
+    it('gets SIGTERM at its deadline: timed-out, exit code 1', async () => {
+      const hooks = "hook_pre_up() { trap 'echo heard; exit 0' TERM; sleep 1000 & wait; }\n";
+      await writeStacks(fleet, { [`${host}:late`]: { 'hooks.sh': hooks } });
+      const { exitCode, events, ends } = await runJson(fleet, ['--timeout', '4s', 'late', 'up', '-d']);
+      assert.equal(exitCode, 1);
+      assert.equal(ends[`${host}:late`]?.state, 'timed-out');
+      assert.match(
+        ends[`${host}:late`]?.reason ?? '',
+        /not done after 4 s \(--timeout\), during hook_pre_up/,
+      );
+      assert.equal(outputOf(events, 'pre'), 'heard\n');
+      assert.deepEqual(await processesOf(fleet, host, 'late'), []);
+    });
+
+    it('is killed ten seconds after a SIGTERM that it ignores', async () => {
+      const hooks = "hook_pre_up() { trap '' TERM; while :; do sleep 1; done; }\n";
+      await writeStacks(fleet, { [`${host}:deaf`]: { 'hooks.sh': hooks } });
+      const { events, ends } = await runJson(fleet, ['--timeout', '4s', 'deaf', 'up', '-d']);
+      assert.equal(ends[`${host}:deaf`]?.state, 'timed-out');
+      const step = events.find(({ type }) => type === 'step.finished');
+      assert.equal(step?.exitCode, 137);
+      assert((step.durationMs ?? 0) >= 10_000, `${step.durationMs} ms`);
+      assert.deepEqual(await processesOf(fleet, host, 'deaf'), []);
+    });
+  });
+
   describe('what exec started inside a container', { concurrency: 8 }, () => {
     const exec = (name: string): string[] => ['app', 'exec', '-T', 'api', 'sh', '-c', stubborn(name)];
 
@@ -55,7 +114,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
       const script = ': others; echo begun; until [ -e /go ]; do sleep 0.1; done; echo gone on';
       const others = fleet.spawnKompose(['app', 'exec', '-T', 'api', 'sh', '-c', script]);
       const client = fleet.spawnKompose(exec('cancelled'));
-      await Promise.all([shows(others, 'stdout', 'begun'), shows(client, 'stdout', 'begun')]);
+      await Promise.all([begun(others), begun(client)]);
       assert.equal((await inside('app-api-1', 'cancelled')).length, 2);
       client.kill('SIGINT');
       assert.equal((await client).exitCode, 130);
@@ -66,12 +125,12 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
     });
 
     it('ends with a timeout', async () => {
-      const { exitCode, ends } = await runJson(fleet, ['--timeout', '2s', ...exec('late')]);
+      const { exitCode, ends } = await runJson(fleet, ['--timeout', '5s', ...exec('late')]);
       assert.equal(exitCode, 1);
       const { state, reason } = ends[`${host}:app`] ?? {};
       assert.deepEqual(
         [state, reason],
-        ['timed-out', 'not done after 2 s (--timeout), during docker compose exec'],
+        ['timed-out', 'not done after 5 s (--timeout), during docker compose exec'],
       );
       assert.deepEqual(await inside('app-api-1', 'late'), []);
     });
@@ -79,7 +138,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
     it('gets SIGTERM first', async () => {
       const script = `trap 'echo tidied >/tmp/tidied; exit' TERM; echo begun; while :; do sleep 0.1; done`;
       const client = fleet.spawnKompose(['app', 'exec', '-T', 'api', 'sh', '-c', script]);
-      await shows(client, 'stdout', 'begun');
+      await begun(client);
       client.kill('SIGINT');
       assert.equal((await client).exitCode, 130);
       assert.deepEqual(await dockerLines(fleet, host, 'exec', 'app-api-1', 'cat', '/tmp/tidied'), ['tidied']);
@@ -104,7 +163,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
     async function blindly(...words: string[]): Promise<string> {
       const { argvPrefix, env } = fleet.rig.host(host);
       const namespace = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
-      const local = [process.execPath, program, '--local', '--timeout', '2s', '-o', 'json', ...words];
+      const local = [process.execPath, program, '--local', '--timeout', '5s', '-o', 'json', ...words];
       const [file = '', ...args] = [...argvPrefix, ...namespace, ...local];
       const { stdout, exitCode } = await execa(file, args, {
         cwd: fleet.stacks(host),
@@ -120,7 +179,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
 
     it('ends by signals from inside', async () => {
       const reason = await blindly('app', 'exec', '-T', 'api', 'sh', '-c', stubborn('unseen'));
-      assert.equal(reason, 'not done after 2 s (--timeout), during docker compose exec');
+      assert.equal(reason, 'not done after 5 s (--timeout), during docker compose exec');
       assert.deepEqual(await inside('app-api-1', 'unseen'), []);
     });
 
@@ -141,7 +200,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
     it('is stopped by a cancel, and that of another run is not', async () => {
       const others = fleet.spawnKompose([...run('others'), ...sleep]);
       const client = fleet.spawnKompose([...run('cancelled'), ...sleep]);
-      await Promise.all([shows(others, 'stdout', 'begun'), shows(client, 'stdout', 'begun')]);
+      await Promise.all([begun(others), begun(client)]);
       assert.equal((await onceRunning('cancelled')).length, 1);
       client.kill('SIGINT');
       assert.equal((await client).exitCode, 130);
@@ -152,7 +211,7 @@ describe('what a stopped task leaves', { concurrency: 10, timeout: 120_000 }, ()
     });
 
     it('is stopped by a timeout', async () => {
-      const { exitCode, ends } = await runJson(fleet, ['--timeout', '3s', ...run('late'), ...sleep]);
+      const { exitCode, ends } = await runJson(fleet, ['--timeout', '5s', ...run('late'), ...sleep]);
       assert.equal(exitCode, 1);
       assert.equal(ends[`${host}:once`]?.state, 'timed-out');
       assert.deepEqual(await onceRunning('late'), []);

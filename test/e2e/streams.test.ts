@@ -10,10 +10,7 @@ import {
   endFleet,
   idleService,
   jsonLines,
-  outputOf,
   processesOf,
-  readStackFile,
-  runJson,
   shows,
   startFleet,
   until,
@@ -197,25 +194,6 @@ hook_pre_up() {
   wait
 }`;
 
-  it('by runs cancel leaves no process of its hook, and exits with 130', async () => {
-    await writeStacks(fleet, { 'prod-1:cancelled': { 'hooks.sh': children } });
-    const client = fleet.spawnKompose(['-o', 'json', 'cancelled', 'up', '-d']);
-    const [started] = jsonLines((await shows(client, 'stdout', 'begun')).split('\n', 1).join(''));
-    await until(
-      'all of the hook runs',
-      async () => (await processesOf(fleet, 'prod-1', 'cancelled')).length >= 6,
-    );
-    const cancel = await fleet.kompose(['runs', 'cancel', started?.run ?? '']);
-    assert.equal(cancel.exitCode, 0);
-    const { exitCode, stdout } = await client;
-    assert.equal(exitCode, 130);
-    assert.deepEqual(await processesOf(fleet, 'prod-1', 'cancelled'), []);
-    const end = jsonLines(stdout).find(({ type }) => type === 'task.finished');
-    assert.equal(end?.state, 'cancelled');
-    assert.match(end?.reason ?? '', /cancelled by .*, during hook_pre_up/);
-    assert.equal((await containers(fleet, 'prod-1')).includes('cancelled-api-1'), false);
-  });
-
   it('by Ctrl-C leaves no process of its hook on any host, and exits with 130', async () => {
     const both = { 'prod-1:stopped': { 'hooks.sh': children }, 'prod-2:stopped': { 'hooks.sh': children } };
     await writeStacks(fleet, both);
@@ -265,30 +243,4 @@ hook_pre_up() {
       assert.deepEqual(await dockerLines(fleet, 'prod-1', 'ps', '--all', ...shown), ['exited']);
     });
   }
-
-  it('by its deadline leaves no process of its hook: timed-out, exit code 1', async () => {
-    await writeStacks(fleet, {
-      'prod-1:late': { 'hooks.sh': "hook_pre_up() { trap 'echo heard; exit 0' TERM; sleep 1000 & wait; }\n" },
-    });
-    const { exitCode, events, ends } = await runJson(fleet, ['--timeout', '1s', 'late', 'up', '-d']);
-    assert.equal(exitCode, 1);
-    assert.equal(ends['prod-1:late']?.state, 'timed-out');
-    assert.match(ends['prod-1:late']?.reason ?? '', /not done after 1 s \(--timeout\), during hook_pre_up/);
-    assert.equal(outputOf(events, 'pre'), 'heard\n');
-    assert.deepEqual(await processesOf(fleet, 'prod-1', 'late'), []);
-  });
-});
-
-describe('a background job of a hook', { timeout: 60_000 }, () => {
-  it('does not hold the task open, and lives on', async () => {
-    await writeStacks(fleet, {
-      'prod-1:behind': { 'hooks.sh': 'hook_post_ps() { sleep 1000 & echo $! >job; echo started; }\n' },
-    });
-    const { exitCode, stderr } = await fleet.kompose(['behind', 'ps']);
-    assert.equal(exitCode, 0);
-    assert.match(stderr, /^started$/m);
-    const job = Number(await readStackFile(fleet, 'prod-1', 'behind', 'job'));
-    assert.deepEqual(await processesOf(fleet, 'prod-1', 'behind'), [job]);
-    process.kill(job, 'SIGKILL');
-  });
 });

@@ -319,7 +319,7 @@ test('prints the plan of a dry run on stdout, in the order of the targets', () =
     stdout,
     [
       'prod-1:sexy  in /srv/sexy',
-      "  pre     hook_pre_up up ''   # if a file that hooks.sh sources defines it",
+      "  pre     hook_pre_up up ''   # if defined: hooks.sh sources other files, which may define more",
       String.raw`  action  docker compose up $'it\'s\n'`,
       'staging-1:news  in /srv/news',
       "  action  docker compose up 'a b'",

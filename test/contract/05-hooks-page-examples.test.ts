@@ -8,7 +8,14 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { buildImage } from '../fleet/images.ts';
-import { dockerLines, endFleet, idleService, readStackFile, startFleet, writeStacks } from './support.ts';
+import {
+  dockerLines,
+  endFleet,
+  idleService,
+  readStackFile,
+  startFleet,
+  writeStacks,
+} from '../e2e/support.ts';
 
 /*
  * The examples of the page on hooks, as they stand there. Real containers bear the names that they expect; `curl`

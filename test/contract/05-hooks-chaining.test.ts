@@ -4,13 +4,25 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
-import { endFleet, idleService, startFleet, until } from './support.ts';
+import {
+  endFleet,
+  idleService,
+  outputOf,
+  processesOf,
+  runJson,
+  shows,
+  startFleet,
+  until,
+} from '../e2e/support.ts';
+
+/** Section 5 of the command contract: the paragraph on chaining, sentence by sentence. */
 
 const host = 'prod-1';
+const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
 let fleet: KomposeFleet;
 
 before(async () => {
-  fleet = await startFleet([host]);
+  fleet = await startFleet([host, 'prod-2']);
 });
 
 after(() => endFleet(fleet));
@@ -68,6 +80,52 @@ test('records the child under its parent', async () => {
   assert.deepEqual([child?.actor.name, child?.actor.role], ['admin', 'hook']);
   const end = records.find(({ type, run }) => type === 'run.finished' && run === child?.run);
   assert.equal(end?.outcome, 'succeeded');
+});
+
+test("shows the child's output inside the parent's", async () => {
+  await stack('outer', 'hook_pre_ps() { "$SCRIPT_DIR/kompose.sh" inner config --services; }\n');
+  await stack('inner', 'hook_post_config() { echo "in $stack" >&2; }\n');
+  const { events } = await runJson(fleet, ['outer', 'ps']);
+  assert.equal(outputOf(events, 'pre', 'stdout'), 'api\n');
+  assert.match(outputOf(events, 'pre', 'stderr'), /^in inner$/m);
+});
+
+test("inherits the parent's -e, --network and user, and nothing else of its environment", async () => {
+  await fleet.writeStack(host, 'outer', { '.env': 'OF_STACK=1\n' });
+  await stack('outer', 'hook_pre_ps() { export OF_HOOK=1; "$SCRIPT_DIR/kompose.sh" inner config -q; }\n');
+  const see = 'echo "$E $NETWORK_NAME $KOMPOSE_USER ${OF_STACK-no} ${OF_HOOK-no}"';
+  await stack('inner', `hook_pre_config() { ${see}; }\n`);
+  const { events } = await runJson(fleet, ['-e', 'E=1', '--network', 'net', 'outer', 'ps']);
+  assert.match(outputOf(events, 'pre'), /^1 net admin no no$/m);
+});
+
+test("inherits the parent's deadline, and ends with it", async () => {
+  await stack('outer', 'hook_pre_ps() { "$SCRIPT_DIR/kompose.sh" inner top; }\n');
+  await stack('inner', 'hook_pre_top() { echo begun; sleep 1000; }\n');
+  const { exitCode, events, ends } = await runJson(fleet, ['--timeout', '2s', 'outer', 'ps']);
+  assert.equal(exitCode, 1);
+  assert.equal(ends[`${host}:outer`]?.state, 'timed-out');
+  assert.match(outputOf(events, 'pre'), /begun/);
+  const left = async (): Promise<number> => (await processesOf(fleet, host, 'inner')).length;
+  await until('the child has ended', async () => (await left()) === 0);
+});
+
+test('ends with its parent when that is cancelled', async () => {
+  const client = fleet.spawnKompose(['outer', 'ps']);
+  await shows(client, 'stderr', 'begun');
+  client.kill('SIGINT');
+  assert.equal((await client).exitCode, 130);
+  const left = async (): Promise<number> => (await processesOf(fleet, host, 'inner')).length;
+  await until('the child has ended', async () => (await left()) === 0);
+});
+
+test("reaches this host's stacks only", async () => {
+  await fleet.writeStack('prod-2', 'afar', { 'compose.yaml': idleService });
+  await stack('outer', 'hook_pre_ps() { "$SCRIPT_DIR/kompose.sh" "$WHOM" config -q; echo "code $?"; }\n');
+  for (const whom of ['afar', 'prod-2:*', '*:afar']) {
+    const { events } = await runJson(fleet, ['-e', `WHOM=${whom}`, 'outer', 'ps']);
+    assert.match(outputOf(events, 'pre'), /nothing matches [^]*code 3\n/, whom);
+  }
 });
 
 test('refuses a chain that comes back to a stack at work in it', async () => {
@@ -134,6 +192,11 @@ test('leaves a kompose.sh that is not its own alone', async () => {
   await fleet.kill(host, 'SIGTERM');
   await fleet.startAgent(host);
   assert.equal(Buffer.compare(theirs, await readFile(script)), 0);
+  const { argvPrefix, env } = fleet.rig.host(host);
+  const [file, ...rest] = [...argvPrefix, process.execPath, program, 'agent', 'doctor'];
+  const home = { KOMPOSE_HOME: join(fleet.folder, `agent-${host}`) };
+  const { stdout } = await execa(file, rest, { env: { ...env, ...home }, reject: false });
+  assert.ok(stdout.includes(`${script} is not the agent's own and is left alone`), stdout);
 });
 
 test('leaves no lock behind', async () => {

@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { chmod, chown } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
-import {
-  endFleet,
-  idleService,
-  outputOf,
-  readStackFile,
-  runJson,
-  startFleet,
-  writeStacks,
-} from './support.ts';
+import { after, before, describe, it } from 'node:test';
+import { endFleet, outputOf, readStackFile, runJson, startFleet, writeStacks } from '../e2e/support.ts';
+
+/** Section 5 of the command contract: hooks of every command, those of the hooks page's tables in each of their ways. */
 
 /** A command of the hooks page, in a stack of its own that bears its name. */
 interface Row {
@@ -188,63 +180,21 @@ function composeIn(stack: string, args: readonly string[]): Promise<string> {
   ]);
 }
 
-describe('a hooks.sh', { timeout: 60_000 }, () => {
-  const stack = 'file';
-  const path = join(fleet.stacks('prod-1'), stack, 'hooks.sh');
-  const write = (hooks: string): Promise<void> =>
-    fleet.writeStack('prod-1', stack, { 'compose.yaml': idleService, 'hooks.sh': hooks });
+/** Those that the page does not name, an unknown word, and how a name is made of one. */
+const others =
+  'attach commit config cp events export images ls push rm scale stats version volumes wait watch';
 
-  it('without a function for the command is not sourced, and nothing of it shows', async () => {
-    await write('touch sourced\nhook_pre_up() { :; }\n');
-    const { exitCode, stderr } = await fleet.kompose(['-o', 'json', stack, 'ps']);
-    assert.equal(exitCode, 0);
-    assert.equal(stderr, '');
-    assert.equal(existsSync(join(fleet.stacks('prod-1'), stack, 'sourced')), false);
+describe('hooks of every other command', { concurrency: 4, timeout: 120_000 }, () => {
+  before(() => {
+    const hook = (command: string): string =>
+      `hook_pre_${command.replaceAll('-', '_')}() { echo "hook $*"; return 3; }\n`;
+    const hooks = [...others.split(' '), 'no-such-word'].map(hook).join('');
+    return writeStacks(fleet, { 'prod-1:others': { 'hooks.sh': hooks } });
   });
-
-  it('may define its hooks in a file that it sources', async () => {
-    await write('source ./more.sh\n');
-    await fleet.writeStack('prod-1', stack, { 'more.sh': 'hook_pre_ps() { echo from another file; }\n' });
-    const { steps, events } = await runJson(fleet, [stack, 'ps']);
-    assert.deepEqual(steps, ['pre succeeded', 'action succeeded']);
-    assert.equal(outputOf(events, 'pre'), 'from another file\n');
-  });
-
-  it('with exit N in a hook ends as with return N', async () => {
-    await write('hook_pre_ps() { exit 23; }\n');
-    const { exitCode, ends } = await runJson(fleet, [stack, 'ps']);
-    assert.equal(exitCode, 1);
-    const { state, reason, exitCode: code } = ends[`prod-1:${stack}`] ?? {};
-    assert.deepEqual([state, code, reason], ['failed', 23, 'hook_pre_ps ended with exit code 23']);
-  });
-
-  it('with a syntax error fails the task before anything runs, with the line', async () => {
-    await write('hook_pre_ps() {\n  touch ran\n}\nif then\n');
-    const { exitCode, ends, steps } = await runJson(fleet, [stack, 'ps']);
-    assert.equal(exitCode, 1);
-    assert.deepEqual(steps, []);
-    assert.match(ends[`prod-1:${stack}`]?.reason ?? '', /^syntax error in hooks\.sh: line 4: /);
-  });
-
-  it('that is not executable runs, with a hint', async () => {
-    await write('hook_pre_ps() { echo ran; }\n');
-    await chmod(path, 0o640);
-    const { exitCode, stderr } = await fleet.kompose([stack, 'ps']);
-    assert.equal(exitCode, 0);
-    assert.match(stderr, /^ran$/m);
-    assert.equal(stderr.split(`chmod 750 ${path}`).length, 2);
-  });
-
-  it('that others may change is refused, with the command that mends it', async () => {
-    await write('hook_pre_ps() { :; }\n');
-    await chmod(path, 0o757);
-    const writable = await fleet.kompose([stack, 'ps']);
-    assert.equal(writable.exitCode, 1);
-    assert(writable.stderr.includes(`chmod o-w ${path}`), writable.stderr);
-    await chmod(path, 0o750);
-    await chown(path, 65534, 65534);
-    const foreign = await fleet.kompose([stack, 'ps']);
-    assert.equal(foreign.exitCode, 1);
-    assert(foreign.stderr.includes(`chown 0 ${path}`), foreign.stderr);
-  });
+  for (const command of [...others.split(' '), 'no-such-word']) {
+    it(command, async () => {
+      const { stderr } = await fleet.kompose(['others', command, 'a b']);
+      assert.match(stderr, new RegExp(`^hook ${command} a b$`, 'm'));
+    });
+  }
 });
