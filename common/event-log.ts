@@ -1,64 +1,94 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, writevSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isSystemError } from './errors.ts';
+import { LogSegment, type SegmentRecord } from './log-segment.ts';
+import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
 
 /*
- * An append-only file of numbered records, with readers that follow it at their own pace.
+ * An append-only log of numbered records, with readers that follow it at their own pace. Some are output, of one
+ * strand (a task) or another, of which so much is kept and no more: the first half of that in the log's file, among all
+ * other records, the second half in a ring of files of the strand's own, in a folder beside it. Of output that is not
+ * to be kept at all, the newest is in memory, for those who follow closely.
  *
  * INVARIANTS
- * - Record n (from 1) is the n-th in the file; a record is 4 bytes of length (little endian) and its bytes.
- * - When `append` has returned, the record is with the kernel: it survives a SIGKILL of this process.
- * - A torn record at the end (the machine went down) is cut off when the file is opened.
- * - Memory is bounded: the tail holds at most `tailBytes` of the newest records; a reader that fell behind
- *   reads the file in blocks; nothing a reader does delays the writer.
- * One writer per file. Everything but `readBlock` is synchronous, so records and indexes never disagree.
+ * - Records are numbered 1, 2, 3, … as they come. A reader gets growing numbers; where one is missing, it was output
+ *   that is gone, and a marker of its strand says so no later than the strand's next output.
+ * - When `append` or `appendOutput` has returned, a record that is kept is with the kernel: it survives a SIGKILL of
+ *   this process. What is torn when the machine goes down is cut off when the log is opened.
+ * - A number is given once, also to what was not kept before a restart: such numbers are reserved in the file first.
+ * - Memory is bounded: the tail holds at most `tailBytes` of the newest records; a reader that fell behind reads the
+ *   files in blocks; nothing a reader does delays the writer.
+ * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
-const headerBytes = 4;
 const tailBytes = 1024 * 1024;
-const blockBytes = 256 * 1024;
-const indexEvery = 128;
-const maxRecordBytes = 16 * 1024 * 1024;
-const readAsync = promisify(read);
+/** In memory, of output that is not kept: twice what may be on its way to a reader who sets the pace. */
+export const fleetingBytes = 4 * 1024 * 1024;
+const reservedAtOnce = 65_536;
+/** The strand of what is no output. */
+const noStrand = 0;
+/** The strand of an empty record: its number and those after it, `reservedAtOnce` in all, may have been used. */
+const reservation = 0xffff_ffff;
 
 export interface LogRecord {
   readonly seq: number;
   readonly bytes: Uint8Array;
+  /** It is output that will be gone with this process, or sooner. */
+  readonly isFleeting: boolean;
+}
+
+/** What becomes of a strand's output. */
+export interface OutputPolicy {
+  /** At most about this much is kept; 0: nothing. */
+  readonly keptBytes: number;
+  /** Makes a record with this number that tells a reader where the strand's output goes on, namely with the next. */
+  readonly marker: (seq: number) => Uint8Array;
 }
 
 /** Where a reader stands. */
-interface Cursor {
-  /** The record that it reads next. */
-  next: number;
-  /** Where that one begins in the file; not known to a reader that never needed the file. */
-  offset: number | undefined;
+interface Place {
+  readonly next: number;
+  /** Up to this number it lacks what the files tell it, and memory does not. */
+  readonly lacks: number;
+}
+
+/** What is known of a strand. */
+interface Strand {
+  /** Bytes of it in the log's file. */
+  headBytes: number;
+  lastSeq: number;
+  ring: OutputRing<RingPiece> | undefined;
+  isFleeting: boolean;
 }
 
 export class EventLog {
-  readonly #fd: number;
-  #size = 0;
+  readonly #path: string;
+  readonly #main: LogSegment;
+  readonly #strands = new Map<number, Strand>();
   #count = 0;
-  /** Offsets of records 1, 1 + indexEvery, … */
-  readonly #index: number[] = [];
+  #reserved = 0;
+  /** The newest record's number that is in the file and no reservation. */
+  #newest = 0;
   #tail: LogRecord[] = [];
   #tailSize = 0;
   #ended = false;
   #isClosing = false;
-  #isClosed = false;
   #readers = 0;
   #wake = Promise.withResolvers<void>();
 
-  private constructor(fd: number) {
-    this.#fd = fd;
+  private constructor(path: string) {
+    this.#path = path;
+    this.#main = LogSegment.open(path, (header) => this.#find(header));
+    this.#findRings();
+    this.#count = Math.max(this.#count, this.#reserved);
   }
 
-  /** Opens or makes the file (0600) and finds its records. Throws Node's system errors. */
+  /** Opens or makes the log (0600) and finds its records. Throws Node's system errors. */
   static open(path: string): EventLog {
-    const log = new EventLog(openSync(path, 'a+', 0o600));
-    log.#scan();
-    return log;
+    return new EventLog(path);
   }
 
-  /** How many records there are: the newest one's number. */
+  /** The newest record's number. */
   get count(): number {
     return this.#count;
   }
@@ -67,19 +97,30 @@ export class EventLog {
     return this.#ended;
   }
 
-  /** Bytes of the file. */
+  /** Bytes of its files. */
   get size(): number {
-    return this.#size;
+    return [...this.#strands.values()].reduce(
+      (sum, { ring, isFleeting }) => sum + (isFleeting ? 0 : (ring?.size ?? 0)),
+      this.#main.size,
+    );
   }
 
   /** Returns the new record's number. Throws Node's system errors (ENOSPC), having written nothing. */
   append(bytes: Uint8Array): number {
-    const header = Buffer.allocUnsafe(headerBytes);
-    header.writeUInt32LE(bytes.length);
-    this.#write(header, bytes);
-    this.#note(bytes);
-    this.#wakeReaders();
-    return this.#count;
+    const seq = this.#count + 1;
+    this.#main.append({ seq, strand: noStrand, bytes });
+    this.#newest = seq;
+    return this.#note({ seq, bytes, isFleeting: false });
+  }
+
+  /** The same for output of a strand, a number from 1, which may be dropped later. */
+  appendOutput(strand: number, bytes: Uint8Array, policy: OutputPolicy): number {
+    const record = { seq: this.#count + 1, strand, bytes };
+    const known = this.#strandOf(strand);
+    if (policy.keptBytes === 0) this.#appendFleeting(known, record, policy);
+    else this.#appendKept(known, record, policy);
+    known.lastSeq = record.seq;
+    return this.#note({ seq: record.seq, bytes, isFleeting: policy.keptBytes === 0 });
   }
 
   /** Says that no record will follow: readers end after the last one. */
@@ -88,17 +129,23 @@ export class EventLog {
     this.#wakeReaders();
   }
 
-  /** Ends the log and gives its file back as soon as no reader needs it. */
+  /** Ends the log and gives its files back as soon as no reader needs them. */
   close(): void {
     this.#isClosing = true;
     this.end();
-    this.#closeFileIfUnused();
+    this.#closeFilesIfUnused();
+  }
+
+  /** The newest record that is no output in a ring; undefined if there is none. */
+  async newest(): Promise<LogRecord | undefined> {
+    if (this.#newest === 0) return undefined;
+    const [record] = (await this.#main.read(this.#newest)).records;
+    return record === undefined ? undefined : { seq: record.seq, bytes: record.bytes, isFleeting: false };
   }
 
   /**
    * The records after `afterSeq`, then new ones as they come, until `end`; each time all that are at hand, at
-   * most about 1 MiB. Rejects with the signal's reason when
-   * it fires.
+   * most about 1 MiB. Rejects with the signal's reason when it fires.
    */
   async *read(afterSeq: number, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
     this.#readers++;
@@ -107,55 +154,95 @@ export class EventLog {
     const onAbort = (): void => aborted.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      const cursor: Cursor = { next: afterSeq + 1, offset: undefined };
-      for (;;) {
+      let place: Place = { next: afterSeq + 1, lacks: 0 };
+      while (place.next <= this.#count || !this.#ended) {
         signal.throwIfAborted();
-        if (cursor.next <= this.#count) yield await this.#take(cursor);
-        else if (this.#ended) return;
-        else await Promise.race([this.#wake.promise, aborted.promise]);
+        if (place.next > this.#count) {
+          await Promise.race([this.#wake.promise, aborted.promise]);
+          continue;
+        }
+        const { records, after } = await this.#take(place);
+        if (records.length > 0) yield records;
+        place = after;
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#readers--;
-      this.#closeFileIfUnused();
+      this.#closeFilesIfUnused();
     }
   }
 
   /** The records that are there now, in order. */
   async *snapshot(): AsyncGenerator<readonly LogRecord[]> {
     const last = this.#count;
-    const cursor: Cursor = { next: 1, offset: 0 };
-    while (cursor.next <= last) yield await this.#take(cursor);
-  }
-
-  #closeFileIfUnused(): void {
-    if (!this.#isClosing || this.#isClosed || this.#readers > 0) return;
-    this.#isClosed = true;
-    closeSync(this.#fd);
-  }
-
-  #write(header: Buffer, bytes: Uint8Array): void {
-    const total = headerBytes + bytes.length;
-    try {
-      let written = writevSync(this.#fd, [header, bytes]);
-      while (written < total) {
-        const rest =
-          written < headerBytes ? [header.subarray(written), bytes] : [bytes.subarray(written - headerBytes)];
-        written += writevSync(this.#fd, rest);
-      }
-    } catch (error) {
-      ftruncateSync(this.#fd, this.#size);
-      throw error;
+    let place: Place = { next: 1, lacks: 0 };
+    while (place.next <= last) {
+      const { records, after } = await this.#take(place);
+      if (records.length > 0) yield records;
+      place = after;
     }
   }
 
-  #note(bytes: Uint8Array): void {
-    if (this.#count % indexEvery === 0) this.#index.push(this.#size);
-    this.#count++;
-    this.#size += headerBytes + bytes.length;
-    this.#tail.push({ seq: this.#count, bytes });
-    this.#tailSize += bytes.length + 64;
-    if (this.#tailSize <= tailBytes) return;
+  /** All that is at hand from a place on, and where a reader stands after it. */
+  async #take({ next, lacks }: Place): Promise<{ records: readonly LogRecord[]; after: Place }> {
+    const first = this.#tail[0];
+    if (first !== undefined && next >= first.seq && next > lacks)
+      return { records: this.#tail.slice(next - first.seq), after: { next: this.#count + 1, lacks: 0 } };
+    const last = this.#count;
+    const sources = [{ source: this.#main, isFleeting: false }, ...this.#rings()];
+    const lacking = sources.filter(({ source }) => source.lastSeq >= next);
+    const gaps = Array.from(this.#rings(), ({ source }) => source.gapBefore(next));
+    const parts = await Promise.all(
+      lacking.map(async ({ source, isFleeting }) => ({ ...(await source.read(next)), isFleeting })),
+    );
+    const ends = parts.map(({ isEnd, records }) => (isEnd ? last : (records.at(-1)?.seq ?? last)));
+    const horizon = Math.min(last, ...ends);
+    const records = parts.flatMap(({ records: some, isFleeting }) => {
+      const shown = some.filter(({ seq, strand }) => seq <= horizon && strand !== reservation);
+      return shown.map(({ seq, bytes }) => ({ seq, bytes, isFleeting }));
+    });
+    return {
+      records: records.toSorted((a, b) => a.seq - b.seq),
+      after: { next: horizon + 1, lacks: Math.max(0, ...gaps) },
+    };
+  }
+
+  *#rings(): Generator<{ source: OutputRing<RingPiece>; isFleeting: boolean }> {
+    for (const { ring, isFleeting } of this.#strands.values())
+      if (ring !== undefined) yield { source: ring, isFleeting };
+  }
+
+  #appendKept(known: Strand, record: SegmentRecord, { keptBytes, marker }: OutputPolicy): void {
+    if (known.ring === undefined && known.headBytes + record.bytes.length <= keptBytes / 2) {
+      this.#main.append(record);
+      this.#newest = record.seq;
+      known.headBytes += record.bytes.length;
+      return;
+    }
+    known.ring ??= new OutputRing((place) => this.#makePiece(record.strand, place));
+    known.ring.append(record, keptBytes / 16, () => markerOf(known, record, marker));
+  }
+
+  #appendFleeting(known: Strand, record: SegmentRecord, { marker }: OutputPolicy): void {
+    if (record.seq > this.#reserved) {
+      this.#main.append({ seq: record.seq, strand: reservation, bytes: new Uint8Array() });
+      this.#reserved = record.seq + reservedAtOnce - 1;
+    }
+    known.isFleeting = true;
+    known.ring ??= new OutputRing(() => new MemoryPiece());
+    known.ring.append(record, fleetingBytes / 8, () => markerOf(known, record, marker));
+  }
+
+  #note(record: LogRecord): number {
+    this.#count = record.seq;
+    this.#tail.push(record);
+    this.#tailSize += record.bytes.length + 64;
+    if (this.#tailSize > tailBytes) this.#shortenTail();
+    this.#wakeReaders();
+    return record.seq;
+  }
+
+  #shortenTail(): void {
     let dropped = 0;
     while (this.#tailSize > tailBytes / 2 && dropped < this.#tail.length) {
       this.#tailSize -= (this.#tail[dropped]?.bytes.length ?? 0) + 64;
@@ -169,81 +256,76 @@ export class EventLog {
     this.#wake = Promise.withResolvers<void>();
   }
 
-  #inTail(seq: number): readonly LogRecord[] | undefined {
-    const first = this.#tail[0];
-    if (first === undefined || seq < first.seq) return undefined;
-    return this.#tail.slice(seq - first.seq);
+  #closeFilesIfUnused(): void {
+    if (!this.#isClosing || this.#readers > 0) return;
+    this.#main.close();
+    for (const { ring } of this.#strands.values()) ring?.close();
   }
 
-  /** What is at hand from the cursor on, from memory or the file; moves the cursor behind it. */
-  async #take(cursor: Cursor): Promise<readonly LogRecord[]> {
-    const inTail = this.#inTail(cursor.next);
-    if (inTail === undefined) cursor.offset ??= this.#locate(cursor.next);
-    const records = inTail ?? (await this.#readBlock(cursor.next, cursor.offset ?? 0));
-    if (records.length === 0) throw new Error(`record ${cursor.next} of an event log cannot be read`);
-    cursor.next += records.length;
-    if (cursor.offset !== undefined) {
-      for (const { bytes } of records) cursor.offset += headerBytes + bytes.length;
-    }
-    return records;
+  #strandOf(strand: number): Strand {
+    const known = this.#strands.get(strand) ?? {
+      headBytes: 0,
+      lastSeq: 0,
+      ring: undefined,
+      isFleeting: false,
+    };
+    this.#strands.set(strand, known);
+    return known;
   }
 
-  /** Where a record begins in the file. */
-  #locate(seq: number): number {
-    const slot = Math.floor((seq - 1) / indexEvery);
-    const header = Buffer.alloc(headerBytes);
-    let at = this.#index[slot] ?? 0;
-    for (let number = slot * indexEvery + 1; number < seq; number++) {
-      readSync(this.#fd, header, 0, headerBytes, at);
-      at += headerBytes + header.readUInt32LE();
+  /** A record that was in the file already. */
+  #find({ seq, strand, length }: { seq: number; strand: number; length: number }): void {
+    if (strand === reservation) {
+      this.#reserved = seq + reservedAtOnce - 1;
+      return;
     }
-    return at;
+    this.#count = this.#newest = seq;
+    if (strand === noStrand) return;
+    const known = this.#strandOf(strand);
+    known.headBytes += length;
+    known.lastSeq = seq;
   }
 
-  /** The records that one block of the file holds from `offset` on, where record `seq` begins; at least one. */
-  async #readBlock(seq: number, offset: number): Promise<LogRecord[]> {
-    for (let size = blockBytes; ; size *= 4) {
-      const block = await this.#readAt(offset, Math.min(size, this.#size - offset));
-      const records = [...split(block)].map((bytes, at) => ({ seq: seq + at, bytes }));
-      if (records.length > 0 || offset + size >= this.#size) return records;
+  #findRings(): void {
+    const names = readFolder(this.#ringsFolder).map((name) => name.split('-').map(Number));
+    const places = Map.groupBy(names, ([strand = 0]) => strand);
+    for (const [strand, pieces] of places) {
+      const sorted = pieces.map(([, place = 0]) => place).toSorted((a, b) => a - b);
+      const found = sorted.map((place) => this.#makePiece(strand, place));
+      // The machine went down before the last one had its marker.
+      if (found.at(-1)?.firstSeq === undefined) found.pop()?.remove();
+      if (found.length === 0) continue;
+      const ring = new OutputRing<RingPiece>((place) => this.#makePiece(strand, place), found, sorted[0]);
+      const known = this.#strandOf(strand);
+      known.ring = ring;
+      known.lastSeq = ring.lastSeq;
+      this.#count = Math.max(this.#count, ring.lastSeq);
     }
   }
 
-  async #readAt(position: number, length: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafe(length);
-    let got = 0;
-    while (got < length) {
-      const { bytesRead } = await readAsync(this.#fd, buffer, got, length - got, position + got);
-      if (bytesRead === 0) break;
-      got += bytesRead;
-    }
-    return buffer.subarray(0, got);
+  get #ringsFolder(): string {
+    return `${this.#path}.rings`;
   }
 
-  #scan(): void {
-    const fileSize = fstatSync(this.#fd).size;
-    const header = Buffer.alloc(headerBytes);
-    let at = 0;
-    while (at + headerBytes <= fileSize) {
-      readSync(this.#fd, header, 0, headerBytes, at);
-      const length = header.readUInt32LE();
-      if (length > maxRecordBytes || at + headerBytes + length > fileSize) break;
-      if (this.#count % indexEvery === 0) this.#index.push(at);
-      this.#count++;
-      at += headerBytes + length;
-    }
-    this.#size = at;
-    if (at < fileSize) ftruncateSync(this.#fd, at);
+  #makePiece(strand: number, place: number): LogSegment {
+    mkdirSync(this.#ringsFolder, { recursive: true, mode: 0o700 });
+    return LogSegment.open(join(this.#ringsFolder, `${strand}-${place}`));
   }
 }
 
-/** The whole records at the beginning of a block. */
-function* split(block: Buffer): Generator<Uint8Array> {
-  let at = 0;
-  while (at + headerBytes <= block.length) {
-    const end = at + headerBytes + block.readUInt32LE(at);
-    if (end > block.length) return;
-    yield block.subarray(at + headerBytes, end);
-    at = end;
+function markerOf(
+  { lastSeq: seq }: Strand,
+  { strand }: SegmentRecord,
+  marker: OutputPolicy['marker'],
+): SegmentRecord {
+  return { seq, strand, bytes: marker(seq) };
+}
+
+function readFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return [];
+    throw error;
   }
 }

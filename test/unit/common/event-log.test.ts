@@ -171,9 +171,9 @@ describe('EventLog', () => {
 
   const torn: readonly [title: string, bytes: Buffer][] = [
     ['half a length', Buffer.from([5, 0])],
-    ['a length alone', Buffer.from([5, 0, 0, 0])],
-    ['half a record', Buffer.from([5, 0, 0, 0, 1, 2, 3])],
-    ['an absurd length', Buffer.from([255, 255, 255, 255, 1, 2, 3])],
+    ['a header alone', Buffer.from([5, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
+    ['half a record', Buffer.from([5, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3])],
+    ['an absurd length', Buffer.from([255, 255, 255, 255, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3])],
   ];
   for (const [title, bytes] of torn) {
     test(`cuts off ${title} at the end`, async (t) => {
@@ -189,6 +189,17 @@ describe('EventLog', () => {
       log.close();
     });
   }
+
+  test('takes no record that it would cut off when it is opened again', (t) => {
+    const path = logPath(t);
+    const log = EventLog.open(path);
+    assert.throws(() => log.append(Buffer.alloc(16 * 1024 * 1024 + 1)), /too long/);
+    assert.equal(log.append(Buffer.alloc(16 * 1024 * 1024)), 1);
+    log.close();
+    const again = EventLog.open(path);
+    assert.equal(again.count, 1);
+    again.close();
+  });
 
   test('refuses to open what is no file', (t) => {
     const path = logPath(t);
