@@ -32,6 +32,8 @@ export interface FleetOptions {
   readonly labels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Laid over the environment of the controller. */
   readonly controllerEnv?: Readonly<Record<string, string>>;
+  /** Laid over the environment of each agent. */
+  readonly agentEnv?: Readonly<Record<string, string>>;
   /** Where the programs' logs go: nowhere, to this process's stderr, or to files in `logs/` of the fleet's folder. */
   readonly logs?: 'ignore' | 'inherit' | 'files';
 }
@@ -231,7 +233,7 @@ export class KomposeFleet implements AsyncDisposable {
   }
 
   #agentEnv(host: FleetHost): Record<string, string> {
-    return { ...this.#homeEnv(`agent-${host.name}`), ...host.env };
+    return { ...this.#homeEnv(`agent-${host.name}`), ...host.env, ...this.#options.agentEnv };
   }
 }
 
