@@ -16,6 +16,12 @@ export interface VerbOptions {
   ttl?: number;
   uses?: number;
   name?: string;
+  replace?: string;
+  allow?: readonly string[];
+  deny?: readonly string[];
+  allowEnv?: string;
+  file?: string;
+  envName?: readonly string[];
   env?: Readonly<Record<string, string>>;
   detach?: true;
   yes?: true;
@@ -42,6 +48,8 @@ export interface Verb {
   readonly summary: string;
   readonly options?: () => readonly Option[];
   readonly isDefault?: boolean;
+  /** Options after the first word belong to what the words say. */
+  readonly passThrough?: boolean;
   /** Gives the exit code. `words` has what `words` above asks for. */
   readonly run: (call: Call, words: readonly string[], options: VerbOptions) => Promise<number>;
 }
@@ -96,6 +104,7 @@ export function parseNoun(noun: Noun, args: readonly string[], before: TypedGlob
 
 function buildNoun(noun: Noun, text: string[], choose: (verb: Verb, command: Command) => void): Command {
   const root = addGlobalOptions(quieten(new Command(`kompose ${noun.name}`), text)).description(noun.summary);
+  if (noun.verbs.some(({ passThrough }) => passThrough === true)) root.enablePositionalOptions();
   for (const verb of noun.verbs) {
     const command = verb.name === '' ? root : addGlobalOptions(subcommand(root, verb));
     addVerb(command, verb);
@@ -114,7 +123,8 @@ function subcommand(root: Command, { name, isDefault = false, summary }: Verb): 
   return root.command(name, { isDefault }).description(summary);
 }
 
-function addVerb(command: Command, { words, options, isDefault }: Verb): void {
+function addVerb(command: Command, { words, options, isDefault, passThrough = false }: Verb): void {
+  if (passThrough) command.passThroughOptions();
   if (words !== undefined) command.arguments(words);
   command.optionsGroup('Options:');
   for (const option of options?.() ?? []) command.addOption(option);

@@ -25,7 +25,7 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     load: async () => (await import('./commands/audit.ts')).audit,
   },
   users: {
-    summary: 'ls, add, remove',
+    summary: 'ls, add, role, remove',
     load: async () => (await import('./commands/users.ts')).users,
   },
   tokens: {
@@ -46,7 +46,10 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
   },
   controller: { summary: 'init, serve, backup, restore (kompose-controller)' },
   agent: { summary: 'join, serve, doctor (kompose-agent)' },
-  roles: { summary: 'not built yet' },
+  roles: {
+    summary: 'ls, show, set, remove, test',
+    load: async () => (await import('./commands/roles.ts')).roles,
+  },
   doctor: {
     summary: 'is the fleet well? hosts, clocks, certificates',
     load: async () => (await import('./commands/doctor.ts')).doctor,

@@ -18,6 +18,17 @@ export function checkUserName(name: string): string {
   return checkIdentityName('user', name);
 }
 
+/** Of users: records also bear `agent` and the like, which are none. */
+export function checkRoleName(name: string): string {
+  if (!/^[a-z][a-z0-9_-]{0,62}$/.test(name)) {
+    const rule = 'begin with a small letter; then small letters, digits, "_", "-", 63 at most';
+    fail(`bad role name ${quoted(name)}: ${rule}`);
+  }
+  if (['agent', 'controller', 'local', 'hook'].includes(name))
+    fail(`${name} is not a role that users can have`);
+  return name;
+}
+
 /** Both names become the last part of a SPIFFE URI, whose characters these are. */
 function checkIdentityName(kind: string, name: string): string {
   if (!identityName.test(name)) fail(`bad ${kind} name ${quoted(name)}: ${identityRule}`);

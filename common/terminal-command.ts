@@ -18,6 +18,8 @@ const valueOptions: Readonly<Record<string, ReadonlySet<string>>> = {
     '--user',
     '-v',
     '--volume',
+    '--volumes',
+    '--labels',
     '-w',
     '--workdir',
   ]),
@@ -31,25 +33,32 @@ const declining = new Set(['-T', '--no-TTY', '--no-tty', '-d', '--detach']);
  * otherwise before the service. Pure; by the words alone.
  */
 export function takesTerminal(command: string, args: readonly string[]): boolean {
-  const withValue = valueOptions[command];
-  if (withValue === undefined) return false;
+  if (valueOptions[command] === undefined) return false;
   let takes = true;
-  for (let at = 0; at < args.length; at++) {
-    const word = args[at] ?? '';
-    if (!word.startsWith('-') || word === '--') break;
-    const { options, isValueNext } = splitOptions(word, withValue);
-    for (const { name, value } of options) {
-      if (declining.has(name)) takes = isFalse(value);
-      if (name === '-t' || name === '--tty') takes = !isFalse(value);
-    }
-    if (isValueNext) at++;
+  for (const { name, value } of optionsBeforeService(command, args)) {
+    if (declining.has(name)) takes = isFalse(value);
+    if (name === '-t' || name === '--tty') takes = !isFalse(value);
   }
   return takes;
 }
 
-interface Option {
+/** The options of compose's `exec` and `run` themselves: what follows the service is the container's business. Pure. */
+export function optionsBeforeService(command: string, args: readonly string[]): CommandOption[] {
+  const withValue = valueOptions[command] ?? new Set();
+  const found: CommandOption[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const word = args[at] ?? '';
+    if (!word.startsWith('-') || word === '--') break;
+    const { options, isValueNext } = splitOptions(word, withValue);
+    found.push(...options);
+    if (isValueNext) at++;
+  }
+  return found;
+}
+
+export interface CommandOption {
   readonly name: string;
-  /** Behind a `=`. */
+  /** What stands in the same word. */
   readonly value: string | undefined;
 }
 
@@ -57,16 +66,19 @@ interface Option {
 function splitOptions(
   word: string,
   withValue: ReadonlySet<string>,
-): { options: Option[]; isValueNext: boolean } {
+): { options: CommandOption[]; isValueNext: boolean } {
   if (word.startsWith('--')) {
     const [name = '', ...value] = word.split('=');
     const option = { name, value: value.length === 0 ? undefined : value.join('=') };
     return { options: [option], isValueNext: withValue.has(name) && option.value === undefined };
   }
-  const options: Option[] = [];
+  const options: CommandOption[] = [];
   for (let at = 1; at < word.length; at++) {
     const name = `-${word[at]}`;
-    if (withValue.has(name)) return { options, isValueNext: at === word.length - 1 };
+    if (withValue.has(name)) {
+      const value = at === word.length - 1 ? undefined : word.slice(at + 1);
+      return { options: [...options, { name, value }], isValueNext: value === undefined };
+    }
     if (word[at + 1] === '=') {
       options.push({ name, value: word.slice(at + 2) });
       break;

@@ -26,6 +26,9 @@ export interface ControllerSettings {
   readonly folder: string;
   readonly heartbeatPeriodMs: number;
   readonly lostAfterMs: number;
+  /** How long certificates are valid. */
+  readonly hostCertificateMs: number;
+  readonly userCertificateMs: number;
 }
 
 /** Reads the environment; only main calls this. */
@@ -35,6 +38,8 @@ export function readSettings(): ControllerSettings {
     folder: join(komposeHome(env, process.getuid?.(), homedir()), 'controller'),
     heartbeatPeriodMs: parseDuration(env['KOMPOSE_HEARTBEAT'] ?? '5s'),
     lostAfterMs: parseDuration(env['KOMPOSE_LOST_AFTER'] ?? '2m'),
+    hostCertificateMs: parseDuration(env['KOMPOSE_HOST_CERTIFICATE'] ?? '90d'),
+    userCertificateMs: parseDuration(env['KOMPOSE_USER_CERTIFICATE'] ?? '365d'),
   };
 }
 

@@ -41,6 +41,7 @@ async function firstToken(store: Store): Promise<string> {
   const request = {
     role: 'admin',
     name: 'admin',
+    replaces: '',
     labels: {},
     ttlMs: 0,
     uses: 0,

@@ -15,6 +15,7 @@ import { loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { authorityFingerprint } from './identity/authority.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
+import { Roles } from './identity/roles.ts';
 import { databasePath } from './init.ts';
 import { RunRegistry } from './runs/run-registry.ts';
 import { agentLinkService } from './services/agent-link-service.ts';
@@ -43,11 +44,12 @@ export async function serveController(
   const store = await Store.open(databasePath(settings.folder));
   const notary = await AuditNotary.open({ store, key: parseAuditKey(auditKey), clock, log });
   const fleet = await Fleet.open(store, clock);
-  const { lostAfterMs, heartbeatPeriodMs } = settings;
+  const roles = await Roles.open(store);
+  const { lostAfterMs, heartbeatPeriodMs, hostCertificateMs, userCertificateMs } = settings;
   const runsFolder = join(settings.folder, 'runs');
-  const runs = await RunRegistry.open({ store, fleet, runsFolder, clock, logger: log, lostAfterMs });
+  const runs = await RunRegistry.open({ store, fleet, roles, runsFolder, clock, logger: log, lostAfterMs });
   const handlers = new Handlers(log);
-  const desk = new EnrolmentDesk({ store, authority, clock });
+  const desk = new EnrolmentDesk({ store, authority, clock, hostCertificateMs, userCertificateMs });
   const { addresses } = config;
   const caFingerprint = authorityFingerprint(authority.certificate);
   raiseSessionWindows();
@@ -71,6 +73,7 @@ export async function serveController(
       handlers: new Handlers(log, () => headMetadata(notary.newest)),
       store,
       fleet,
+      roles,
       runs,
       clock,
       addresses,

@@ -127,7 +127,11 @@ export class Session {
     }
     this.#expectWord(heartbeatPeriodMs * 2.5);
     this.#heartbeat = setInterval(
-      () => this.#send({ $case: 'heartbeat', value: { nowUnixMs: Date.now(), auditHead: undefined } }),
+      () =>
+        this.#send({
+          $case: 'heartbeat',
+          value: { nowUnixMs: Date.now(), auditHead: undefined, renewCertificate: false },
+        }),
       heartbeatPeriodMs,
     );
     this.#options.onWelcome();

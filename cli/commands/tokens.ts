@@ -1,7 +1,7 @@
-import { Option } from 'commander';
+import type { Option } from 'commander';
 import { KomposeError } from '../../common/errors.ts';
 import { parseDuration } from '../../common/durations.ts';
-import { checkLabel, checkUserName } from '../../common/names.ts';
+import { checkHostName, checkLabel, checkRoleName, checkUserName } from '../../common/names.ts';
 import type { CreateTokenResponse, Token } from '../../proto/gen/kompose/v1/fleet.ts';
 import { say, type Call } from '../call.ts';
 import type { Noun, VerbOptions } from '../noun.ts';
@@ -17,13 +17,16 @@ export const tokens: Noun = {
       name: 'create',
       summary: 'print a new token, alone, on stdout',
       options: () => [
-        new Option('--role <role>', 'what it makes')
-          .choices(['agent', 'admin', 'operator', 'viewer'])
-          .makeOptionMandatory(),
+        valued(
+          '--role <role>',
+          'what it makes: agent, or a role of kompose roles',
+          checkTokenRole,
+        ).makeOptionMandatory(),
         repeated('--label <k=v>', 'bound to the host that joins with it; repeatable', checkLabel),
         ttlOption(),
         valued('--uses <n>', 'how often it can be used (once)', parseCount('--uses', 1)),
         valued('--name <name>', 'of the user who logs in with it', checkUserName),
+        valued('--replace <host>', 'of an agent: this host may join again with it, no other', checkHostName),
       ],
       run: (call, _, options) => createToken(call, options),
     },
@@ -48,6 +51,10 @@ export const tokens: Noun = {
   ],
 };
 
+function checkTokenRole(role: string): string {
+  return role === 'agent' ? role : checkRoleName(role);
+}
+
 export function ttlOption(): Option {
   const description = 'how long it can be used (one day for agents, one hour for users)';
   return valued('--ttl <duration>', description, parseDuration);
@@ -56,11 +63,11 @@ export function ttlOption(): Option {
 /** Prints a new token, alone, on stdout. Gives the exit code. */
 export async function createToken(
   call: Call,
-  { role = '', label = [], ttl, uses = 0, name = '' }: VerbOptions,
+  { role = '', label = [], ttl, uses = 0, name = '', replace = '' }: VerbOptions,
 ): Promise<number> {
   if (ttl === 0) throw new KomposeError('usage', 'a token with --ttl 0 could never be used');
   const labels = Object.fromEntries(label.map(checkLabel));
-  const request = { role, labels, ttlMs: ttl ?? 0, uses, name };
+  const request = { role, labels, ttlMs: ttl ?? 0, uses, name, replaces: replace };
   using fleet = await call.connect();
   const made = await fleet.ask<CreateTokenResponse>((answer) => fleet.client.createToken(request, answer));
   const { token, id } = made;
@@ -75,7 +82,7 @@ const tokenListing: Listing<Token> = {
   columns: [
     { title: 'ID', text: ({ id }) => id },
     { title: 'ROLE', text: ({ role }) => role },
-    { title: 'NAME', text: ({ name }) => name },
+    { title: 'NAME', text: ({ name, replaces }) => name || replaces },
     { title: 'LABELS', text: ({ labels }) => labelsText(labels), wraps: true },
     { title: 'USES LEFT', text: ({ usesLeft }) => String(usesLeft) },
     { title: 'EXPIRES', text: ({ expiresUnixMs }) => timeText(expiresUnixMs) },
@@ -85,6 +92,7 @@ const tokenListing: Listing<Token> = {
     id: token.id,
     role: token.role,
     name: token.name,
+    ...(token.replaces === '' ? {} : { replaces: token.replaces }),
     labels: token.labels,
     usesLeft: token.usesLeft,
     expires: timeOrNull(token.expiresUnixMs),

@@ -1,9 +1,9 @@
-import { Option } from 'commander';
-import { checkUserName } from '../../common/names.ts';
+import { checkRoleName, checkUserName } from '../../common/names.ts';
 import type { User } from '../../proto/gen/kompose/v1/fleet.ts';
 import { say } from '../call.ts';
 import type { Noun } from '../noun.ts';
 import { createToken, ttlOption } from './tokens.ts';
+import { valued } from '../options.ts';
 import { limitOption, showListing, type Listing } from '../listing.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
 
@@ -23,12 +23,25 @@ export const users: Noun = {
       words: '<name>',
       summary: 'print a token, alone, on stdout, with which this user logs in (as tokens create --name)',
       options: () => [
-        new Option('--role <role>', 'what the user may do')
-          .choices(['admin', 'operator', 'viewer'])
-          .makeOptionMandatory(),
+        valued(
+          '--role <role>',
+          'what the user may do: a role of kompose roles',
+          checkRoleName,
+        ).makeOptionMandatory(),
         ttlOption(),
       ],
       run: async (call, [name = ''], options) => createToken(call, { ...options, name: checkUserName(name) }),
+    },
+    {
+      name: 'role',
+      words: '<name> <role>',
+      summary: "change a user's role, at once, also for what is under way",
+      run: async (call, [name = '', role = '']) => {
+        using fleet = await call.connect();
+        await fleet.ask((answer) => fleet.client.setUserRole({ name, role }, answer));
+        say(call, `user ${name} has the role ${role} now`);
+        return 0;
+      },
     },
     {
       name: 'remove',

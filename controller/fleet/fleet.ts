@@ -77,6 +77,20 @@ export class Fleet {
     });
   }
 
+  /** A host that has just joined; the link of the machine whose place it took ends. */
+  join(row: HostsTable): void {
+    const earlier = this.#hosts.get(row.name)?.session;
+    this.add(row);
+    if (earlier === undefined) return;
+    earlier.end('denied', `the host ${row.name} has joined again with another certificate`);
+    this.#listener?.hostOffline(row.name);
+  }
+
+  /** A host has another certificate. */
+  renewed({ name, certificate_not_after: certificateNotAfterMs }: HostsTable): void {
+    this.#update(name, { certificateNotAfterMs });
+  }
+
   /** A host that has just been removed from the store: its link ends at once. */
   remove(name: string): void {
     const session = this.#hosts.get(name)?.session;

@@ -2,12 +2,11 @@ import 'reflect-metadata';
 import { createHash, webcrypto, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
+import { certificateSkewMs } from '../../common/certificate-life.ts';
 import { KomposeError } from '../../common/errors.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 24 * 60 * 60 * 1000;
-/** How far a peer's clock may be behind and still accept a fresh certificate. */
-const skewMs = 10 * 60 * 1000;
 
 /** A key and its certificate, PEM. */
 export interface KeyPair {
@@ -30,7 +29,7 @@ export async function createAuthority(nowMs: number): Promise<KeyPair> {
     {
       serialNumber: randomSerial(),
       name: 'CN=kompose fleet CA',
-      notBefore: new Date(nowMs - skewMs),
+      notBefore: new Date(nowMs - certificateSkewMs),
       notAfter: new Date(nowMs + 3650 * dayMs),
       keys,
       signingAlgorithm: algorithm,
@@ -55,7 +54,7 @@ export async function createServerPair(
     type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
     value,
   }));
-  const { certificate } = await sign(authority, keys.publicKey, nowMs, 730, 'CN=kompose controller', [
+  const { certificate } = await sign(authority, keys.publicKey, nowMs, 730 * dayMs, 'CN=kompose controller', [
     new x509.SubjectAlternativeNameExtension(names),
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
   ]);
@@ -70,11 +69,11 @@ export async function issueClientCertificate(
   authority: KeyPair,
   request: Uint8Array,
   identity: { readonly kind: 'host' | 'user'; readonly name: string },
-  validDays: number,
+  validMs: number,
   nowMs: number,
 ): Promise<Issued> {
   const key = await requestedKey(request);
-  return sign(authority, key, nowMs, validDays, `CN=${identity.name}`, [
+  return sign(authority, key, nowMs, validMs, `CN=${identity.name}`, [
     new x509.SubjectAlternativeNameExtension([{ type: 'url', value: identityUri(identity) }]),
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
   ]);
@@ -105,18 +104,18 @@ async function sign(
   authority: KeyPair,
   publicKey: webcrypto.CryptoKey,
   nowMs: number,
-  validDays: number,
+  validMs: number,
   subject: string,
   extensions: x509.Extension[],
 ): Promise<Issued> {
   const issuer = new x509.X509Certificate(authority.certificate);
-  const notAfterMs = nowMs + validDays * dayMs;
+  const notAfterMs = nowMs + validMs;
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: randomSerial(),
       subject,
       issuer: issuer.subject,
-      notBefore: new Date(nowMs - skewMs),
+      notBefore: new Date(nowMs - certificateSkewMs),
       notAfter: new Date(notAfterMs),
       publicKey,
       signingKey: await importKey(authority.privateKey),

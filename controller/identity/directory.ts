@@ -13,11 +13,11 @@ export interface Peer {
 
 /**
  * The user that a certificate stands for now. Throws `unauthenticated` if the user was removed or has another
- * certificate since: the one in the store is the only valid one.
+ * certificate since: the one in the store and the one that it was renewed with are the only valid ones.
  */
 export async function findUser(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
   const user = await store.db.selectFrom('users').selectAll().where('name', '=', name).executeTakeFirst();
-  if (user === undefined || user.certificate !== fingerprint) {
+  if (user === undefined || !isTheirs(user, fingerprint)) {
     throw new KomposeError(
       'unauthenticated',
       `the login of ${name} was removed or replaced: ask an admin for a token`,
@@ -30,7 +30,7 @@ export async function findUser(store: Store, { name, fingerprint }: Peer): Promi
 export async function findHost(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
   const host = await store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
   if (host === undefined) throw new KomposeError('denied', `the host ${name} was removed from the fleet`);
-  if (host.certificate !== fingerprint) {
+  if (!isTheirs(host, fingerprint)) {
     throw new KomposeError('denied', `the host ${name} has joined again with another certificate`);
   }
   return { name, role: 'agent', certificate: fingerprint };
@@ -41,4 +41,11 @@ export async function findHostRow(store: Store, name: string): Promise<HostsTabl
   const host = await store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
   if (host === undefined) throw new KomposeError('not-found', `there is no host ${name}: kompose hosts`);
   return host;
+}
+
+function isTheirs(
+  row: Pick<HostsTable, 'certificate' | 'renewed_certificate'>,
+  fingerprint: string,
+): boolean {
+  return row.certificate === fingerprint || row.renewed_certificate === fingerprint;
 }

@@ -3,18 +3,19 @@ import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import { checkHostName, checkLabelKey, checkLabelValue } from '../../common/names.ts';
 import { record } from '../audit/audit.ts';
-import type { Schema } from '../store/schema.ts';
+import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { issueClientCertificate, type KeyPair } from './authority.ts';
+import { findHost, findUser, type Peer } from './directory.ts';
 import { useToken } from './tokens.ts';
-
-const hostCertificateDays = 90;
-const userCertificateDays = 365;
 
 interface Deps {
   readonly store: Store;
   readonly authority: KeyPair;
   readonly clock: () => number;
+  /** How long certificates are valid. */
+  readonly hostCertificateMs: number;
+  readonly userCertificateMs: number;
 }
 
 interface Caller {
@@ -38,7 +39,7 @@ export class EnrolmentDesk {
     },
     caller: Caller,
   ): Promise<{ certificate: string; labels: Record<string, string> }> {
-    const { store, authority, clock } = this.#deps;
+    const { store, authority, clock, hostCertificateMs } = this.#deps;
     const name = checkHostName(request.name);
     for (const [key, value] of Object.entries(request.labels)) {
       checkLabelKey(key);
@@ -48,28 +49,29 @@ export class EnrolmentDesk {
       authority,
       request.certificateRequest,
       { kind: 'host', name },
-      hostCertificateDays,
+      hostCertificateMs,
       clock(),
     );
     const join = async (transaction: Transaction<Schema>): Promise<Record<string, string>> => {
       const token = await useToken(transaction, request.secret, 'agent', clock());
-      await refuseTakenHost(transaction, name);
       const labels = { ...request.labels, ...(JSON.parse(token.labels) as Record<string, string>) };
-      await transaction
-        .insertInto('hosts')
-        .values({
-          name,
-          labels: JSON.stringify(labels),
-          certificate: issued.fingerprint,
-          certificate_not_after: issued.notAfterMs,
-          joined_at: clock(),
-          last_seen: null,
-          agent_version: '',
-          inventory: null,
-        })
-        .execute();
-      const actor = { name, role: 'agent', certificate: issued.fingerprint };
-      const detail = { token: token.id, labels };
+      const replaced = await replaceableHost(transaction, name, token);
+      const { fingerprint: certificate, notAfterMs: certificate_not_after } = issued;
+      const row = { labels: JSON.stringify(labels), certificate, certificate_not_after, joined_at: clock() };
+      if (replaced) {
+        await transaction
+          .updateTable('hosts')
+          .set({ ...row, renewed_certificate: null })
+          .where('name', '=', name)
+          .execute();
+      } else {
+        await transaction
+          .insertInto('hosts')
+          .values({ name, ...row, last_seen: null, agent_version: '', inventory: null })
+          .execute();
+      }
+      const actor = { name, role: 'agent', certificate };
+      const detail = { token: token.id, labels, ...(replaced ? { replaced } : {}) };
       await record(transaction, clock(), { type: 'host.joined', actor, ...caller, host: name, detail });
       return labels;
     };
@@ -81,7 +83,7 @@ export class EnrolmentDesk {
     request: { secret: string; certificateRequest: Uint8Array },
     caller: Caller,
   ): Promise<{ certificate: string; name: string; role: string }> {
-    const { store, authority, clock } = this.#deps;
+    const { store, authority, clock, userCertificateMs } = this.#deps;
     const login = async (
       transaction: Transaction<Schema>,
     ): Promise<{ certificate: string; name: string; role: string }> => {
@@ -91,7 +93,7 @@ export class EnrolmentDesk {
         authority,
         request.certificateRequest,
         { kind: 'user', name },
-        userCertificateDays,
+        userCertificateMs,
         clock(),
       );
       await refuseTakenUser(transaction, name);
@@ -117,6 +119,39 @@ export class EnrolmentDesk {
     return this.#audited(store.write(login), '', caller);
   }
 
+  /**
+   * Another certificate for somebody who has one. The one that they call with becomes the older of the two that are
+   * valid. Throws what `findHost` and `findUser` throw.
+   */
+  async renew(peer: Peer, certificateRequest: Uint8Array, caller: Caller): Promise<{ certificate: string }> {
+    const { store, authority, clock, hostCertificateMs, userCertificateMs } = this.#deps;
+    const isHost = peer.kind === 'host';
+    const validMs = isHost ? hostCertificateMs : userCertificateMs;
+    const issued = await issueClientCertificate(authority, certificateRequest, peer, validMs, clock());
+    const actor = await (isHost ? findHost(store, peer) : findUser(store, peer));
+    await store.write(async (transaction) => {
+      await transaction
+        .updateTable(isHost ? 'hosts' : 'users')
+        .set({
+          certificate: peer.fingerprint,
+          renewed_certificate: issued.fingerprint,
+          certificate_not_after: issued.notAfterMs,
+        })
+        .where('name', '=', peer.name)
+        .where((row) =>
+          row.or([
+            row('certificate', '=', peer.fingerprint),
+            row('renewed_certificate', '=', peer.fingerprint),
+          ]),
+        )
+        .execute();
+      const detail = { certificate: issued.fingerprint, until: new Date(issued.notAfterMs).toISOString() };
+      const entry = { type: 'certificate.renewed', actor, ...caller, detail } as const;
+      await record(transaction, clock(), isHost ? { ...entry, host: peer.name } : entry);
+    });
+    return { certificate: issued.certificate };
+  }
+
   async #audited<Result>(attempt: Promise<Result>, name: string, caller: Caller): Promise<Result> {
     try {
       return await attempt;
@@ -134,14 +169,24 @@ export class EnrolmentDesk {
   }
 }
 
-async function refuseTakenHost(transaction: Transaction<Schema>, name: string): Promise<void> {
+/** Whether there is a host of that name, which this token may replace. Throws `conflict` if it may not. */
+async function replaceableHost(
+  transaction: Transaction<Schema>,
+  name: string,
+  { replaces }: TokensTable,
+): Promise<boolean> {
+  if (replaces !== '' && replaces !== name) {
+    const message = `this token is for the host ${replaces} to join again: give --name ${replaces}`;
+    throw new KomposeError('conflict', message);
+  }
   const taken = await transaction
     .selectFrom('hosts')
     .select('name')
     .where('name', '=', name)
     .executeTakeFirst();
-  if (taken === undefined) return;
-  const message = `there is a host ${name} already: choose another --name, or first: kompose hosts remove ${name}`;
+  if (taken === undefined || replaces === name) return taken !== undefined;
+  const way = `kompose tokens create --role agent --replace ${name}`;
+  const message = `there is a host ${name} already: choose another --name, or take its place with a token of: ${way}`;
   throw new KomposeError('conflict', message);
 }
 

@@ -3,7 +3,7 @@ import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import { userRoles } from './roles.ts';
+import { refuseUnknownRole } from './roles.ts';
 
 const hourMs = 60 * 60 * 1000;
 const defaultTtlMs = { agent: 24 * hourMs, user: hourMs };
@@ -13,6 +13,8 @@ export interface TokenRequest {
   readonly role: string;
   /** Of the user to be; empty picks one at login. */
   readonly name: string;
+  /** Of an agent token: the host that may join again with it; empty for none. */
+  readonly replaces: string;
   readonly labels: Readonly<Record<string, string>>;
   /** 0 means the role's default. */
   readonly ttlMs: number;
@@ -32,9 +34,10 @@ export async function createToken(
   request: TokenRequest,
   nowMs: number,
 ): Promise<{ id: string; secret: string }> {
-  const { role, name } = request;
-  if (role !== 'agent' && !userRoles.some((known) => known === role)) {
-    throw new KomposeError('usage', `there is no role ${role}: agent, ${userRoles.join(', ')}`);
+  const { role, name, replaces } = request;
+  if (role !== 'agent') await refuseUnknownRole(transaction, role);
+  if (replaces !== '' && role !== 'agent') {
+    throw new KomposeError('usage', '--replace names a host, so it goes with --role agent');
   }
   if (name !== '') await refuseTakenName(transaction, name);
   const secret = randomBytes(24).toString('base64url');
@@ -45,6 +48,7 @@ export async function createToken(
     secret_hash: hashSecret(secret),
     role,
     name,
+    replaces,
     labels: JSON.stringify(request.labels),
     uses_left: request.uses || 1,
     expires_at: nowMs + ttlMs,

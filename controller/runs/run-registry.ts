@@ -10,7 +10,9 @@ import type { Actor } from '../audit/audit.ts';
 import type { Fleet, FleetListener } from '../fleet/fleet.ts';
 import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
-import { refusal } from '../identity/roles.ts';
+import { ruleTarget } from '../fleet/rule-target.ts';
+import { findUser } from '../identity/directory.ts';
+import type { Roles } from '../identity/roles.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
 import { askKeptWords } from './kept-words.ts';
@@ -25,6 +27,7 @@ import type { TaskCounts, TaskState } from '../../common/task-event.ts';
 interface RegistryDeps {
   readonly store: Store;
   readonly fleet: Fleet;
+  readonly roles: Roles;
   /** Private to this controller; holds one event log a run. */
   readonly runsFolder: string;
   readonly clock: () => number;
@@ -59,6 +62,8 @@ export class RunRegistry implements FleetListener {
   readonly #runOfTask = new Map<string, Run>();
   readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   readonly #nextId = monotonicFactory();
+  /** What the one who began a run may do now. A run of an earlier process starts nothing any more. */
+  readonly #roleOf = new WeakMap<Run, string>();
 
   /** Takes up what an earlier process left unfinished. */
   static async open(deps: RegistryDeps): Promise<RunRegistry> {
@@ -79,7 +84,7 @@ export class RunRegistry implements FleetListener {
    * hosts are being asked. Throws `usage`, `not-found`, `unavailable`; nothing has started then.
    */
   async start(request: RunRequest, actor: Actor, clientAddress: string): Promise<Run> {
-    return this.#start(request, await this.#resolve(request), { actor, clientAddress, retryOf: undefined });
+    return this.#start(request, await this.resolve(request), { actor, clientAddress, retryOf: undefined });
   }
 
   /**
@@ -117,11 +122,46 @@ export class RunRegistry implements FleetListener {
     const hasStdin = readsClientStdin(request, tasks.length);
     const repeatable = { request: keepRequest(request, keptWord), hasStdin, retryOf };
     await this.#records.started(facts, tasks, envNames, repeatable);
+    const role = await this.#roleNow(actor);
     const run = this.#keep(facts, tasks, request);
-    const reason = refusal(actor.role, { command: request.command, args: request.args, envNames });
-    const denied = new Map(reason === undefined ? [] : tasks.map(({ id }) => [id, reason]));
+    this.#roleOf.set(run, role);
+    const denied = this.#denied(run, role);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
+  }
+
+  /** It may have changed since the call began. */
+  async #roleNow({ name, certificate }: Actor): Promise<string> {
+    const peer = { kind: 'user', name, fingerprint: certificate } as const;
+    return findUser(this.#deps.store, peer).then(
+      ({ role }) => role,
+      () => '',
+    );
+  }
+
+  /** Of a run's tasks that have not ended: why they may not be, to somebody of this role. */
+  #denied(run: Run, role: string): Map<string, string> {
+    const { roles, fleet } = this.#deps;
+    const decisions = run.unended.map(({ id, host, stack }) => {
+      const target = ruleTarget(fleet, host, stack);
+      return { id, ...roles.decide(role, run.asked, target) };
+    });
+    return new Map(decisions.filter(({ isAllowed }) => !isAllowed).map(({ id, reason }) => [id, reason]));
+  }
+
+  /**
+   * Somebody has another role (none any more: an empty one), or roles allow something else than before. Of the runs
+   * under way, tasks that are no longer allowed and have not started end denied, and those that live by their client
+   * (reading commands, exec, run, attached ones) are cancelled; a change that is half done is let finish.
+   */
+  reconsider(changed?: { readonly user: string; readonly role: string }): void {
+    for (const run of this.#runs.values()) {
+      if (!this.#roleOf.has(run) || (changed !== undefined && run.facts.actor.name !== changed.user))
+        continue;
+      if (changed !== undefined) this.#roleOf.set(run, changed.role);
+      const denied = this.#denied(run, this.#roleOf.get(run) ?? '');
+      run.deny(denied).catch((error: unknown) => this.#complain(run, error));
+    }
   }
 
   /** Takes in a run that began on a host; resolves when it is durable. One that is known already is left as it is. */
@@ -181,8 +221,8 @@ export class RunRegistry implements FleetListener {
     }
   }
 
-  /** Before it answers that nothing matches it has the hosts look again. */
-  async #resolve({ pattern, filter }: RunRequest): Promise<ResolvedTarget[]> {
+  /** The targets of a pattern. Before it answers that nothing matches it has the hosts look again. */
+  async resolve({ pattern, filter }: Pick<RunRequest, 'pattern' | 'filter'>): Promise<ResolvedTarget[]> {
     const { fleet } = this.#deps;
     try {
       return resolveTargets(pattern, filter, fleet.list());

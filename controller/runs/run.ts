@@ -119,6 +119,29 @@ export class Run {
     return [...this.#byHost.keys()];
   }
 
+  /** What was asked for, as rights are checked: with the arguments as they are, not as they are shown. */
+  get asked(): { command: string; args: readonly string[]; envNames: readonly string[] } {
+    const { command, args, env } = this.#request ?? { ...this.facts, env: {} };
+    return { command, args, envNames: Object.keys(env).toSorted() };
+  }
+
+  get unended(): readonly TaskFacts[] {
+    return [...this.#tasks.values()].filter(({ phase }) => phase !== 'ended');
+  }
+
+  /** These tasks are not allowed any more: ends them, but for a change that is under way. */
+  async deny(reasons: ReadonlyMap<string, string>): Promise<void> {
+    const denied = this.unended
+      .flatMap(({ id }) => this.#tasks.get(id) ?? [])
+      .filter(({ id }) => reasons.has(id));
+    for (const task of denied) {
+      const reason = reasons.get(task.id) ?? '';
+      if (task.phase === 'queued') await this.#endTask(task, 'denied', reason);
+      else if (this.#livesByItsClient) await this.#cancelTask(task, reason);
+    }
+    if (denied.length > 0) await this.#advance(this.hosts);
+  }
+
   /** Writes the run's first event, ends what may not run (with its reason), and asks the hosts for the rest. */
   async begin(denied: ReadonlyMap<string, string>): Promise<void> {
     const { id, pattern, command, args, actor, dryRun } = this.facts;
@@ -233,6 +256,11 @@ export class Run {
   get #needsWatcher(): boolean {
     const needs = this.#traits.reads || this.#traits.endsWithWatcher;
     return needs && this.#request?.detach !== true && this.#unended > 0;
+  }
+
+  /** There is no harm in ending it half way: nobody but the client has anything of it. */
+  get #livesByItsClient(): boolean {
+    return this.#traits.reads || this.#traits.endsWithWatcher || this.#traits.readsStdin;
   }
 
   /** Ends a run that cannot go on without its client. */

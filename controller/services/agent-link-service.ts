@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { renewalDueMs } from '../../common/certificate-life.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { version } from '../../common/version.ts';
 import type {
@@ -23,7 +24,7 @@ import type { StdinLink } from '../runs/stdin-relay.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
 import { cancelSignal, incoming, type Handlers } from './handlers.ts';
-import { clientAddress, requirePeer } from './peer.ts';
+import { clientAddress, lifeOf, requirePeer } from './peer.ts';
 
 export interface AgentLinkDeps {
   readonly store: Store;
@@ -65,6 +66,8 @@ class AttachedAgent {
   #session: AgentSession | undefined;
   #silence: NodeJS.Timeout | undefined;
   #isOver = false;
+  /** Of the certificate that this link stands on. */
+  #renewalDueMs = Number.POSITIVE_INFINITY;
 
   constructor(deps: AgentLinkDeps, call: AttachCall) {
     this.#deps = deps;
@@ -129,7 +132,8 @@ class AttachedAgent {
 
   #heartbeat(): Heartbeat {
     const { clock, notary } = this.#deps;
-    return { nowUnixMs: clock(), auditHead: notary.newest };
+    const renewCertificate = clock() >= this.#renewalDueMs;
+    return { nowUnixMs: clock(), auditHead: notary.newest, renewCertificate };
   }
 
   async #greet(hello: AgentHello): Promise<void> {
@@ -145,6 +149,8 @@ class AttachedAgent {
     );
     this.#deps.fleet.refuseEarlier(session);
     this.#session = session;
+    const life = lifeOf(this.#call);
+    if (life !== undefined) this.#renewalDueMs = renewalDueMs(life, peer.name);
     this.#takeWitness(peer, hello.auditHead);
     this.#welcome(session);
     this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));

@@ -4,7 +4,7 @@ import type { EnrolmentDesk } from '../identity/enrolment.ts';
 import { findHostRow } from '../identity/directory.ts';
 import type { Store } from '../store/store.ts';
 import type { Handlers } from './handlers.ts';
-import { clientAddress } from './peer.ts';
+import { clientAddress, requirePeer } from './peer.ts';
 import { RateLimit } from './rate-limit.ts';
 
 interface EnrolmentDeps {
@@ -16,7 +16,7 @@ interface EnrolmentDeps {
   readonly auditKey: string;
 }
 
-/** The two calls for those who have no certificate yet; see enrolment.proto. */
+/** The two calls for those who have no certificate yet, and the one that renews one; see enrolment.proto. */
 export function enrolmentService({ desk, fleet, store, handlers, auditKey }: EnrolmentDeps): EnrolmentServer {
   const limit = new RateLimit(20, 100);
   return {
@@ -25,7 +25,7 @@ export function enrolmentService({ desk, fleet, store, handlers, auditKey }: Enr
       const { tokenSecret: secret, name, labels, certificateRequest } = call.request;
       const caller = { clientAddress: clientAddress(call) };
       const joined = await desk.join({ secret, name, labels, certificateRequest }, caller);
-      fleet.add(await findHostRow(store, name));
+      fleet.join(await findHostRow(store, name));
       return joined;
     }),
     login: handlers.unary(async (call) => {
@@ -33,6 +33,13 @@ export function enrolmentService({ desk, fleet, store, handlers, auditKey }: Enr
       const { tokenSecret: secret, certificateRequest } = call.request;
       const caller = { clientAddress: clientAddress(call) };
       return { ...(await desk.login({ secret, certificateRequest }, caller)), auditKey };
+    }),
+    renew: handlers.unary(async (call) => {
+      const peer = requirePeer(call);
+      const caller = { clientAddress: clientAddress(call) };
+      const renewed = await desk.renew(peer, call.request.certificateRequest, caller);
+      if (peer.kind === 'host') fleet.renewed(await findHostRow(store, peer.name));
+      return renewed;
     }),
   };
 }

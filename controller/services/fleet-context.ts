@@ -1,14 +1,17 @@
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Roles } from '../identity/roles.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Callers } from './callers.ts';
 import type { Handlers } from './handlers.ts';
+import type { RunViews } from './run-view.ts';
 import type { UserWatches } from './user-watches.ts';
 
 export interface FleetServiceDeps {
   readonly store: Store;
   readonly fleet: Fleet;
+  readonly roles: Roles;
   readonly runs: RunRegistry;
   readonly handlers: Handlers;
   readonly clock: () => number;
@@ -22,4 +25,5 @@ export interface FleetServiceDeps {
 export interface FleetContext extends FleetServiceDeps {
   readonly callers: Callers;
   readonly watches: UserWatches;
+  readonly views: RunViews;
 }

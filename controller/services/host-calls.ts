@@ -1,6 +1,7 @@
 import { KomposeError } from '../../common/errors.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
 import { record } from '../audit/audit.ts';
+import { ruleTarget } from '../fleet/rule-target.ts';
 import { findHostRow } from '../identity/directory.ts';
 import { checkedLabels } from './checked-labels.ts';
 import type { FleetContext } from './fleet-context.ts';
@@ -12,19 +13,25 @@ type HostMethods = 'listHosts' | 'listStacks' | 'labelHost' | 'removeHost';
 
 /** The calls about hosts and their stacks. */
 export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods> {
-  const { store, fleet, runs, handlers, clock, callers } = context;
+  const { store, fleet, roles, runs, handlers, clock, watches, callers } = context;
   return {
     listHosts: handlers.stream(async function* (call) {
-      await callers.user(call);
-      for (const host of fleet.list()) yield toWireHost(host);
+      const { role } = await callers.user(call);
+      for (const { stacks, ...host } of fleet.list()) {
+        const isShown = ({ name }: { name: string }): boolean =>
+          roles.sees(role, { host: host.name, stack: name, labels: host.labels });
+        if (!roles.seesHost(role, { ...host, stacks })) continue;
+        yield toWireHost({ ...host, stacks: stacks?.filter(isShown) });
+      }
     }),
     listStacks: handlers.stream(async function* (call) {
-      await callers.user(call);
+      const { role } = await callers.user(call);
       const { pattern, filter, withServices } = call.request;
       yield* await listStacks(fleet, runs, {
         pattern,
         filter: filter ?? { hosts: [], labels: [] },
         withServices,
+        isShown: ({ host, stack }) => roles.sees(role, ruleTarget(fleet, host, stack)),
       });
     }),
     labelHost: handlers.unary(async (call) => {
@@ -43,6 +50,8 @@ export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods>
         await record(transaction, clock(), { ...entry, clientAddress: clientAddress(call) });
       });
       fleet.relabel(name, merged);
+      watches.recheck();
+      runs.reconsider();
       const host = fleet.get(name);
       if (host === undefined) throw new KomposeError('not-found', `there is no host ${name}: kompose hosts`);
       return toWireHost(host);

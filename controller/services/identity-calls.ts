@@ -1,5 +1,4 @@
-import { KomposeError } from '../../common/errors.ts';
-import { checkUserName } from '../../common/names.ts';
+import { checkHostName, checkUserName } from '../../common/names.ts';
 import { version } from '../../common/version.ts';
 import { formatToken } from '../../proto/enrolment-token.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
@@ -9,20 +8,22 @@ import { checkedLabels } from './checked-labels.ts';
 import type { FleetContext } from './fleet-context.ts';
 import { clientAddress } from './peer.ts';
 
-type IdentityMethods = 'createToken' | 'listTokens' | 'revokeToken' | 'listUsers' | 'removeUser' | 'whoAmI';
+type IdentityMethods = 'createToken' | 'listTokens' | 'revokeToken' | 'whoAmI';
 
-/** The calls about users and tokens. */
+/** The calls about tokens, and of a user about themselves. */
 export function identityCalls(context: FleetContext): Pick<FleetServer, IdentityMethods> {
-  const { store, handlers, clock, watches, callers, addresses, caFingerprint } = context;
+  const { store, handlers, clock, callers, addresses, caFingerprint } = context;
   return {
     createToken: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'making tokens');
       const { role, labels, ttlMs, uses } = call.request;
       const name = call.request.name === '' ? '' : checkUserName(call.request.name);
-      const request = { role, name, labels: checkedLabels(labels), ttlMs, uses, createdBy: actor.name };
+      const replaces = call.request.replaces === '' ? '' : checkHostName(call.request.replaces);
+      const rest = { labels: checkedLabels(labels), ttlMs, uses, createdBy: actor.name };
+      const request = { role, name, replaces, ...rest };
       const { id, secret } = await store.write(async (transaction) => {
         const made = await createToken(transaction, request, clock());
-        const detail = { token: made.id, role, name, labels, uses: uses || 1 };
+        const detail = { token: made.id, role, name, ...named(replaces), labels, uses: uses || 1 };
         const entry = { type: 'token.created', actor, clientAddress: clientAddress(call), detail } as const;
         await record(transaction, clock(), entry);
         return made;
@@ -39,9 +40,10 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
           uses_left: usesLeft,
           expires_at: expiresUnixMs,
           created_by: createdBy,
+          replaces,
         } = token;
         const labels = JSON.parse(token.labels) as Record<string, string>;
-        yield { id, role, name, labels, usesLeft, expiresUnixMs, createdBy };
+        yield { id, role, name, labels, usesLeft, expiresUnixMs, createdBy, replaces };
       }
     }),
     revokeToken: handlers.unary(async (call) => {
@@ -53,40 +55,6 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
       });
       return {};
     }),
-    listUsers: handlers.stream(async function* (call) {
-      await callers.admin(call, 'listing users');
-      for (const user of await store.db.selectFrom('users').selectAll().orderBy('name').execute()) {
-        const {
-          name,
-          role,
-          created_at: createdUnixMs,
-          certificate_not_after: certificateNotAfterUnixMs,
-        } = user;
-        yield { name, role, createdUnixMs, certificateNotAfterUnixMs };
-      }
-    }),
-    removeUser: handlers.unary(async (call) => {
-      const actor = await callers.admin(call, 'removing users');
-      const { name } = call.request;
-      await store.write(async (transaction) => {
-        const { numDeletedRows } = await transaction
-          .deleteFrom('users')
-          .where('name', '=', name)
-          .executeTakeFirst();
-        if (numDeletedRows === 0n)
-          throw new KomposeError('not-found', `there is no user ${name}: kompose users`);
-        const admin = await transaction
-          .selectFrom('users')
-          .select('name')
-          .where('role', '=', 'admin')
-          .executeTakeFirst();
-        if (admin === undefined) throw new KomposeError('conflict', `${name} is the last admin and stays`);
-        const entry = { type: 'user.removed', actor, detail: { user: name } } as const;
-        await record(transaction, clock(), { ...entry, clientAddress: clientAddress(call) });
-      });
-      watches.end(name);
-      return {};
-    }),
     whoAmI: handlers.unary(async (call) => {
       const { name, role } = await callers.user(call);
       const user = await store.db.selectFrom('users').selectAll().where('name', '=', name).executeTakeFirst();
@@ -94,4 +62,8 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
       return { name, role, certificateNotAfterUnixMs, controllerVersion: version };
     }),
   };
+}
+
+function named(replaces: string): { readonly replaces?: string } {
+  return replaces === '' ? {} : { replaces };
 }

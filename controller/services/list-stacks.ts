@@ -2,7 +2,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus } from '../../common/inventory.ts';
 import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Fleet, HostRecord } from '../fleet/fleet.ts';
-import { resolveTargets, type HostFilter } from '../fleet/resolve-targets.ts';
+import { resolveTargets, type HostFilter, type ResolvedTarget } from '../fleet/resolve-targets.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 
 interface Question {
@@ -10,13 +10,15 @@ interface Question {
   readonly pattern: string;
   readonly filter: HostFilter;
   readonly withServices: boolean;
+  /** To the one who asks. */
+  readonly isShown: (target: ResolvedTarget) => boolean;
 }
 
 type HostServices = { readonly error: string; readonly stacks: readonly StackStatus[] };
 
 /** What a pattern matches, in order. An empty fleet is no error where everything is asked for. */
 export async function listStacks(fleet: Fleet, runs: RunRegistry, question: Question): Promise<HostStack[]> {
-  const targets = await findTargets(fleet, runs, question);
+  const targets = (await findTargets(fleet, runs, question)).filter(question.isShown);
   const hosts = new Map(fleet.list().map((host) => [host.name, host]));
   const services = question.withServices
     ? await askServices(new Set(targets.map(({ host }) => host)), hosts)

@@ -1,4 +1,5 @@
 import type { Metadata, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type { CertificateLife } from '../../common/certificate-life.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { protocolMetadataKey, protocolVersion } from '../../proto/protocol-version.ts';
 import type { Peer } from '../identity/directory.ts';
@@ -26,16 +27,28 @@ export function peerOf(call: Caller): Peer | undefined {
   return { kind: kind === 'host' ? 'host' : 'user', name, fingerprint };
 }
 
-/** The peer, which must be of this kind. Throws `unauthenticated` without a certificate, `denied` with the other's. */
-export function requirePeer(call: Caller, kind: Peer['kind']): Peer {
+/**
+ * The peer, which must be of this kind if one is given. Throws `unauthenticated` without a certificate, `denied` with
+ * the other's.
+ */
+export function requirePeer(call: Caller, kind?: Peer['kind']): Peer {
   const peer = peerOf(call);
   if (peer === undefined) {
-    const message = 'no valid client certificate (not logged in, or it has expired): kompose login TOKEN';
+    const way = kind === 'host' ? 'kompose agent join TOKEN' : 'kompose login TOKEN';
+    const message = `no valid client certificate (there is none, or it has expired): ${way}`;
     throw new KomposeError('unauthenticated', message);
   }
-  if (peer.kind !== kind)
+  if (kind !== undefined && peer.kind !== kind)
     throw new KomposeError('denied', `this is for ${kind}s; the certificate is a ${peer.kind}'s`);
   return peer;
+}
+
+/** From when to when the peer's certificate is valid; undefined without one. */
+export function lifeOf(call: Caller): CertificateLife | undefined {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  if (certificate === undefined) return undefined;
+  const { valid_from: from, valid_to: to } = certificate;
+  return { notBeforeMs: Date.parse(from), notAfterMs: Date.parse(to) };
 }
 
 /** The address of the other end, without the port. */

@@ -10,7 +10,7 @@ import type {
 import { send } from '../../proto/streams.ts';
 import type { Actor } from '../audit/audit.ts';
 import { planRetry } from '../runs/retry.ts';
-import { completeRunId, findRun, listRuns, stepsOfRun, tasksOfRun } from '../runs/run-queries.ts';
+import { completeRunId, findRun, listRuns, stepsOfRun } from '../runs/run-queries.ts';
 import type { Run } from '../runs/run.ts';
 import { checkEnv, checkedRequest } from './checked-request.ts';
 import type { FleetContext } from './fleet-context.ts';
@@ -23,7 +23,7 @@ type RunMethods = 'startRun' | 'watchRun' | 'planRetry' | 'cancelRun' | 'listRun
 
 /** The calls about runs. */
 export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
-  const { store, runs, handlers, watches, callers, notary } = context;
+  const { store, runs, handlers, watches, views, callers, notary } = context;
 
   /** The end of a run goes out with a head that stands over all of it. */
   async function withHead(event: RunEvent): Promise<RunEvent> {
@@ -33,19 +33,23 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
   }
 
   async function* follow(
-    user: string,
+    user: Actor,
     id: string,
     afterSeq: number,
     callSignal: AbortSignal,
   ): AsyncGenerator<RunEvent> {
-    using watch = watches.open(user);
+    const view = await views.open(user, id);
+    using watch = watches.open(user, view.isAllowed);
     const signal = AbortSignal.any([callSignal, watch.signal]);
     const live = runs.live(id);
     const release = live?.watch();
     const log = await runs.openLog(id);
     try {
       for await (const records of log.read(afterSeq, signal)) {
-        for (const { bytes } of records) yield await withHead(RunEvent.decode(bytes));
+        for (const { bytes } of records) {
+          const event = view.show(RunEvent.decode(bytes));
+          if (event !== undefined) yield await withHead(event);
+        }
       }
     } finally {
       release?.();
@@ -89,7 +93,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
     const id = await started.promise;
     reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
-    for await (const event of follow(actor.name, id, 0, signal)) await send(call, event, signal);
+    for await (const event of follow(actor, id, 0, signal)) await send(call, event, signal);
   }
 
   return {
@@ -98,16 +102,15 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       handlers.finish(call, signal, serveRun(call, signal));
     },
     watchRun: handlers.stream(async function* (call, signal) {
-      const { name } = await callers.user(call);
+      const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
-      yield* follow(name, id, call.request.afterSeq, signal);
+      yield* follow(user, id, call.request.afterSeq, signal);
     }),
     planRetry: handlers.unary(async (call) => {
-      await callers.user(call);
-      const { run, targets, args, kept } = await planRetry(
-        store,
-        await completeRunId(store, call.request.runId),
-      );
+      const user = await callers.user(call);
+      const id = await completeRunId(store, call.request.runId);
+      await views.open(user, id);
+      const { run, targets, args, kept } = await planRetry(store, id);
       const { id: runId, command, dry_run: dryRun } = run;
       const rest = { command, args: [...args], dryRun: dryRun !== 0, secretNames: [...kept.secretNames] };
       return { runId, targets: [...targets], ...rest };
@@ -122,15 +125,21 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       return { cancelled: run !== undefined };
     }),
     listRuns: handlers.stream(async function* (call) {
-      await callers.user(call);
-      for await (const row of listRuns(store, call.request.limit)) yield toWireRun(row);
+      const user = await callers.user(call);
+      let left = call.request.limit === 0 ? Number.POSITIVE_INFINITY : call.request.limit;
+      for await (const row of listRuns(store, 0)) {
+        if (left < 1) return;
+        if (!(await views.shows(user, row))) continue;
+        yield toWireRun(row);
+        left--;
+      }
     }),
     getRun: handlers.unary(async (call) => {
-      await callers.user(call);
+      const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
-      const run = await findRun(store, id);
+      const { tasks } = await views.open(user, id);
+      const [run, steps] = await Promise.all([findRun(store, id), stepsOfRun(store, id)]);
       if (run === undefined) throw new KomposeError('not-found', `there is no run ${id}`);
-      const [tasks, steps] = await Promise.all([tasksOfRun(store, id), stepsOfRun(store, id)]);
       const stepsOf = Map.groupBy(steps, ({ task_id }) => task_id);
       return {
         run: toWireRun(run),

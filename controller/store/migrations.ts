@@ -7,7 +7,25 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first-tables': { up: createFirstTables },
   '0002-run-requests': { up: createRunRequests },
   '0003-audit-chain': { up: chainAudit },
+  '0004-roles': { up: createRoles },
 };
+
+/** Roles of one's own, tokens that let a host join again, and certificates that were renewed. */
+async function createRoles(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('roles')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('rules', 'text', (column) => column.notNull())
+    .addColumn('changed_at', 'integer', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .alterTable('tokens')
+    .addColumn('replaces', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+  for (const table of ['hosts', 'users']) {
+    await db.schema.alterTable(table).addColumn('renewed_certificate', 'text').execute();
+  }
+}
 
 /** Of the runs before it there is no row: they cannot be repeated. */
 async function createRunRequests(db: Kysely<unknown>): Promise<void> {

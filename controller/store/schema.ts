@@ -6,9 +6,11 @@
 export interface HostsTable {
   name: string;
   labels: string;
-  /** SHA-256 of the host's one valid certificate, lower-case hex. */
+  /** SHA-256 of the host's certificate, lower-case hex. */
   certificate: string;
   certificate_not_after: number;
+  /** SHA-256 of the one that `certificate` was renewed with: either is valid until the next renewal. */
+  renewed_certificate: string | null;
   joined_at: number;
   last_seen: number | null;
   agent_version: string;
@@ -21,6 +23,8 @@ export interface UsersTable {
   role: string;
   certificate: string;
   certificate_not_after: number;
+  /** SHA-256 of the one that `certificate` was renewed with: either is valid until the next renewal. */
+  renewed_certificate: string | null;
   created_at: number;
 }
 
@@ -31,11 +35,20 @@ export interface TokensTable {
   role: string;
   /** Of the user to be; empty for agents. */
   name: string;
+  /** The host that may join again with it; empty for none. */
+  replaces: string;
   labels: string;
   uses_left: number;
   expires_at: number;
   created_by: string;
   created_at: number;
+}
+
+export interface RolesTable {
+  name: string;
+  /** The text of a RuleSet. */
+  rules: string;
+  changed_at: number;
 }
 
 export interface RunsTable {
@@ -111,6 +124,7 @@ export interface Schema {
   hosts: HostsTable;
   users: UsersTable;
   tokens: TokensTable;
+  roles: RolesTable;
   runs: RunsTable;
   run_requests: RunRequestsTable;
   tasks: TasksTable;

@@ -202,7 +202,7 @@ function enrolmentHandlers(keys: FleetKeys): Partial<EnrolmentServer> {
         return;
       }
       const ada = { kind: 'user', name: 'ada' } as const;
-      issueClientCertificate(keys.ca, certificateRequest, ada, keys.userDays, Date.now()).then(
+      issueClientCertificate(keys.ca, certificateRequest, ada, keys.userDays * 86_400_000, Date.now()).then(
         ({ certificate }) => callback(null, { certificate, name: 'ada', role: 'admin', auditKey: '' }),
         () => callback({ code: status.INTERNAL, details: 'cannot sign', metadata: new Metadata() }),
       );

@@ -238,9 +238,17 @@ test('prints a new token alone', async () => {
     ttlMs: 7_200_000,
     uses: 3,
     name: '',
+    replaces: '',
   });
   await printed('tokens', 'create', '--role', 'viewer', '--name', 'bob');
-  assert.deepEqual(asked.at(-1), { role: 'viewer', labels: {}, ttlMs: 0, uses: 0, name: 'bob' });
+  assert.deepEqual(asked.at(-1), {
+    role: 'viewer',
+    labels: {},
+    ttlMs: 0,
+    uses: 0,
+    name: 'bob',
+    replaces: '',
+  });
 });
 
 test('prints nothing on stdout where there is nothing', async () => {

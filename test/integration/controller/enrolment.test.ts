@@ -118,7 +118,7 @@ describe('a token', () => {
   test('is of no use once it was revoked', async (t) => {
     const controller = await TestController.start(t);
     const { client, metadata } = await controller.admin();
-    const request = { role: 'agent', labels: {}, ttlMs: 0, uses: 0, name: '' };
+    const request = { role: 'agent', labels: {}, ttlMs: 0, uses: 0, name: '', replaces: '' };
     const made = await call<{ id: string; token: string }>((done) =>
       client.createToken(request, metadata, done),
     );

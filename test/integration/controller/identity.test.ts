@@ -104,7 +104,7 @@ describe('a peer without a certificate', () => {
     const controller = await TestController.start(t);
     for (const method of enrolmentMethods) {
       const { message } = await ask(anonymous(controller), method);
-      assert.doesNotMatch(message, /client certificate/, method.path);
+      assert.equal(message.includes('client certificate'), method.path.endsWith('/Renew'), method.path);
     }
   });
 
@@ -344,7 +344,7 @@ async function issued(
 ): Promise<Identity> {
   const { privateKey, request } = await createCertificateRequest();
   const admin = { kind: 'user', name: 'admin' } as const;
-  const { certificate } = await issueClientCertificate(authority, request, admin, 365, nowMs);
+  const { certificate } = await issueClientCertificate(authority, request, admin, 365 * 86_400_000, nowMs);
   return { privateKey, certificate, caCertificate };
 }
 

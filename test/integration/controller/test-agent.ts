@@ -62,7 +62,10 @@ export class TestAgent {
 
   /** Resolves when the controller has taken all that was sent before. */
   async heartbeat(): Promise<void> {
-    this.send({ $case: 'heartbeat', value: { nowUnixMs: Date.now(), auditHead: undefined } });
+    this.send({
+      $case: 'heartbeat',
+      value: { nowUnixMs: Date.now(), auditHead: undefined, renewCertificate: false },
+    });
     await this.inbox.next('a heartbeat', ({ kind }) =>
       kind?.$case === 'heartbeat' ? kind.value : undefined,
     );

@@ -60,7 +60,10 @@ export class TestController {
 
   static async start(t: TestContext, changes: Partial<ControllerSettings> = {}): Promise<TestController> {
     const folder = join(await mkdtemp(join(tmpdir(), 'kompose-controller-')), 'controller');
-    const settings = { folder, heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, ...changes };
+    const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000 };
+    const dayMs = 86_400_000;
+    const lives = { hostCertificateMs: 90 * dayMs, userCertificateMs: 365 * dayMs };
+    const settings = { folder, ...periods, ...lives, ...changes };
     // What tokens carry; the port that it listens on is known only later.
     const firstToken = await initController(folder, ['127.0.0.1:7600']);
     const caCertificate = await readFile(join(folder, 'ca.crt'), 'utf8');
@@ -146,7 +149,7 @@ export class TestController {
     change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
   ): Promise<string> {
     const { client, metadata } = await this.admin();
-    const request = { role, labels: {}, ttlMs: 0, uses: 0, name: '', ...change };
+    const request = { role, labels: {}, ttlMs: 0, uses: 0, name: '', replaces: '', ...change };
     return (await call<CreateTokenResponse>((done) => client.createToken(request, metadata, done))).token;
   }
 

@@ -79,10 +79,10 @@ const refused: readonly [noun: typeof hosts, args: string[], part: string][] = [
   [runs, ['retry', '01J', '-e', 'A'], 'bad variable "A"'],
   [audit, ['verify', '--key', 'abc'], 'write the 64 hex digits'],
   [users, ['add', 'ada'], "required option '--role <role>' not specified"],
-  [users, ['add', 'ada', '--role', 'agent'], "argument 'agent' is invalid. Allowed choices are admin"],
+  [users, ['add', 'ada', '--role', 'agent'], 'agent is not a role that users can have'],
   [stacks, ['a', 'b'], 'too many arguments'],
   [tokens, ['create'], "required option '--role <role>' not specified"],
-  [tokens, ['create', '--role', 'king'], "argument 'king' is invalid. Allowed choices are agent"],
+  [tokens, ['create', '--role', 'King'], 'bad role name "King"'],
   [tokens, ['create', '--role', 'agent', '--label', 'x'], 'bad label "x"'],
 ];
 for (const [noun, args, part] of refused) {

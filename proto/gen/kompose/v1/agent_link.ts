@@ -93,7 +93,14 @@ export interface Welcome {
 export interface Heartbeat {
   nowUnixMs: number;
   /** The controller's: the newest that it has signed. */
-  auditHead: AuditHead | undefined;
+  auditHead:
+    | AuditHead
+    | undefined;
+  /**
+   * The controller's: this host's certificate is past two thirds of its life, so call Enrolment.Renew. Said with
+   * each heartbeat until a link stands on the new one; by the controller's clock, whatever the host's shows.
+   */
+  renewCertificate: boolean;
 }
 
 /**
@@ -838,7 +845,7 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { nowUnixMs: 0, auditHead: undefined };
+  return { nowUnixMs: 0, auditHead: undefined, renewCertificate: false };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -848,6 +855,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.auditHead !== undefined) {
       AuditHead.encode(message.auditHead, writer.uint32(18).fork()).join();
+    }
+    if (message.renewCertificate !== false) {
+      writer.uint32(24).bool(message.renewCertificate);
     }
     return writer;
   },
@@ -879,6 +889,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             }
 
             message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.renewCertificate = reader.bool();
             continue;
           }
         }

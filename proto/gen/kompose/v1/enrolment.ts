@@ -63,6 +63,16 @@ export interface LoginResponse {
   auditKey: string;
 }
 
+export interface RenewRequest {
+  /** PKCS #10, DER. Its subject is ignored: the certificate of the call decides who this is. */
+  certificateRequest: Uint8Array;
+}
+
+export interface RenewResponse {
+  /** PEM. */
+  certificate: string;
+}
+
 function createBaseJoinRequest(): JoinRequest {
   return { tokenSecret: "", name: "", labels: {}, certificateRequest: new Uint8Array(0) };
 }
@@ -455,8 +465,100 @@ export const LoginResponse: MessageFns<LoginResponse> = {
   },
 };
 
+function createBaseRenewRequest(): RenewRequest {
+  return { certificateRequest: new Uint8Array(0) };
+}
+
+export const RenewRequest: MessageFns<RenewRequest> = {
+  encode(message: RenewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificateRequest.length !== 0) {
+      writer.uint32(10).bytes(message.certificateRequest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificateRequest = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRenewResponse(): RenewResponse {
+  return { certificate: "" };
+}
+
+export const RenewResponse: MessageFns<RenewResponse> = {
+  encode(message: RenewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate !== "") {
+      writer.uint32(10).string(message.certificate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
- * The only methods that a peer without a client certificate may call. A token carries the controller's
+ * Join and Login are the only methods that a peer without a client certificate may call. A token carries the controller's
  * addresses and the fingerprint of its CA, so the caller has verified the controller before it sends the
  * token's secret. Both are limited to a handful of calls a second for all callers together.
  *
@@ -486,6 +588,20 @@ export const EnrolmentService = {
     responseSerialize: (value: LoginResponse): Buffer => Buffer.from(LoginResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
+  /**
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
+   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * host or user was removed.
+   */
+  renew: {
+    path: "/kompose.v1.Enrolment/Renew" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewRequest): Buffer => Buffer.from(RenewRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewRequest => RenewRequest.decode(value),
+    responseSerialize: (value: RenewResponse): Buffer => Buffer.from(RenewResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewResponse => RenewResponse.decode(value),
+  },
 } as const;
 
 export interface EnrolmentServer extends UntypedServiceImplementation {
@@ -493,6 +609,12 @@ export interface EnrolmentServer extends UntypedServiceImplementation {
   join: handleUnaryCall<JoinRequest, JoinResponse>;
   /** A user logs in with a user token. */
   login: handleUnaryCall<LoginRequest, LoginResponse>;
+  /**
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
+   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * host or user was removed.
+   */
+  renew: handleUnaryCall<RenewRequest, RenewResponse>;
 }
 
 export interface EnrolmentClient extends Client {
@@ -524,6 +646,26 @@ export interface EnrolmentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LoginResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
+   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * host or user was removed.
+   */
+  renew(
+    request: RenewRequest,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
   ): ClientUnaryCall;
 }
 

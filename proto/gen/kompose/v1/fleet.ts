@@ -354,6 +354,8 @@ export interface CreateTokenRequest {
   uses: number;
   /** Of the user who will log in with it; empty picks one. */
   name: string;
+  /** Of an agent token: the host that may join again with it, and no other; empty for none. */
+  replaces: string;
 }
 
 export interface CreateTokenRequest_LabelsEntry {
@@ -378,6 +380,8 @@ export interface Token {
   usesLeft: number;
   expiresUnixMs: number;
   createdBy: string;
+  /** The host that may join again with it. */
+  replaces: string;
 }
 
 export interface Token_LabelsEntry {
@@ -417,6 +421,63 @@ export interface WhoAmIResponse {
   role: string;
   certificateNotAfterUnixMs: number;
   controllerVersion: string;
+}
+
+export interface SetUserRoleRequest {
+  name: string;
+  role: string;
+}
+
+export interface SetUserRoleResponse {
+}
+
+export interface ListRolesRequest {
+}
+
+export interface Role {
+  name: string;
+  builtIn: boolean;
+  /** One rule a line; the language is that of common/rules/rule-set.ts. */
+  rules: string;
+  users: number;
+}
+
+export interface SetRoleRequest {
+  name: string;
+  rules: string;
+}
+
+export interface SetRoleResponse {
+  /** There was none of that name. */
+  created: boolean;
+}
+
+export interface RemoveRoleRequest {
+  name: string;
+}
+
+export interface RemoveRoleResponse {
+}
+
+export interface TestRoleRequest {
+  /** One of the two. */
+  user: string;
+  role: string;
+  pattern: string;
+  command: string;
+  args: string[];
+  filter: HostFilter | undefined;
+  envNames: string[];
+}
+
+export interface TestedTarget {
+  host: string;
+  stack: string;
+  allowed: boolean;
+  /** The rule that decided, as written; empty where none allows it. */
+  rule: string;
+  /** Of a refusal, as the run would show it. */
+  reason: string;
 }
 
 function createBaseStartRunInput(): StartRunInput {
@@ -3454,7 +3515,7 @@ export const RemoveHostResponse: MessageFns<RemoveHostResponse> = {
 };
 
 function createBaseCreateTokenRequest(): CreateTokenRequest {
-  return { role: "", labels: {}, ttlMs: 0, uses: 0, name: "" };
+  return { role: "", labels: {}, ttlMs: 0, uses: 0, name: "", replaces: "" };
 }
 
 export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
@@ -3473,6 +3534,9 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     }
     if (message.name !== "") {
       writer.uint32(42).string(message.name);
+    }
+    if (message.replaces !== "") {
+      writer.uint32(50).string(message.replaces);
     }
     return writer;
   },
@@ -3531,6 +3595,14 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
             }
 
             message.name = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.replaces = reader.string();
             continue;
           }
         }
@@ -3707,7 +3779,7 @@ export const ListTokensRequest: MessageFns<ListTokensRequest> = {
 };
 
 function createBaseToken(): Token {
-  return { id: "", role: "", name: "", labels: {}, usesLeft: 0, expiresUnixMs: 0, createdBy: "" };
+  return { id: "", role: "", name: "", labels: {}, usesLeft: 0, expiresUnixMs: 0, createdBy: "", replaces: "" };
 }
 
 export const Token: MessageFns<Token> = {
@@ -3732,6 +3804,9 @@ export const Token: MessageFns<Token> = {
     }
     if (message.createdBy !== "") {
       writer.uint32(58).string(message.createdBy);
+    }
+    if (message.replaces !== "") {
+      writer.uint32(66).string(message.replaces);
     }
     return writer;
   },
@@ -3806,6 +3881,14 @@ export const Token: MessageFns<Token> = {
             }
 
             message.createdBy = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.replaces = reader.string();
             continue;
           }
         }
@@ -4268,6 +4351,598 @@ export const WhoAmIResponse: MessageFns<WhoAmIResponse> = {
   },
 };
 
+function createBaseSetUserRoleRequest(): SetUserRoleRequest {
+  return { name: "", role: "" };
+}
+
+export const SetUserRoleRequest: MessageFns<SetUserRoleRequest> = {
+  encode(message: SetUserRoleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetUserRoleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetUserRoleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetUserRoleResponse(): SetUserRoleResponse {
+  return {};
+}
+
+export const SetUserRoleResponse: MessageFns<SetUserRoleResponse> = {
+  encode(_: SetUserRoleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetUserRoleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetUserRoleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListRolesRequest(): ListRolesRequest {
+  return {};
+}
+
+export const ListRolesRequest: MessageFns<ListRolesRequest> = {
+  encode(_: ListRolesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRolesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRolesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRole(): Role {
+  return { name: "", builtIn: false, rules: "", users: 0 };
+}
+
+export const Role: MessageFns<Role> = {
+  encode(message: Role, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.builtIn !== false) {
+      writer.uint32(16).bool(message.builtIn);
+    }
+    if (message.rules !== "") {
+      writer.uint32(26).string(message.rules);
+    }
+    if (message.users !== 0) {
+      writer.uint32(32).uint32(message.users);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Role {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRole();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.builtIn = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rules = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.users = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetRoleRequest(): SetRoleRequest {
+  return { name: "", rules: "" };
+}
+
+export const SetRoleRequest: MessageFns<SetRoleRequest> = {
+  encode(message: SetRoleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.rules !== "") {
+      writer.uint32(18).string(message.rules);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRoleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRoleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rules = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSetRoleResponse(): SetRoleResponse {
+  return { created: false };
+}
+
+export const SetRoleResponse: MessageFns<SetRoleResponse> = {
+  encode(message: SetRoleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.created !== false) {
+      writer.uint32(8).bool(message.created);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRoleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRoleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.created = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveRoleRequest(): RemoveRoleRequest {
+  return { name: "" };
+}
+
+export const RemoveRoleRequest: MessageFns<RemoveRoleRequest> = {
+  encode(message: RemoveRoleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveRoleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveRoleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveRoleResponse(): RemoveRoleResponse {
+  return {};
+}
+
+export const RemoveRoleResponse: MessageFns<RemoveRoleResponse> = {
+  encode(_: RemoveRoleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveRoleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveRoleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTestRoleRequest(): TestRoleRequest {
+  return { user: "", role: "", pattern: "", command: "", args: [], filter: undefined, envNames: [] };
+}
+
+export const TestRoleRequest: MessageFns<TestRoleRequest> = {
+  encode(message: TestRoleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.pattern !== "") {
+      writer.uint32(26).string(message.pattern);
+    }
+    if (message.command !== "") {
+      writer.uint32(34).string(message.command);
+    }
+    for (const v of message.args) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.filter !== undefined) {
+      HostFilter.encode(message.filter, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.envNames) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestRoleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestRoleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pattern = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.command = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.args.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.filter = HostFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.envNames.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTestedTarget(): TestedTarget {
+  return { host: "", stack: "", allowed: false, rule: "", reason: "" };
+}
+
+export const TestedTarget: MessageFns<TestedTarget> = {
+  encode(message: TestedTarget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.stack !== "") {
+      writer.uint32(18).string(message.stack);
+    }
+    if (message.allowed !== false) {
+      writer.uint32(24).bool(message.allowed);
+    }
+    if (message.rule !== "") {
+      writer.uint32(34).string(message.rule);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestedTarget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestedTarget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stack = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.allowed = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * Callable with a user's certificate only (else UNAUTHENTICATED or PERMISSION_DENIED).
  *
@@ -4493,6 +5168,62 @@ export const FleetService = {
     responseSerialize: (value: WhoAmIResponse): Buffer => Buffer.from(WhoAmIResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WhoAmIResponse => WhoAmIResponse.decode(value),
   },
+  /**
+   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * admin stays one.
+   */
+  setUserRole: {
+    path: "/kompose.v1.Fleet/SetUserRole" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetUserRoleRequest): Buffer => Buffer.from(SetUserRoleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetUserRoleRequest => SetUserRoleRequest.decode(value),
+    responseSerialize: (value: SetUserRoleResponse): Buffer => Buffer.from(SetUserRoleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetUserRoleResponse => SetUserRoleResponse.decode(value),
+  },
+  /** The built-in ones first. For every user: a role is no secret. */
+  listRoles: {
+    path: "/kompose.v1.Fleet/ListRoles" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListRolesRequest): Buffer => Buffer.from(ListRolesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRolesRequest => ListRolesRequest.decode(value),
+    responseSerialize: (value: Role): Buffer => Buffer.from(Role.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Role => Role.decode(value),
+  },
+  /** For admins; takes effect at once. INVALID_ARGUMENT names the bad line, ALREADY_EXISTS: a built-in role. */
+  setRole: {
+    path: "/kompose.v1.Fleet/SetRole" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetRoleRequest): Buffer => Buffer.from(SetRoleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetRoleRequest => SetRoleRequest.decode(value),
+    responseSerialize: (value: SetRoleResponse): Buffer => Buffer.from(SetRoleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetRoleResponse => SetRoleResponse.decode(value),
+  },
+  /** For admins. ALREADY_EXISTS: a built-in role, or one that a user or an open token has. */
+  removeRole: {
+    path: "/kompose.v1.Fleet/RemoveRole" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveRoleRequest): Buffer => Buffer.from(RemoveRoleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveRoleRequest => RemoveRoleRequest.decode(value),
+    responseSerialize: (value: RemoveRoleResponse): Buffer => Buffer.from(RemoveRoleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveRoleResponse => RemoveRoleResponse.decode(value),
+  },
+  /**
+   * What would be allowed of a run, target by target, and by which rule; starts nothing. Of others: for admins.
+   * NOT_FOUND: no such user or role, or the pattern matched nothing.
+   */
+  testRole: {
+    path: "/kompose.v1.Fleet/TestRole" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: TestRoleRequest): Buffer => Buffer.from(TestRoleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestRoleRequest => TestRoleRequest.decode(value),
+    responseSerialize: (value: TestedTarget): Buffer => Buffer.from(TestedTarget.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TestedTarget => TestedTarget.decode(value),
+  },
 } as const;
 
 export interface FleetServer extends UntypedServiceImplementation {
@@ -4540,6 +5271,22 @@ export interface FleetServer extends UntypedServiceImplementation {
   listUsers: handleServerStreamingCall<ListUsersRequest, User>;
   removeUser: handleUnaryCall<RemoveUserRequest, RemoveUserResponse>;
   whoAmI: handleUnaryCall<WhoAmIRequest, WhoAmIResponse>;
+  /**
+   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * admin stays one.
+   */
+  setUserRole: handleUnaryCall<SetUserRoleRequest, SetUserRoleResponse>;
+  /** The built-in ones first. For every user: a role is no secret. */
+  listRoles: handleServerStreamingCall<ListRolesRequest, Role>;
+  /** For admins; takes effect at once. INVALID_ARGUMENT names the bad line, ALREADY_EXISTS: a built-in role. */
+  setRole: handleUnaryCall<SetRoleRequest, SetRoleResponse>;
+  /** For admins. ALREADY_EXISTS: a built-in role, or one that a user or an open token has. */
+  removeRole: handleUnaryCall<RemoveRoleRequest, RemoveRoleResponse>;
+  /**
+   * What would be allowed of a run, target by target, and by which rule; starts nothing. Of others: for admins.
+   * NOT_FOUND: no such user or role, or the pattern matched nothing.
+   */
+  testRole: handleServerStreamingCall<TestRoleRequest, TestedTarget>;
 }
 
 export interface FleetClient extends Client {
@@ -4782,6 +5529,70 @@ export interface FleetClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WhoAmIResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * admin stays one.
+   */
+  setUserRole(
+    request: SetUserRoleRequest,
+    callback: (error: ServiceError | null, response: SetUserRoleResponse) => void,
+  ): ClientUnaryCall;
+  setUserRole(
+    request: SetUserRoleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetUserRoleResponse) => void,
+  ): ClientUnaryCall;
+  setUserRole(
+    request: SetUserRoleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetUserRoleResponse) => void,
+  ): ClientUnaryCall;
+  /** The built-in ones first. For every user: a role is no secret. */
+  listRoles(request: ListRolesRequest, options?: Partial<CallOptions>): ClientReadableStream<Role>;
+  listRoles(request: ListRolesRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<Role>;
+  /** For admins; takes effect at once. INVALID_ARGUMENT names the bad line, ALREADY_EXISTS: a built-in role. */
+  setRole(
+    request: SetRoleRequest,
+    callback: (error: ServiceError | null, response: SetRoleResponse) => void,
+  ): ClientUnaryCall;
+  setRole(
+    request: SetRoleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetRoleResponse) => void,
+  ): ClientUnaryCall;
+  setRole(
+    request: SetRoleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetRoleResponse) => void,
+  ): ClientUnaryCall;
+  /** For admins. ALREADY_EXISTS: a built-in role, or one that a user or an open token has. */
+  removeRole(
+    request: RemoveRoleRequest,
+    callback: (error: ServiceError | null, response: RemoveRoleResponse) => void,
+  ): ClientUnaryCall;
+  removeRole(
+    request: RemoveRoleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveRoleResponse) => void,
+  ): ClientUnaryCall;
+  removeRole(
+    request: RemoveRoleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveRoleResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What would be allowed of a run, target by target, and by which rule; starts nothing. Of others: for admins.
+   * NOT_FOUND: no such user or role, or the pattern matched nothing.
+   */
+  testRole(request: TestRoleRequest, options?: Partial<CallOptions>): ClientReadableStream<TestedTarget>;
+  testRole(
+    request: TestRoleRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<TestedTarget>;
 }
 
 export const FleetClient = makeGenericClientConstructor(FleetService, "kompose.v1.Fleet") as unknown as {

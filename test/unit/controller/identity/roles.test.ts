@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { refusal } from '../../../../controller/identity/roles.ts';
+import { Roles } from '../../../../controller/identity/roles.ts';
+import type { Request } from '../../../../common/rules/rule-set.ts';
+
+const roles = new Roles([]);
+const target = { host: 'prod-1', stack: 'shop', labels: {} };
+
+/** Why a built-in role may not; undefined if it may. */
+function refusal(role: string, request: Request): string | undefined {
+  const { isAllowed, reason } = roles.decide(role, request, target);
+  return isAllowed ? undefined : reason;
+}
 
 function may(
   role: string,
