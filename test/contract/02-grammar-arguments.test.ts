@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import {
   containers,
@@ -14,6 +13,7 @@ import {
   until,
   writeStacks,
 } from '../e2e/support.ts';
+import { kompose as entry } from '../fleet/release.ts';
 
 const fleet = await startFleet(['prod-1']);
 after(() => endFleet(fleet));
@@ -99,7 +99,6 @@ describe('arguments behind the command', { timeout: 60_000 }, () => {
   });
 
   it('are never changed silently: bytes that are no UTF-8 arrive as they are, or are refused', async () => {
-    const entry = fileURLToPath(new URL('../../bin/kompose.ts', import.meta.url));
     const script = `exec "$0" "$@" $'\\xff\\xfe'`;
     const { exitCode, stdout } = await execa(
       'bash',

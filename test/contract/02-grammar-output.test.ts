@@ -5,10 +5,9 @@ import { after, beforeEach, describe, it } from 'node:test';
 import { EmulatedScreen } from '../e2e/emulated-screen.ts';
 import { Screen, type ScreenOptions } from '../e2e/screen.ts';
 import { endFleet, startFleet, untilKnown, writeStacks } from '../e2e/support.ts';
+import { kompose as program } from '../fleet/release.ts';
 
 /* Section 2 of the command contract, the rows of `-o`, `-q`, `--no-color` and `-y`: what a user at a terminal sees. */
-
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
 const ctrlC = '\u0003';
 const escape = '\u001b';
 const fleet = await startFleet(['prod-1']);

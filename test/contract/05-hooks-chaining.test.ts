@@ -14,11 +14,11 @@ import {
   startFleet,
   until,
 } from '../e2e/support.ts';
+import { kompose as program } from '../fleet/release.ts';
 
 /** Section 5 of the command contract: the paragraph on chaining, sentence by sentence. */
 
 const host = 'prod-1';
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
 let fleet: KomposeFleet;
 
 before(async () => {

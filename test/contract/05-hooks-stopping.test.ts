@@ -17,6 +17,7 @@ import {
   writeStacks,
   type Program,
 } from '../e2e/support.ts';
+import { kompose as program } from '../fleet/release.ts';
 
 /*
  * Section 5 of the command contract, its last row: what a cancel, a timeout and a lost client reach. The engine is on the agent's own machine; where
@@ -25,8 +26,6 @@ import {
 const host = 'prod-1';
 const fleet = await startFleet([host]);
 after(() => endFleet(fleet));
-
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
 const clientEnv = { PATH: process.env['PATH'] ?? '', HOME: '/root', KOMPOSE_HOME: fleet.home };
 /** Goes on whatever is sent to it, save SIGKILL, and so does its child. */
 const stubborn = (name: string): string =>

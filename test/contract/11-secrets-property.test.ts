@@ -9,6 +9,7 @@ import * as fc from 'fast-check';
 import type { CommandResult } from '../fleet/kompose-fleet.ts';
 import { endFleet, idleService, jsonLines, startFleet } from '../e2e/support.ts';
 import { encodedForms, findTraces, secretValue } from './secret-forms.ts';
+import { kompose as program } from '../fleet/release.ts';
 
 /*
  * Section 11 of the command contract as one property: whatever the secrets are, wherever they come from and however
@@ -158,7 +159,6 @@ async function useEverything({ root: [inRoot], stack: [caller, inStack], given }
   const up = await kompose(...options, '-o', 'json', 'app,other', 'up', '-d');
   const argued = ['-e', `PLAIN=a ${inStack}`, '--network', inRoot, 'app', 'exec', '-T', 'api'];
   const exec = await kompose(...argued, 'echo', inRoot, `<${inStack}>`);
-  const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
   const own = { KOMPOSE_HOME: join(fleet.folder, 'nobody'), CALLERS_TOKEN: caller };
   const [failing, late] = await Promise.all([
     kompose(...options, '-o', 'json', 'app', 'restart', 'api'),

@@ -14,6 +14,7 @@ import {
   type EventsOfRun,
   type JsonLine,
 } from '../e2e/support.ts';
+import { kompose as program } from '../fleet/release.ts';
 
 /*
  * Section 11 of the command contract, sentence by sentence. That no secret is found anywhere, whatever it is, is the
@@ -145,7 +146,6 @@ describe('the value of a secret', { timeout: 60_000 }, () => {
 
   it('is held back on a terminal for a moment only, and still masked', async () => {
     const { PATH = '', HOME = '/root' } = process.env;
-    const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
     await writeStacks(fleet, { [`${host}:app`]: { '.env': 'API_TOKEN=swordfish-and-chips\n' } });
     await fleet.kompose(['app', 'up', '-d']);
     using screen = new Screen([process.execPath, program, 'app', 'exec', 'api', 'sh'], {

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { postgresImage } from '../fleet/postgres-image.ts';
@@ -18,6 +17,7 @@ import {
   writeStacks,
   type EventsOfRun,
 } from '../e2e/support.ts';
+import { kompose } from '../fleet/release.ts';
 
 /*
  * db:export, db:import and db:cleanup on a real PostgreSQL server: inside the stack's container, and over TCP with
@@ -585,7 +585,6 @@ describe('a database command', { timeout: 120_000 }, () => {
   it('works without a controller', async () => {
     const { env, argvPrefix } = fleet.rig.host(host);
     const [nsenter = 'env', ...inside] = argvPrefix;
-    const kompose = fileURLToPath(new URL('../../bin/kompose.ts', import.meta.url));
     const home = join(fleet.folder, 'nobody');
     const run = (...words: string[]) =>
       execa(nsenter, [...inside, process.execPath, kompose, '--local', 'shop', ...words], {

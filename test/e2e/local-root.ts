@@ -4,8 +4,7 @@ import { execa } from 'execa';
 import type { Rig } from '../fleet/fleet.ts';
 import { startRig } from '../fleet/rig.ts';
 import { Screen } from './screen.ts';
-
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
+import { kompose as program } from '../fleet/release.ts';
 
 export interface LocalOptions {
   readonly cwd?: string;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { cp, lstat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import {
   endFleet,
@@ -16,13 +15,13 @@ import {
   untilKnown,
   writeStacks,
 } from './support.ts';
+import { kompose as entry } from '../fleet/release.ts';
 
 const fleet = await startFleet(['prod-1', 'prod-2'], {
   // How long a silent link is believed in decides how long these tests take.
   controllerEnv: { KOMPOSE_HEARTBEAT: '800ms' },
 });
 after(() => endFleet(fleet));
-const entry = fileURLToPath(new URL('../../bin/kompose.ts', import.meta.url));
 
 /** Prints numbered lines until the file `go` is there, a hundred more, and how many there were. */
 const counting = `

@@ -6,8 +6,7 @@ import { after, before, test } from 'node:test';
 import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { endFleet, idleService, startFleet } from './support.ts';
-
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
+import { kompose as program } from '../fleet/release.ts';
 let fleet: KomposeFleet;
 
 before(async () => {

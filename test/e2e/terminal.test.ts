@@ -6,8 +6,7 @@ import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { Screen, type ScreenOptions } from './screen.ts';
 import { endFleet, idleService, processesOf, startFleet, until } from './support.ts';
-
-const program = new URL('../../bin/kompose.ts', import.meta.url).pathname;
+import { kompose as program } from '../fleet/release.ts';
 const exec = ['-H', 'prod-1', 'app', 'exec', '-it', 'api', 'sh'];
 const ctrlC = '\x03';
 const ctrlZ = '\x1a';

@@ -4,12 +4,10 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { removeScratchFolders } from '../../agent/tasks/scratch-folder.ts';
 import type { FleetHost, Rig } from './fleet.ts';
-
-const projectFolder = fileURLToPath(new URL('../..', import.meta.url));
+import { kompose } from './release.ts';
 
 /** What a run of the command line came to. */
 export interface CommandResult {
@@ -99,7 +97,7 @@ export class KomposeFleet implements AsyncDisposable {
 
   /** Starts the command line, as a process to be watched and signalled. */
   spawnKompose(args: readonly string[], { env, home, input, timeoutMs = 60_000 }: CommandOptions = {}) {
-    return execa(process.execPath, [join(projectFolder, 'bin/kompose.ts'), ...args], {
+    return execa(process.execPath, [kompose, ...args], {
       env: { ...baseEnv(), KOMPOSE_HOME: home ?? this.home, ...env },
       extendEnv: false,
       reject: false,
@@ -175,12 +173,7 @@ export class KomposeFleet implements AsyncDisposable {
     env: Readonly<Record<string, string>>,
     prefix: readonly string[] = [],
   ) {
-    const [file = '', ...rest] = [
-      ...prefix,
-      process.execPath,
-      join(projectFolder, 'bin/kompose.ts'),
-      ...args,
-    ];
+    const [file = '', ...rest] = [...prefix, process.execPath, kompose, ...args];
     return execa(file, rest, { env, extendEnv: false, stdin: 'ignore' });
   }
 
@@ -191,12 +184,7 @@ export class KomposeFleet implements AsyncDisposable {
     env: Readonly<Record<string, string>>,
     firstWords: string,
   ): Promise<void> {
-    const [file = '', ...rest] = [
-      ...prefix,
-      process.execPath,
-      join(projectFolder, 'bin/kompose.ts'),
-      ...args,
-    ];
+    const [file = '', ...rest] = [...prefix, process.execPath, kompose, ...args];
     const server = execa(file, rest, {
       env,
       extendEnv: false,

@@ -1,12 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
-import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import type { Act } from './act.ts';
 import { Surprise } from './surprise.ts';
-
-const cli = fileURLToPath(new URL('../../../bin/kompose.ts', import.meta.url));
+import { kompose as cli } from '../release.ts';
 const width = 96;
 const timeoutMs = 120_000;
 

@@ -1,9 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-
-const entry = join(import.meta.dirname, '../../../bin/kompose.ts');
+import { kompose as entry } from '../../fleet/release.ts';
 
 /** The real `kompose`, as a process of its own. */
 export class CliProcess {

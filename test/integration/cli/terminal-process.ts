@@ -1,8 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-
-const entry = join(import.meta.dirname, '../../../bin/kompose.ts');
+import { kompose as entry } from '../../fleet/release.ts';
 
 /** `kompose` on a terminal of its own, which `script` (of util-linux) makes. stdout and stderr are one. */
 export class TerminalProcess {

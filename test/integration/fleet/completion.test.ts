@@ -11,6 +11,7 @@ import { ensureParts } from '../../fleet/install.ts';
 import { program } from '../../fleet/packages.ts';
 import { runCli } from '../cli/cli-process.ts';
 import { StubFleet } from './stub-fleet.ts';
+import { kompose as entry } from '../../fleet/release.ts';
 
 let fleet: StubFleet;
 
@@ -20,7 +21,6 @@ before(async () => {
   await fleet.writeStack('prod-1', 'news');
   await fleet.untilKnown('prod-1:news');
   await writeFile(join(fleet.folder, 'prod-1.ps'), `["${fleet.stacks('prod-1')}/sexy","web"]\n`);
-  const entry = join(import.meta.dirname, '../../../bin/kompose.ts');
   const script = `#!/bin/bash\nexec ${process.execPath} ${entry} "$@"\n`;
   await writeFile(join(fleet.folder, 'bin/kompose'), script, { mode: 0o755 });
 });
