@@ -30,7 +30,6 @@ import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory } from './stacks/inventory.ts';
 import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
-import { ChainWaits } from './tasks/chain-waits.ts';
 import { maskWords } from './tasks/mask-words.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
@@ -114,7 +113,7 @@ async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> 
   const hooksParser = new HooksParser(env, (await stat(root)).uid);
   const compose = new ComposeFinder(env);
   const services = new ServiceNames();
-  return { root, name, agentEnv: env, hooksParser, services, compose, waits: new ChainWaits(), chainEnv };
+  return { root, name, agentEnv: env, hooksParser, services, compose, chainEnv };
 }
 
 /*

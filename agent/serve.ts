@@ -15,7 +15,6 @@ import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory, watchInventory } from './stacks/inventory.ts';
 import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
-import { ChainWaits } from './tasks/chain-waits.ts';
 import { maskWords, type WordsToMask } from './tasks/mask-words.ts';
 import { SentScripts } from './tasks/sent-scripts.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
@@ -38,7 +37,6 @@ export async function serveAgent(
   const agentEnv = allowedAgentEnv(env);
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
   const compose = new ComposeFinder(agentEnv);
-  const waits = new ChainWaits();
   const services = new ServiceNames();
   const scripts = new SentScripts();
   const taskHost = {
@@ -48,7 +46,6 @@ export async function serveAgent(
     hooksParser,
     services,
     compose,
-    waits,
     scripts,
   };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);

@@ -7,7 +7,6 @@ import type { ComposeFinder } from '../stacks/compose-tool.ts';
 import { findStack, type StackFolder } from '../stacks/discovery.ts';
 import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
 import type { ServiceNames } from '../stacks/service-names.ts';
-import type { ChainWaits } from './chain-waits.ts';
 import type { SentScripts } from './sent-scripts.ts';
 import { StopSignal } from './stop-signal.ts';
 import { readTaskEnv } from './task-env.ts';
@@ -23,8 +22,6 @@ export interface TaskHost {
   readonly hooksParser: HooksParser;
   readonly services: ServiceNames;
   readonly compose: ComposeFinder;
-  /** Which chain of runs waits for which. */
-  readonly waits: ChainWaits;
   /** Of the controller that the audit goes to, if there is one. */
   readonly scripts?: SentScripts;
   /** What hooks get on top, so that a chained command knows where it stands. */

@@ -4,7 +4,8 @@ import { KomposeError } from '../../common/errors.ts';
 import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import type { HookStep, Step } from '../plan/plan.ts';
 import { findStack } from '../stacks/discovery.ts';
-import { acquireStackLock, type LockOwner } from './stack-lock.ts';
+import type { LockOwner } from './lock-tickets.ts';
+import { acquireStackLock } from './stack-lock.ts';
 import { maskError } from '../../common/redaction/mask-error.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
@@ -59,14 +60,9 @@ async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Prom
   const { run, task, command, user, stack } = spec;
   const owner = { run, task, command, user, chain: spec.chain?.root ?? run };
   const tell = (ahead: LockOwner): void => {
-    host.waits.add(owner.chain, ahead.chain, `run ${run} for ${stack}`);
     void sink({ type: 'task.queued', waitingFor: `run ${ahead.run} (${ahead.command} by ${ahead.user})` });
   };
-  try {
-    return await acquireStackLock(host.root, stack, owner, tell, stop.signal);
-  } finally {
-    host.waits.remove(owner.chain);
-  }
+  return acquireStackLock(host.root, stack, owner, tell, stop.signal);
 }
 
 async function start(run: TaskRun, masker: Masker): Promise<Ending> {

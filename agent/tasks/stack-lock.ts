@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
+import { refuseCircle } from './lock-circle.ts';
+import { liveTickets, processStart, ticketNumbers, type LockOwner, type Ticket } from './lock-tickets.ts';
 
 /*
  * Commands that change a stack wait for one another, in order of arrival, across processes: the agent and local mode
@@ -18,27 +19,12 @@ import { isSystemError, KomposeError } from '../../common/errors.ts';
  * - Only its owner, or somebody who knows the owner to be dead, removes a ticket.
  */
 
-/** Whom the others wait for. */
-export interface LockOwner {
-  readonly run: string;
-  readonly task: string;
-  readonly command: string;
-  readonly user: string;
-  /** The run that began the chain which the task belongs to: its own, for one that was not chained. */
-  readonly chain: string;
-}
-
-interface Ticket extends LockOwner {
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat: pids come round again, start times do not. */
-  readonly processStart: string;
-}
-
 const pollMs = 100;
 
 /**
  * Waits for the stack's lock; the result gives it back. `onWait` hears for whom it waits, each time that changes.
- * Rejects with the signal's reason, having left the queue; `failed` if the stacks root cannot hold the lock.
+ * Rejects with the signal's reason, having left the queue; `failed` if the stacks root cannot hold the lock, or if the
+ * wait would close a circle.
  */
 export async function acquireStackLock(
   root: string,
@@ -47,7 +33,8 @@ export async function acquireStackLock(
   onWait: (ahead: LockOwner) => void,
   signal: AbortSignal,
 ): Promise<() => Promise<void>> {
-  const folder = join(root, '.kompose', 'locks', stack);
+  const locks = join(root, '.kompose', 'locks');
+  const folder = join(locks, stack);
   const number = await takeTicket(folder, owner);
   const release = (): Promise<void> => rm(join(folder, number), { force: true });
   try {
@@ -56,8 +43,10 @@ export async function acquireStackLock(
       signal.throwIfAborted();
       const ahead = await nextAhead(folder, number);
       if (ahead === undefined) return release;
-      // May throw: a wait that would never end is refused by the one who knows.
-      if (ahead.task !== told) onWait(ahead);
+      if (ahead.task !== told) {
+        await refuseCircle(locks, stack, owner, ahead);
+        onWait(ahead);
+      }
       told = ahead.task;
       await delay(pollMs, undefined, { signal });
     }
@@ -74,7 +63,7 @@ async function takeTicket(folder: string, owner: LockOwner): Promise<string> {
     await mkdir(folder, { recursive: true, mode: 0o755 });
     await writeFile(draft, JSON.stringify(ticket), { mode: 0o644 });
     for (;;) {
-      const number = String(Number((await tickets(folder)).at(-1) ?? 0) + 1).padStart(16, '0');
+      const number = String(Number((await ticketNumbers(folder)).at(-1) ?? 0) + 1).padStart(16, '0');
       if (await linked(draft, join(folder, number))) return number;
     }
   } catch (error) {
@@ -97,34 +86,6 @@ async function linked(draft: string, path: string): Promise<boolean> {
 
 /** Who has the lock, if that is somebody before us; undefined: it is ours. */
 async function nextAhead(folder: string, number: string): Promise<LockOwner | undefined> {
-  for (const other of (await tickets(folder)).filter((each) => each < number)) {
-    const ticket = await readTicket(join(folder, other));
-    if (ticket === undefined) continue;
-    if (processStart(ticket.pid) === ticket.processStart) return ticket;
-    await rm(join(folder, other), { force: true });
-  }
+  for await (const first of liveTickets(folder)) return first.number < number ? first.ticket : undefined;
   return undefined;
-}
-
-async function tickets(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => /^\d{16}$/.test(name)).toSorted();
-}
-
-async function readTicket(path: string): Promise<Ticket | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as Ticket;
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/** Undefined if there is no such process. */
-function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
 }

@@ -251,6 +251,27 @@ describe('locks', { timeout: 60_000 }, () => {
     assert.equal((await second).exitCode, 0);
   });
 
+  test('a wait that would close a circle between two runs is refused, naming both', async () => {
+    const meet = (own: string, other: string): string => `hook_pre_restart() {
+      touch "$SCRIPT_DIR/${own}/here"
+      until [[ -e "$SCRIPT_DIR/${other}/here" ]]; do sleep 0.05; done
+      "$SCRIPT_DIR/kompose.sh" ${other} restart
+    }\n`;
+    for (const [own, other] of [
+      ['left', 'right'],
+      ['right', 'left'],
+    ] as const)
+      await here.write({ [`${own}/compose.yaml`]: idleService, [`${own}/hooks.sh`]: meet(own, other) });
+    const runs = await Promise.all(['left', 'right'].map((stack) => here.kompose([stack, 'restart'])));
+    assert.ok(runs.some(({ exitCode }) => exitCode === 1));
+    const circle =
+      /both would wait for ever: run (\w+) for \w+ would wait for run (\w+), and run \w+ for \w+ waits/;
+    assert.ok(
+      runs.some(({ stderr }) => circle.test(stderr)),
+      runs.map(({ stderr }) => stderr).join(),
+    );
+  });
+
   test('nothing of them nor of the tasks is left behind', async () => {
     const locks = join(here.path, '.kompose', 'locks');
     for (const each of await readdir(locks)) assert.deepEqual(await readdir(join(locks, each)), []);

@@ -2,7 +2,6 @@ import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ChainWaits } from '../../../agent/tasks/chain-waits.ts';
 import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
 import { ServiceNames } from '../../../agent/stacks/service-names.ts';
@@ -43,7 +42,7 @@ export function taskHost(
   const hooksParser = new HooksParser(agentEnv, rootOwner);
   const compose = new ComposeFinder(agentEnv);
   const services = new ServiceNames();
-  return { root, name: 'prod-1', agentEnv, hooksParser, services, compose, waits: new ChainWaits() };
+  return { root, name: 'prod-1', agentEnv, hooksParser, services, compose };
 }
 
 /** A stacks root in a temporary folder and a host that runs tasks on it with real bash. */

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { acquireStackLock, type LockOwner } from '../../../agent/tasks/stack-lock.ts';
+import type { LockOwner } from '../../../agent/tasks/lock-tickets.ts';
+import { acquireStackLock } from '../../../agent/tasks/stack-lock.ts';
 
 const never = new AbortController().signal;
 const owner = (run: string): LockOwner => ({
