@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -18,26 +18,17 @@ import {
 } from '../e2e/support.ts';
 
 /*
- * The examples of the page on hooks, as they stand there. Real containers bear the names that they expect; `curl`
+ * The hooks page's examples as they stand there; the first, on a database, is in 05-hooks-database. Real containers bear the names that they expect; `curl`
  * and `sleep` are stand-ins, first on the PATH of the stack's .env: the one reaches stub endpoints, the other takes
  * no time.
  */
 const page = fileURLToPath(new URL('../fixtures/hooks-page', import.meta.url));
 const example = (name: string): Promise<string> => readFile(join(page, `${name}.sh`), 'utf8');
 
-const npx = `#!/bin/sh
-echo "$@" >>called
-case "$1 $2 $3" in
-  "directus schema snapshot") echo "version: 1" >"$4" ;;
-  "directus schema apply") test -r "$4" ;;
-  *) exit 1 ;;
-esac
-`;
 const redisCli = '#!/bin/sh\necho "$@" >>/called\necho OK\n';
 const program = (content: string) => ({ content, mode: 0o755 });
 const fleet = await startFleet(['prod-1'], {
   images: [
-    await buildImage({ tag: 'directus:local', files: { '/usr/bin/npx': program(npx) } }),
     await buildImage({
       tag: 'app:local',
       files: { '/usr/bin/redis-cli': program(redisCli), '/www/api/cache/warm': { content: 'warm\n' } },
@@ -79,63 +70,6 @@ describe('Creating Hooks', { timeout: 60_000 }, () => {
     assert.match(await run('first', 'down'), /^ Creating backup before shutdown\.\.\.$/m);
     assert.equal(await readStackFile(fleet, 'prod-1', 'first', 'backed-up'), 'api\n');
     assert.equal(await readStackFile(fleet, 'prod-1', 'first', 'slept'), '5\n');
-  });
-});
-
-describe('Example 1: Directus Schema Management', { timeout: 60_000 }, () => {
-  const compose = `
-services:
-  api:
-    image: directus:local
-    container_name: sexy_api
-    working_dir: /directus
-    volumes: [".:/directus"]
-    network_mode: none
-`;
-  before(async () => {
-    // The functions are called by hooks of compose commands as well, with what the database commands would give.
-    const asComposeHooks = `
-hook_pre_images() { hook_pre_db_export; }
-hook_pre_top() { hook_pre_db_import "$PWD/dump.sql"; }
-hook_post_top() { hook_post_db_import "$PWD/dump.sql"; }
-`;
-    const hooks = `${await example('directus-schema')}${asComposeHooks}`;
-    await writeStacks(fleet, { 'prod-1:sexy': { 'compose.yaml': compose, 'hooks.sh': hooks } });
-    await run('sexy', 'up', '-d');
-  });
-
-  it('is known by its hooks', async () => {
-    const { stdout } = await fleet.kompose(['stacks', 'sexy', '-o', 'json']);
-    const { hooks } = JSON.parse(stdout) as { hooks: string[] };
-    for (const name of ['hook_pre_db_export', 'hook_pre_db_import', 'hook_post_db_import']) {
-      assert(hooks.includes(name), name);
-    }
-  });
-
-  it('goes on without a snapshot to apply', async () => {
-    assert.match(await run('sexy', 'top'), /^ No schema snapshot found, skipping$/m);
-  });
-
-  it('takes a snapshot, applies the newest one and restarts Directus', async () => {
-    const [, snapshot = ''] =
-      /^ Schema snapshot saved: (directus_schema_\d{8}_\d{6}\.yaml)$/m.exec(await run('sexy', 'images')) ??
-      [];
-    assert((await readdir(folder('sexy'))).includes(snapshot));
-    const earlier = await startedAt('sexy_api');
-    const imported = await run('sexy', 'top');
-    assert(
-      imported.includes(` Applying Directus schema from: ${snapshot}\n Schema applied successfully\n`),
-      imported,
-    );
-    assert.match(imported, /^ Restarting Directus to apply changes\.\.\.$/m);
-    assert.notDeepEqual(await startedAt('sexy_api'), earlier);
-    const called = await readStackFile(fleet, 'prod-1', 'sexy', 'called');
-    assert.equal(called, `directus schema snapshot ${snapshot}\ndirectus schema apply ${snapshot}\n`);
-  });
-
-  it('warns and goes on where the container is not there', async () => {
-    await run('sexy', 'down');
-    assert.match(await run('sexy', 'images'), /^ Warning: Could not export schema snapshot$/m);
   });
 });
 
