@@ -11,6 +11,7 @@ import { checkHost } from './session/check-host.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { discoverStacks, type StackFolder } from './stacks/discovery.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
+import { loadPolicy, policyPath } from './policy.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
 
 /** Looks at all that an operator of this host would check. Touches nothing and never throws for what it finds. */
@@ -31,7 +32,8 @@ export async function examineHost({ env, folder }: AgentEnvironment): Promise<Fi
     examineController(config, identity),
   ]);
   const member = ok('membership', `host ${config.name} of ${config.addresses.join(', ')}`);
-  return [engine, compose, member, ...stacks, examineCertificate(identity), ...controller];
+  const policy = await examinePolicy(folder);
+  return [engine, compose, member, policy, ...stacks, examineCertificate(identity), ...controller];
 }
 
 type Env = Readonly<Record<string, string>>;
@@ -99,6 +101,17 @@ async function examineHooks(stacks: readonly StackFolder[], parser: HooksParser)
     else good++;
   }
   return [ok('hooks', `${good} hooks.sh are well`), ...findings];
+}
+
+/** An agent that runs already goes by the policy that it started with. */
+async function examinePolicy(folder: string): Promise<Finding> {
+  try {
+    const { text } = await loadPolicy(folder);
+    if (text === '') return ok('policy', 'none: what the roles of users allow is done');
+    return ok('policy', `${policyPath(folder)}: ${text.replaceAll('\n', '; ')}`);
+  } catch (error) {
+    return fail('policy', reason(error), 'mend it: the agent does not start with it');
+  }
 }
 
 function examineCertificate({ certificate }: Identity): Finding {

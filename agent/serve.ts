@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { version } from '../common/version.ts';
 import { loadMembership, type AgentEnvironment } from './config.ts';
+import { loadPolicy } from './policy.ts';
 import { keepLinked } from './session/link.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
@@ -34,6 +35,7 @@ export async function serveAgent(
   signal: AbortSignal,
 ): Promise<void> {
   const { config, identity } = await loadMembership(folder);
+  const policy = await loadPolicy(folder);
   const agentEnv = allowedAgentEnv(env);
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
   const compose = new ComposeFinder(agentEnv);
@@ -46,6 +48,7 @@ export async function serveAgent(
     hooksParser,
     services,
     compose,
+    policy,
     scripts,
   };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);

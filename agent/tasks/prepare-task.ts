@@ -3,6 +3,7 @@ import { isDatabaseCommand } from '../../common/database-command.ts';
 import { prepareDatabase, type DatabaseTask, type PreparedAction } from '../database/prepare-database.ts';
 import { plan, type Plan } from '../plan/plan.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
+import type { RuleSet } from '../../common/rules/rule-set.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
 import { findStack, type StackFolder } from '../stacks/discovery.ts';
 import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
@@ -22,6 +23,8 @@ export interface TaskHost {
   readonly hooksParser: HooksParser;
   readonly services: ServiceNames;
   readonly compose: ComposeFinder;
+  /** What this host lets be done, whoever asks; absent: everything. */
+  readonly policy?: RuleSet;
   /** Of the controller that the audit goes to, if there is one. */
   readonly scripts?: SentScripts;
   /** What hooks get on top, so that a chained command knows where it stands. */

@@ -37,6 +37,8 @@ export async function runTask(run: TaskRun): Promise<void> {
   const queuedMs = run.now();
   const masker = new Masker([...argumentSecrets(run.spec), ...(run.spec.secrets ?? [])]);
   try {
+    const refusal = refusalOf(run);
+    if (refusal !== undefined) return await finish(run, queuedMs, refusal);
     const unlock = await takeTurn(run);
     const startedMs = run.now();
     const ending = await start(run, masker).finally(unlock);
@@ -47,6 +49,16 @@ export async function runTask(run: TaskRun): Promise<void> {
     await finish(run, queuedMs, { ...state, actionDecided: false });
     if (!(error instanceof KomposeError) && run.stop.cause === undefined) throw error;
   }
+}
+
+/** What this host's own policy refuses does not even wait for its turn. */
+function refusalOf({ spec, host }: TaskRun): Ending | undefined {
+  const request = { command: spec.command, args: spec.args, envNames: Object.keys(spec.env).toSorted() };
+  const target = { host: host.name, stack: spec.stack, labels: {} };
+  const decision = host.policy?.decide(request, target) ?? { isAllowed: true, reason: '' };
+  if (decision.isAllowed) return undefined;
+  const reason = `the policy of host ${host.name} does not allow ${decision.reason}`;
+  return { state: 'denied', reason, actionDecided: false };
 }
 
 function finish(run: TaskRun, sinceMs: number, ending: Ending): void | Promise<void> {
