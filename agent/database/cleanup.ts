@@ -23,7 +23,7 @@ export async function cleanUpDumps(
       paths.push(join(folder, file));
       context.print(`removed ${join(folder, file)}`);
     }
-    if (paths.length === 0) context.notice(`nothing to remove: ${dumps.length} dumps, of which ${keep} stay`);
+    if (paths.length === 0) context.notice('nothing to remove');
     return { exitCode: 0, paths };
   } catch (error) {
     return { exitCode: 1, error: describeFailure(error, 'a dump cannot be removed'), paths };

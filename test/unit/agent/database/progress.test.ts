@@ -1,7 +1,7 @@
 import { equal } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FailureCause } from '../../../../agent/database/failure-cause.ts';
-import { progressText, sizeText } from '../../../../agent/database/progress.ts';
+import { gapMs, progressText, sizeText } from '../../../../agent/database/progress.ts';
 
 describe('progress', () => {
   test('tells bytes so far and rate', () => {
@@ -10,7 +10,15 @@ describe('progress', () => {
   test('tells the share where the whole is known', () => {
     const text = progressText('restored', { bytes: 1.23e9, totalBytes: 4.94e9 }, 80e6);
     equal(text, 'restored 1.23 GB of 4.94 GB (24 %), 80.0 MB/s');
-    equal(progressText('restored', { bytes: 0, totalBytes: 0 }, 0), 'restored 0 B, 0 B/s');
+  });
+  test('says for what it waits when all is read', () => {
+    const text = progressText('restored', { bytes: 2e6, totalBytes: 2e6 }, 0);
+    equal(text, 'all 2.00 MB read, the server is still at work on it');
+  });
+  test('tells less often the longer it takes, once a minute at the least', () => {
+    equal(gapMs(10_000), 500);
+    equal(gapMs(600_000), 30_000);
+    equal(gapMs(86_400_000), 60_000);
   });
   for (const [bytes, text] of [
     [0, '0 B'],
