@@ -6,6 +6,8 @@ import type { Variables } from './find-database.ts';
 export interface ActionContext {
   /** Absolute path of the stack's folder. */
   readonly folder: string;
+  /** Private (0700) and the task's own; what is in it survives this process. */
+  readonly workFolder: string;
   /** That of the steps, as the pre hook left it. */
   readonly env: Variables;
   readonly stop: StopSignal;

@@ -16,6 +16,8 @@ import { dumpFileName, dumpsOf, freeTime, partialFileName, partialsOf } from './
 export interface NewDump {
   /** Where it will stand. */
   readonly path: string;
+  /** Where it is being written. */
+  readonly partial: string;
   /** For reading and writing, mode 0600. */
   readonly handle: FileHandle;
   /** Brings it to the disk and gives it its name. Throws what the file system throws. */
@@ -70,6 +72,7 @@ function newDump(path: string, partial: string, handle: FileHandle): NewDump {
   let isOver = false;
   return {
     path,
+    partial,
     handle,
     keep: async () => {
       await handle.sync();

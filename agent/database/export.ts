@@ -1,4 +1,5 @@
 import type { Dump } from '../../common/task-event.ts';
+import { sizeText } from '../../common/size-text.ts';
 import type { ActionContext, ActionEnd } from './action.ts';
 import { describeFailure } from './disk-failure.ts';
 import type { ExportStep } from './database.ts';
@@ -6,9 +7,10 @@ import { isFinishedDump } from './check-dump.ts';
 import { flushEarly } from './early-flush.ts';
 import { beginDump, removeLeftovers, type NewDump } from './dump-folder.ts';
 import { FollowingHash } from './following-hash.ts';
-import { sizeText, tellProgress } from './progress.ts';
+import { tellProgress } from './progress.ts';
 import { endInside, failureText, runTool } from './run-tool.ts';
 import { toolEnv } from './tools.ts';
+import { forgetUnfinished, noteUnfinished } from './unfinished.ts';
 
 /**
  * Dumps a database: pg_dump writes into the file itself, and it gets its name when it is complete and on the disk.
@@ -19,9 +21,11 @@ export async function exportDatabase(step: ExportStep, context: ActionContext): 
     await removeLeftovers(context.folder, step.database.name);
     const dump = await beginDump(step.path, step.database.name, step.format);
     try {
+      await noteUnfinished({ ...step, partial: dump.partial }, context);
       return await writeDump(step, dump, context);
     } finally {
       await dump.discard();
+      await forgetUnfinished(context);
     }
   } catch (error) {
     return { exitCode: 1, error: describeFailure(error, 'the dump cannot be written') };

@@ -181,7 +181,7 @@ ${keepTemplate}
 `;
 
 /**
- * Drops `scratch`, or prints `gone` if it is there no more; ends with an error if it stays. With `closed` the import
+ * Drops the `old` one of a swap that came about. Drops `scratch`, or prints `gone` if it is there no more; ends with an error if it stays. With `closed` the import
  * had begun to swap, and it was the one who closed `target`: it is opened again.
  */
 export const undoScript = String.raw`
@@ -190,6 +190,8 @@ SET lock_timeout = '10s';
 \set ON_ERROR_STOP 0
 SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database
 WHERE datname = :'target' AND :'closed' AND NOT datallowconn \gexec
+SELECT format('DROP DATABASE %I', datname) FROM pg_database
+WHERE datname = :'old' AND EXISTS (SELECT FROM pg_database WHERE datname = :'target') \gexec
 SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'scratch') AS is_there \gset
 \if :is_there
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :'scratch';
@@ -198,6 +200,22 @@ DROP DATABASE :"scratch";
 \else
 \echo gone
 \endif
+`;
+
+/**
+ * For the scratch database itself, after a restore that failed, maybe on a full disk: DROP DATABASE waits for a
+ * checkpoint, which there is no room for. DROP TABLE needs none, and gives back the room.
+ */
+export const emptyScript = String.raw`
+SET client_min_messages = warning;
+SET lock_timeout = '10s';
+\set ON_ERROR_STOP 0
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = :'scratch' AND pid <> pg_backend_pid();
+SELECT format('DROP %s IF EXISTS %s CASCADE', CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END,
+  oid::regclass)
+FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace NOT IN ('pg_catalog'::regnamespace,
+  'information_schema'::regnamespace) AND relnamespace::regnamespace::text !~ '^pg_' \gexec
 `;
 
 /** Ends the sessions of this task's tools: those of a tool that was killed may still work for it. */

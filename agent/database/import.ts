@@ -1,13 +1,15 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { sizeText } from '../../common/size-text.ts';
 import type { ActionContext, ActionEnd } from './action.ts';
 import type { ImportStep } from './database.ts';
 import { describeFailure } from './disk-failure.ts';
 import { FollowingHash } from './following-hash.ts';
 import { prepareScript, recreateScript, swapScript } from './import-sql.ts';
-import { sizeText, tellProgress } from './progress.ts';
+import { tellProgress } from './progress.ts';
 import { endInside, failureText, runTool, type ToolEnd } from './run-tool.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { toolEnv } from './tools.ts';
+import { forgetUnfinished, noteUnfinished } from './unfinished.ts';
 
 /*
  * INVARIANTS
@@ -28,9 +30,11 @@ export async function importDatabase(step: ImportStep, context: ActionContext): 
     return { exitCode: 1, error: describeFailure(error, `${step.file} cannot be read`) };
   }
   try {
+    await noteUnfinished(step, context);
     return await new Import(step, context, handle).run();
   } finally {
     await handle.close();
+    await forgetUnfinished(context);
   }
 }
 
@@ -66,17 +70,24 @@ class Import {
     if (made.printed === '') return this.#failure(made, oldStays);
     if (this.#isOver(made)) return this.#undo(made);
     if (inPlace) {
+      await this.#noteSwap();
       const recreated = await this.#scripts.run(recreateScript);
       if (recreated.exitCode !== 0) return this.#undo(recreated, 'closed');
+      await noteUnfinished(this.#step, this.#context);
     }
     const restored = await this.#restore();
     if (this.#isOver(restored)) return this.#notRestored(restored);
     if (!inPlace) {
+      await this.#noteSwap();
       const swapped = await this.#scripts.run(swapScript);
       if (!swapped.printed.includes('swapped')) return this.#undo(swapped, 'closed');
       if (!swapped.printed.includes('dropped')) this.#context.notice(this.#oldLeft());
     }
     return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await digest) } };
+  }
+
+  #noteSwap(): Promise<void> {
+    return noteUnfinished({ ...this.#step, isSwapping: true }, this.#context);
   }
 
   #isOver({ exitCode }: ToolEnd): boolean {
@@ -113,7 +124,10 @@ class Import {
   }
 
   async #notRestored(end: ToolEnd): Promise<ActionEnd> {
-    if (!this.#step.inPlace) return this.#undo(end);
+    if (!this.#step.inPlace) {
+      if (this.#context.stop.cause === undefined) await this.#scripts.empty();
+      return this.#undo(end);
+    }
     await this.#scripts.endSessions();
     const { name } = this.#step.database;
     return this.#failure(end, `database ${name} is new and incomplete: import again`);

@@ -1,3 +1,5 @@
+import { sizeText } from '../../common/size-text.ts';
+
 const periodMs = 2000;
 /** At most one line in this part of the time that it has taken so far: a day's dump is not told of 40,000 times. */
 const shareOfElapsed = 0.05;
@@ -50,18 +52,4 @@ export function progressText(verb: string, { bytes, totalBytes }: Position, byte
   if (bytes >= totalBytes) return `all ${sizeText(totalBytes)} read, the server is still at work on it`;
   const share = Math.floor((bytes / totalBytes) * 100);
   return `${verb} ${sizeText(bytes)} of ${sizeText(totalBytes)} (${share} %), ${rate}`;
-}
-
-const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
-
-/** Three digits and a decimal unit: `1.23 GB`, `45.6 MB`, `789 B`. */
-export function sizeText(bytes: number | undefined): string {
-  let value = bytes ?? 0;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  const text = unit === 0 || value >= 1000 ? String(Math.round(value)) : value.toPrecision(3);
-  return `${text} ${units[unit] ?? ''}`;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ActionContext } from './action.ts';
 import type { ImportStep } from './database.ts';
-import { endSessionsScript, undoScript } from './import-sql.ts';
+import { emptyScript, endSessionsScript, undoScript } from './import-sql.ts';
 import { scriptOptions } from './plan-database.ts';
 import { runToolToItsEnd, type ToolEnd } from './run-tool.ts';
 import { toolArgv, toolEnv } from './tools.ts';
@@ -17,15 +17,17 @@ export interface ScriptEnd extends ToolEnd {
   readonly printed: string;
 }
 
+type ImportedDatabase = Pick<ImportStep, 'database' | 'mark' | 'scratch'>;
+
 type Write = (chunk: Uint8Array) => void | Promise<void>;
 
 /** Runs the scripts of an import, none of which a stop of the task breaks off. */
 export class ScriptRunner {
-  readonly #step: ImportStep;
+  readonly #step: ImportedDatabase;
   readonly #context: ActionContext;
   #maintenanceName = 'postgres';
 
-  constructor(step: ImportStep, context: ActionContext) {
+  constructor(step: ImportedDatabase, context: ActionContext) {
     this.#step = step;
     this.#context = context;
   }
@@ -70,6 +72,11 @@ export class ScriptRunner {
         return 'left';
       await delay(undoPauseMs);
     }
+  }
+
+  /** Makes room before `undo`: see the script. What hinders it hinders that too, which tells of it. */
+  async empty(): Promise<void> {
+    await this.#runOn(this.#step.scratch, emptyScript, {}, () => undefined);
   }
 
   async endSessions(): Promise<void> {

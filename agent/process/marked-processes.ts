@@ -30,6 +30,11 @@ export async function terminateMarked(mark: string, graceMs: number): Promise<nu
   return untilGone(mark, killedMs, (pids) => signalAll(pids, 'SIGKILL'));
 }
 
+/** Waits until no process bears the mark, `limitMs` at most. */
+export async function awaitMarked(mark: string, limitMs: number): Promise<void> {
+  await untilGone(mark, limitMs, () => undefined);
+}
+
 async function untilGone(mark: string, limitMs: number, act: (pids: number[]) => void): Promise<number[]> {
   const deadline = performance.now() + limitMs;
   for (;;) {

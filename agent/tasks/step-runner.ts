@@ -127,6 +127,7 @@ async function runAction(
   const { prepared, stop, now, masker, sink } = context;
   const end = await act({
     folder: prepared.stack.path,
+    workFolder: context.workFolder,
     env,
     stop,
     now,

@@ -2,11 +2,13 @@ import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { commandTraits } from '../../common/compose-command.ts';
 import type { TaskHost } from './prepare-task.ts';
+import { readUnfinished } from '../database/unfinished.ts';
 import { runTask } from './run-task.ts';
 import { StopSignal } from './stop-signal.ts';
 import { removeScratchFolders } from './scratch-folder.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
+import { tidyDatabase } from './tidy-database.ts';
 import { TaskStdin } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
@@ -162,6 +164,8 @@ export class TaskRegistry {
       spool.log.end();
       return;
     }
+    const unfinished = await readUnfinished(spool.folder);
+    if (unfinished !== undefined) void tidyDatabase(unfinished, spool.task, this.#host, this.#log);
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
     spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }

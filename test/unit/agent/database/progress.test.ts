@@ -1,7 +1,8 @@
 import { equal } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FailureCause } from '../../../../agent/database/failure-cause.ts';
-import { gapMs, progressText, sizeText } from '../../../../agent/database/progress.ts';
+import { gapMs, progressText } from '../../../../agent/database/progress.ts';
+import { sizeText } from '../../../../common/size-text.ts';
 
 describe('progress', () => {
   test('tells bytes so far and rate', () => {
