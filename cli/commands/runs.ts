@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { GetRunResponse, Run, Step, Task } from '../../proto/gen/kompose/v1/fleet.ts';
 import { formatDuration } from '../../common/durations.ts';
+import { sizeText } from '../../common/size-text.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { say, type Call } from '../call.ts';
 import { follow } from '../follow.ts';
@@ -125,6 +126,8 @@ async function show(call: Call, { run, tasks }: GetRunResponse): Promise<number>
   call.terminal.stdout(`${fieldLines(runFields(run))}\n${table(taskColumns, tasks, columns)}`);
   const steps = tasks.flatMap((task) => task.steps.map((step) => ({ task, step })));
   if (steps.length > 0) call.terminal.stdout(`\n${table(stepColumns, steps, columns)}`);
+  const dumped = tasks.filter(({ dump }) => dump !== undefined);
+  if (dumped.length > 0) call.terminal.stdout(`\n${table(dumpColumns, dumped, columns)}`);
   return 0;
 }
 
@@ -161,6 +164,13 @@ const stepColumns = [
   { title: 'TOOK', text: ({ step }: TaskStep) => formatDuration(step.durationMs) },
 ];
 
+const dumpColumns = [
+  { title: 'TARGET', text: ({ host, stack }: Task) => `${host}:${stack}` },
+  { title: 'SIZE', text: ({ dump }: Task) => sizeText(dump?.sizeBytes) },
+  { title: 'DUMP', text: ({ dump }: Task) => dump?.path ?? '', wraps: true } as const,
+  { title: 'SHA-256', text: ({ dump }: Task) => dump?.sha256 ?? '', wraps: true } as const,
+];
+
 function taskJson(run: string, task: Task): object {
   return {
     run,
@@ -173,6 +183,7 @@ function taskJson(run: string, task: Task): object {
     started: timeOrNull(task.startedUnixMs),
     finished: timeOrNull(task.finishedUnixMs),
     steps: task.steps,
+    ...(task.dump === undefined ? {} : { dump: task.dump }),
   };
 }
 

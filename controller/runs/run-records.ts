@@ -138,7 +138,13 @@ export class RunRecords {
       const { state, reason, exitCode, dump } = end;
       const { numUpdatedRows } = await transaction
         .updateTable('tasks')
-        .set({ state, reason, exit_code: exitCode ?? null, finished_at: this.#clock() })
+        .set({
+          state,
+          reason,
+          exit_code: exitCode ?? null,
+          finished_at: this.#clock(),
+          dump: dump === undefined ? null : JSON.stringify(dump),
+        })
         .where('id', '=', task.id)
         .where('finished_at', 'is', null)
         .executeTakeFirst();

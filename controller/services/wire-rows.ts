@@ -1,4 +1,5 @@
 import type { Host, Run, Task } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Dump } from '../../common/task-event.ts';
 import type { HostRecord } from '../fleet/fleet.ts';
 import type { RunRow } from '../runs/run-queries.ts';
 import type { StepsTable, TasksTable } from '../store/schema.ts';
@@ -49,5 +50,6 @@ export function toWireTask(row: TasksTable, steps: readonly StepsTable[]): Task 
     steps: steps.map(({ step, name, outcome, exit_code: exitCode, duration_ms: durationMs }) => {
       return { step, name, outcome, exitCode, durationMs };
     }),
+    dump: row.dump === null ? undefined : (JSON.parse(row.dump) as Dump),
   };
 }

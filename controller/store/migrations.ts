@@ -8,6 +8,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-run-requests': { up: createRunRequests },
   '0003-audit-chain': { up: chainAudit },
   '0004-roles': { up: createRoles },
+  '0005-dumps': { up: addDumps },
 };
 
 /** Roles of one's own, tokens that let a host join again, and certificates that were renewed. */
@@ -36,6 +37,11 @@ async function createRunRequests(db: Kysely<unknown>): Promise<void> {
     .addColumn('has_stdin', 'integer', (column) => column.notNull())
     .addColumn('retry_of', 'text')
     .execute();
+}
+
+/** The tasks before it tell of their dumps in the audit alone. */
+async function addDumps(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('tasks').addColumn('dump', 'text').execute();
 }
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {

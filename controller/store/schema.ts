@@ -91,6 +91,8 @@ export interface TasksTable {
   exit_code: number | null;
   started_at: number | null;
   finished_at: number | null;
+  /** JSON of a Dump. */
+  dump: string | null;
 }
 
 export interface StepsTable {

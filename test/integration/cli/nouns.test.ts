@@ -59,6 +59,7 @@ const task: Task = {
   startedUnixMs: noon,
   finishedUnixMs: noon + 1500,
   steps: [{ step: 'pre', name: 'hook_pre_up', outcome: 'failed', exitCode: 3, durationMs: 400 }],
+  dump: undefined,
 };
 
 const records = [

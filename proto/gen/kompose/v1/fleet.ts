@@ -23,7 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { AuditHead } from "./audit.ts";
-import { RunEvent, Terminal, TerminalSize } from "./event.ts";
+import { Dump, RunEvent, Terminal, TerminalSize } from "./event.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -243,6 +243,8 @@ export interface Task {
   startedUnixMs: number;
   finishedUnixMs: number;
   steps: Step[];
+  /** Of a database command that wrote or read one. */
+  dump: Dump | undefined;
 }
 
 export interface Step {
@@ -2432,6 +2434,7 @@ function createBaseTask(): Task {
     startedUnixMs: 0,
     finishedUnixMs: 0,
     steps: [],
+    dump: undefined,
   };
 }
 
@@ -2463,6 +2466,9 @@ export const Task: MessageFns<Task> = {
     }
     for (const v of message.steps) {
       Step.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.dump !== undefined) {
+      Dump.encode(message.dump, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -2550,6 +2556,14 @@ export const Task: MessageFns<Task> = {
             }
 
             message.steps.push(Step.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.dump = Dump.decode(reader, reader.uint32());
             continue;
           }
         }
