@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { after, describe, it } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { endFleet } from '../e2e/support.ts';
+import { DatabaseServer, leavesNothing, sleeps, ways, type Place } from './database-server.ts';
+
+/* Section 7 of the command contract: the row `db:import`. */
+
+const server = await DatabaseServer.startAll();
+const { fleet } = server;
+after(() => endFleet(fleet));
+
+const modes = [[], ['--in-place']] as const;
+
+for (const way of ways) {
+  describe(`db:import ${way}`, { concurrency: 3, timeout: 240_000 }, () => {
+    for (const format of ['sql', 'sql.gz', 'sql.zst']) {
+      it(`brings back the newest dump, of format ${format}, between its hooks`, async () => {
+        const place = await server.place(way);
+        const path = await place.dump('--format', format);
+        for (const mode of modes) {
+          await place.sql("UPDATE wares SET name = 'changed'", 'CREATE TABLE later()');
+          const run = await place.does('db:import', ...mode);
+          assert.deepEqual(await place.told(), [
+            `hook_pre_db_import(${path})`,
+            `hook_post_db_import(${path})`,
+          ]);
+          assert.equal(await place.wares(), 'as dumped');
+          assert.equal(await place.sql("SELECT to_regclass('later') IS NULL"), 't');
+          assert.deepEqual([run.dump?.path, run.dump?.sizeBytes], [path, (await readFile(path)).length]);
+          await leavesNothing(place, run.task);
+        }
+      });
+    }
+
+    it('FILE is relative to the stack’s folder; none means the newest by the time in its name', async () => {
+      const place = await server.place(way);
+      const newest = await place.dump();
+      const text = await readFile(newest, 'utf8');
+      const older = `${place.database}_20200101_000000.sql`;
+      await writeFile(place.path(older), text.replace('as dumped', 'long ago'));
+      await writeFile(place.path(`${place.database}_test_20990101_000000.sql`), 'of another database');
+      await utimes(newest, 0, 0);
+      for (const [words, wares] of [
+        [[older], 'long ago'],
+        [[], 'as dumped'],
+        [[place.path(older)], 'long ago'],
+      ] as const) {
+        await place.does('db:import', ...words);
+        assert.equal(await place.wares(), wares);
+      }
+    });
+
+    it('the fresh database has the old one’s owner, encoding, locale, ACL, settings, limit, comment', async () => {
+      const name = `peculiar${way === 'over TCP' ? 1 : 2}`;
+      await server.sql('postgres', ...peculiar(name));
+      const place = await server.stack(way, name, name);
+      await place.sql("CREATE TABLE wares(name text); INSERT INTO wares VALUES ('as dumped')");
+      const attributes = await server.sql('postgres', attributesOf(name));
+      assert.match(attributes, /"7"|: 7/);
+      await place.dump();
+      for (const mode of modes) {
+        await place.sql('TRUNCATE wares');
+        await place.does('db:import', ...mode);
+        assert.equal(await server.sql('postgres', attributesOf(name)), attributes);
+        assert.equal(await place.wares(), 'as dumped');
+      }
+    });
+
+    it('what is no finished dump is refused, before any hook', async () => {
+      const place = await server.place(way);
+      const whole = await readFile(await place.dump());
+      const half = whole.subarray(0, whole.length / 2);
+      const files: readonly [name: string, content: Uint8Array | string, reason: RegExp][] = [
+        ['half.sql', half, /half\.sql is no finished dump: pg_dump's last line is not there/],
+        ['half.sql.gz', gzipSync(whole).subarray(0, -20), /half\.sql\.gz is damaged or cut off/],
+        ['half.sql.zst', zstdCompressSync(whole).subarray(0, -20), /half\.sql\.zst is damaged or cut off/],
+        ['packed.sql.gz', gzipSync(half), /packed\.sql\.gz is no finished dump/],
+        ['empty.sql', '', /empty\.sql is no finished dump/],
+        ['custom.sql', 'PGDMP\x01', /custom format/],
+      ];
+      for (const [name, content, reason] of files) {
+        await writeFile(place.path(name), content);
+        assert.match(await place.fails([], 'db:import', name), reason);
+      }
+      assert.match(await place.fails([], 'db:import', 'missing.sql'), /there is no file .*\/missing\.sql/);
+      assert.match(await place.fails([], 'db:import', '.'), / is no file$/);
+      const none = await place.fails(['-e', 'DB_NAME=none'], 'db:import');
+      assert.match(none, /there is no dump of database none/);
+      assert.deepEqual([await place.told(), await place.wares()], [[], 'as dumped']);
+    });
+
+    it('a dump with an error in its middle leaves the old database as it was', async () => {
+      const place = await server.place(way);
+      const insert = "INSERT INTO public.wares VALUES ('half')";
+      const path = await place.dumpWith(`${insert}; SELECT no_such_function();`);
+      const run = await place.run([], 'db:import', 'broken.sql');
+      assert.equal(run.exitCode, 1);
+      const cause =
+        /psql:<stdin>:\d+: ERROR: {2}function no_such_function\(\) does not exist; the old database stays$/;
+      assert.match(run.reason, cause);
+      assert.deepEqual(await place.told(), [`hook_pre_db_import(${path})`, `hook_fail_db_import(${path})`]);
+      assert.equal(await place.wares(), 'as dumped');
+      await leavesNothing(place, run.task);
+      const inPlace = await place.fails([], 'db:import', '--in-place', 'broken.sql');
+      assert.match(inPlace, new RegExp(`database ${place.database} is new and incomplete: import again`));
+    });
+
+    it('the swap ends the sessions that hold the database open; until then they work on', async () => {
+      const place = await server.place(way);
+      const path = await place.dump();
+      for (const mode of modes) {
+        await using session = await server.holdSession(place.database, 'SELECT count(*) FROM wares');
+        await place.does('db:import', ...mode, path);
+        await session.ended;
+      }
+      await place.dumpWith('SELECT pg_sleep(1.5);');
+      const running = place.run([], 'db:import', 'broken.sql');
+      await place.untilWorking(sleeps);
+      await place.sql("INSERT INTO wares VALUES ('meanwhile')");
+      assert.equal(await place.wares(), 'as dumped meanwhile');
+      assert.equal((await running).exitCode, 0);
+      assert.equal(await place.wares(), 'as dumped');
+    });
+
+    it('both renames are one transaction: there is a database of that name all the time', async () => {
+      const place = await server.place(way);
+      await place.dump();
+      const seen = `SELECT count(*) FROM pg_database WHERE datname = '${place.database}'`;
+      const over = new AbortController();
+      const watcher = server.psql('postgres', 'watcher', [], over.signal, `${seen} \\watch 0.005\n`);
+      const run = await place.does('db:import');
+      over.abort();
+      const counts = (await watcher).stdout.split('\n').filter((line) => /^\d$/.test(line));
+      assert.ok(counts.length > 20, `${counts.length} looks`);
+      assert.deepEqual(new Set(counts), new Set(['1']));
+      await leavesNothing(place, run.task);
+    });
+
+    it('a database that is not there yet is made', async () => {
+      const place = await server.place(way);
+      const path = await place.dump();
+      for (const [at, mode] of modes.entries()) {
+        const name = `${place.database}_fresh${at}`;
+        const run = await place.run(['-e', `DB_NAME=${name}`], 'db:import', path, ...mode);
+        assert.equal(run.exitCode, 0, run.reason);
+        assert.equal(await server.sql(name, 'SELECT name FROM wares'), 'as dumped');
+      }
+    });
+  });
+}
+
+describe('db:import', { concurrency: 2, timeout: 240_000 }, () => {
+  it('needs no superuser, and gives up where it may not end a session', async () => {
+    await server.sql('postgres', "CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'of-tenant'");
+    await server.sql('postgres', 'CREATE DATABASE rented OWNER tenant');
+    const variables = server.tcpVariables('rented').replaceAll(/^DB_(?:USER|PASSWORD).*\n/gm, '');
+    const place = await server.stack('over TCP', 'tenant', 'rented', {
+      '.env': `${variables}DB_USER=tenant\nDB_PASSWORD=of-tenant\n`,
+    });
+    await place.sql('SET ROLE tenant', "CREATE TABLE wares AS SELECT 'as dumped' AS name");
+    await place.dump();
+    await place.sql("UPDATE wares SET name = 'changed'");
+    {
+      await using _ = await server.holdSession('rented', 'SELECT 1');
+      for (const mode of modes) {
+        const reason = await place.fails([], 'db:import', ...mode);
+        assert.match(reason, /ERROR: .*(?:superuser|terminate).*; the old database stays$/);
+        assert.equal(await place.wares(), 'changed');
+      }
+    }
+    await place.does('db:import');
+    assert.equal(await place.wares(), 'as dumped');
+  });
+
+  it('two stacks into the same database at once leave it whole', async () => {
+    const place = await server.place('in the container');
+    const far = await server.stack('over TCP', `${place.stack}-far`, place.database);
+    const path = await place.dump();
+    const both = [place, far] satisfies Place[];
+    const runs = await Promise.all(both.map((each) => each.run([], 'db:import', path)));
+    const reasons = runs.map(({ reason }) => reason).join('\n');
+    assert.ok(
+      runs.some(({ exitCode }) => exitCode === 0),
+      reasons,
+    );
+    assert.equal(await place.wares(), 'as dumped');
+    await place.does('db:import', path);
+    for (const { task } of runs) await leavesNothing(place, task);
+  });
+});
+
+/** A database unlike what CREATE DATABASE makes. */
+const peculiar = (name: string): string[] => [
+  `CREATE ROLE "The Owner of ${name}"`,
+  `CREATE ROLE reader_${name}`,
+  `CREATE DATABASE ${name} TEMPLATE template0 OWNER "The Owner of ${name}" ENCODING 'LATIN1'
+    LC_COLLATE 'C' LC_CTYPE 'C' CONNECTION LIMIT 7`,
+  `REVOKE ALL ON DATABASE ${name} FROM PUBLIC`,
+  `GRANT CONNECT ON DATABASE ${name} TO reader_${name} WITH GRANT OPTION`,
+  `ALTER DATABASE ${name} SET search_path = "$user", public, "Odd, ""one"""`,
+  `ALTER DATABASE ${name} SET "my.setting" = 'it''s "1"'`,
+  `ALTER DATABASE ${name} SET "DateStyle" = 'SQL, DMY'`,
+  `ALTER ROLE reader_${name} IN DATABASE ${name} SET work_mem = '8MB'`,
+  `COMMENT ON DATABASE ${name} IS 'the shop''s :data'`,
+];
+
+function attributesOf(database: string): string {
+  return `SELECT to_jsonb(d) - 'oid' - 'dattablespace' - 'datfrozenxid' - 'datminmxid'
+      || jsonb_build_object('comment', shobj_description(d.oid, 'pg_database'), 'settings',
+        (SELECT jsonb_agg(jsonb_build_array(setrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting
+          WHERE setdatabase = d.oid))
+    FROM pg_database AS d WHERE datname = '${database}'`;
+}
