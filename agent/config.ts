@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
@@ -20,6 +21,11 @@ export interface AgentConfig {
 export interface AgentEnvironment {
   readonly env: Readonly<Record<string, string>>;
   readonly folder: string;
+}
+
+/** How long the controller may be away before what needs a watcher ends. Throws `usage`. */
+export function readPatience(env: Readonly<Record<string, string>>): number {
+  return parseDuration(env['KOMPOSE_LOST_AFTER'] ?? '2m');
 }
 
 export function readEnvironment(): AgentEnvironment {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { version } from '../common/version.ts';
-import { loadMembership, type AgentEnvironment } from './config.ts';
+import { loadMembership, readPatience, type AgentEnvironment } from './config.ts';
 import { loadPolicy } from './policy.ts';
+import { formatDuration } from '../common/durations.ts';
+import { CutOff } from './session/cut-off.ts';
 import { keepLinked } from './session/link.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
@@ -34,6 +36,7 @@ export async function serveAgent(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
+  const patienceMs = readPatience(env);
   const { config, identity } = await loadMembership(folder);
   const policy = await loadPolicy(folder);
   const agentEnv = allowedAgentEnv(env);
@@ -70,13 +73,18 @@ export async function serveAgent(
     askStatus: () => askStatus(config.stacks, agentEnv),
     maskWords: (words: WordsToMask) => maskWords(words, taskHost),
   };
+  using cutOff = new CutOff(patienceMs, () =>
+    tasks.cancelWatched(`cut off from the controller for ${formatDuration(patienceMs)}: nobody watches it`),
+  );
   try {
     const onLinked = (address: string): void => {
+      cutOff.linked();
       scripts.forget();
       onConnected(address);
     };
     const { addresses } = config;
-    await keepLinked({ addresses, identity, host, log, onConnected: onLinked }, signal);
+    const onLost = (): void => cutOff.lost();
+    await keepLinked({ addresses, identity, host, log, onConnected: onLinked, onLost }, signal);
   } finally {
     local.close();
     tasks.cancelAll('the agent is stopping');

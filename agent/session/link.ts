@@ -25,6 +25,8 @@ export interface LinkOptions {
   readonly log: Logger;
   /** Called at each link that stands. */
   readonly onConnected: (address: string) => void;
+  /** Called at the end of each try, whether a link stood or not. */
+  readonly onLost: () => void;
 }
 
 /**
@@ -39,6 +41,7 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
     const address = options.addresses[tries % options.addresses.length] ?? '';
     const startedMs = performance.now();
     const error = await serveOnce(options, address, signal);
+    options.onLost();
     if (signal.aborted) return;
     if (['conflict', 'denied', 'unauthenticated', 'protocol', 'unsupported'].includes(error.code))
       throw error;

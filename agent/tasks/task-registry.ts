@@ -29,6 +29,8 @@ export interface LocalShare {
 export interface RunningTask {
   readonly spec: TaskSpec;
   readonly startedMs: number;
+  /** Somebody on this host runs it. */
+  readonly isLocal: boolean;
   readonly ended: Promise<void>;
 }
 
@@ -96,7 +98,8 @@ export class TaskRegistry {
     const spool = this.#spools.get(spec.task);
     if (spool === undefined || spool.log.count > 0 || this.#running.has(spec.task)) return;
     const ended = this.#run(spec, spool, share).finally(() => this.#running.delete(spec.task));
-    this.#running.set(spec.task, { spec, startedMs: Date.now(), ended });
+    const isLocal = share.onEvent !== undefined;
+    this.#running.set(spec.task, { spec, startedMs: Date.now(), isLocal, ended });
   }
 
   /** Ends an accepted task that was never run. */
@@ -111,6 +114,14 @@ export class TaskRegistry {
   /** Ends a task; unknown and ended ones are left alone. */
   cancel(task: string, reason: string): void {
     this.#stops.get(task)?.stop({ state: 'cancelled', reason });
+  }
+
+  /** Ends what cannot go on without somebody elsewhere who takes its output or gives it stdin. */
+  cancelWatched(reason: string): void {
+    for (const [task, { spec, isLocal }] of this.#running) {
+      const { reads, endsWithWatcher } = commandTraits(spec.command, spec.args);
+      if (!isLocal && (reads || endsWithWatcher || spec.hasStdin)) this.cancel(task, reason);
+    }
   }
 
   /** Ends all tasks; for an agent that shuts down. */

@@ -6,13 +6,22 @@ import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { Screen } from './screen.ts';
-import { endFleet, idleService, jsonLines, processesOf, shows, startFleet, until } from './support.ts';
+import {
+  endFleet,
+  idleService,
+  jsonLines,
+  processesOf,
+  shows,
+  startFleet,
+  until,
+  untilKnown,
+} from './support.ts';
 
 const host = 'prod-1';
 let fleet: KomposeFleet;
 
 before(async () => {
-  fleet = await startFleet([host]);
+  fleet = await startFleet([host], { agentEnv: { KOMPOSE_LOST_AFTER: '1s' } });
   const chained = '"$SCRIPT_DIR/kompose.sh" db';
   await fleet.writeStack(host, 'app', {
     'compose.yaml': idleService,
@@ -35,6 +44,7 @@ hook_pre_build() { ${chained} build; }
   });
   const talking = `${idleService}    command: sh -c 'echo here I am; exec sleep 100000'\n    init: true\n`;
   await fleet.writeStack(host, 'web', { 'compose.yaml': talking });
+  await untilKnown(fleet, { [`${host}:app`]: {}, [`${host}:db`]: {}, [`${host}:web`]: {} });
   const { exitCode, stderr } = await fleet.kompose(['*', 'up', '-d']);
   assert.equal(exitCode, 0, stderr);
 });
@@ -155,6 +165,20 @@ describe('typed by a person', { timeout: 120_000 }, () => {
     build.kill('SIGINT');
     assert.match((await build).stderr, /cancelled by its caller/);
   });
+});
+
+test('what needs a watcher elsewhere ends when the controller stays away, what changes goes on', async () => {
+  const reading = fleet.spawnKompose(['web', 'logs', '-f']);
+  await shows(reading, 'stdout', 'here I am');
+  const changing = fleet.spawnKompose([':db', 'build']);
+  await shows(changing, 'stderr', 'child begins');
+  await fleet.kill('controller');
+  await until('it has ended', async () => (await processesOf(fleet, host, 'web')).length === 0);
+  assert.notDeepEqual(await processesOf(fleet, host, 'db'), []);
+  await fleet.startController();
+  assert.match((await reading).stderr, /cut off from the controller for 1(?:\.0)?s: nobody watches it/);
+  changing.kill('SIGINT');
+  assert.equal((await changing).exitCode, 130);
 });
 
 test('an agent that is stopped ends what was asked of it, and says so', async () => {
