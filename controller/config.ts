@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { komposeHome } from '../common/kompose-home.ts';
+import type { Limits } from './services/limits.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { createAuditKey } from './audit/audit-key.ts';
 import type { KeyPair } from './identity/authority.ts';
@@ -29,6 +30,8 @@ export interface ControllerSettings {
   /** How long certificates are valid. */
   readonly hostCertificateMs: number;
   readonly userCertificateMs: number;
+  /** In place of the usual ones. */
+  readonly limits?: Partial<Limits>;
 }
 
 /** Reads the environment; only main calls this. */

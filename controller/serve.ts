@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import { KomposeError } from '../common/errors.ts';
 import { maxMessageBytes } from '../proto/channel-options.ts';
 import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
@@ -10,6 +9,7 @@ import { splitAddress } from '../proto/enrol.ts';
 import { record } from './audit/audit.ts';
 import { parseAuditKey } from './audit/audit-key.ts';
 import { AuditNotary } from './audit/audit-notary.ts';
+import { Refusals } from './audit/refusals.ts';
 import { headMetadata } from '../proto/audit-head-metadata.ts';
 import { loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -19,10 +19,14 @@ import { Roles } from './identity/roles.ts';
 import { databasePath } from './init.ts';
 import { RunRegistry } from './runs/run-registry.ts';
 import { agentLinkService } from './services/agent-link-service.ts';
+import { Door } from './services/door.ts';
 import { enrolmentService } from './services/enrolment-service.ts';
 import { fleetService } from './services/fleet-service.ts';
+import { gatekeeper } from './services/gatekeeper.ts';
+import { guardSessions } from './services/guard-sessions.ts';
 import { Handlers } from './services/handlers.ts';
-import { raiseSessionWindows } from './services/session-windows.ts';
+import { defaultLimits } from './services/limits.ts';
+import { RateLimit } from './services/rate-limit.ts';
 import { serverCredentials } from './services/server-credentials.ts';
 import { Store } from './store/store.ts';
 
@@ -49,11 +53,19 @@ export async function serveController(
   const runsFolder = join(settings.folder, 'runs');
   const runs = await RunRegistry.open({ store, fleet, roles, runsFolder, clock, logger: log, lostAfterMs });
   const handlers = new Handlers(log);
-  const desk = new EnrolmentDesk({ store, authority, clock, hostCertificateMs, userCertificateMs });
+  const limits = { ...defaultLimits, ...settings.limits };
+  const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
+  const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
+  const lives = { hostCertificateMs, userCertificateMs };
+  const desk = new EnrolmentDesk({ store, authority, clock, refusals, ...lives });
   const { addresses } = config;
   const caFingerprint = authorityFingerprint(authority.certificate);
-  raiseSessionWindows();
+  const sessions = guardSessions(limits);
+  const door = new Door(limits, (socket) => injector.injectConnection(socket));
   const server = new Server({
+    interceptors: [gatekeeper({ limits, store, refusals, knows: (peer) => door.knows(peer) })],
+    'grpc.max_connection_idle_ms': limits.idleMs,
+    'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.keepalive_time_ms': 30_000,
@@ -61,7 +73,14 @@ export async function serveController(
   });
   server.addService(
     EnrolmentService,
-    enrolmentService({ desk, fleet, store, handlers, auditKey: notary.publicKey }),
+    enrolmentService({
+      desk,
+      fleet,
+      store,
+      handlers,
+      auditKey: notary.publicKey,
+      limit: new RateLimit(limits.enrolment.callsPerSecond, limits.enrolment.burst),
+    }),
   );
   server.addService(
     AgentLinkService,
@@ -81,18 +100,22 @@ export async function serveController(
       notary,
     }),
   );
-  const credentials = serverCredentials({
+  const identity = {
     privateKey: serverPair.privateKey,
     certificateChain: serverPair.certificate + authority.certificate,
     caCertificate: authority.certificate,
-  });
+  };
+  const injector = server.createConnectionInjector(serverCredentials(identity, limits));
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
-  const port = await bind(server, where, credentials);
+  const port = await door.listen(where);
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');
   const close = async (): Promise<void> => {
+    door.close();
     server.forceShutdown();
+    sessions[Symbol.dispose]();
+    await refusals.close();
     await tell('controller.stopped');
     await notary.close();
     await store.close();
@@ -111,18 +134,4 @@ async function tellOfController(
   await store
     .write((transaction) => record(transaction, timeMs, { type, actor }))
     .catch((error: unknown) => log.error({ err: error }, `${type} cannot be recorded`));
-}
-
-function bind(
-  server: Server,
-  where: string,
-  credentials: Parameters<Server['bindAsync']>[1],
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(where, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else
-        reject(new KomposeError('failed', `cannot listen on ${where}: ${error.message}`, { cause: error }));
-    });
-  });
 }

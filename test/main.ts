@@ -3,13 +3,16 @@ import { globSync } from 'node:fs';
 
 /*
  * Runs the tests: `npm test` all of them, `npm test -- unit` or `npm test -- e2e/rig` those whose path holds the
- * word. Unit and integration tests run two files at a time; e2e and contract tests, each file on hosts of its own,
- * one by one: their engines share the machine.
+ * word. Unit, integration and security tests run two files at a time; e2e and contract tests, each file on hosts of
+ * its own, one by one: their engines share the machine.
  */
 const words = process.argv.slice(2);
 const isAsked = (file: string): boolean => words.length === 0 || words.some((word) => file.includes(word));
 const stages = [
-  { files: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'], concurrency: 2 },
+  {
+    files: ['unit', 'integration', 'security'].map((folder) => `test/${folder}/**/*.test.ts`),
+    concurrency: 2,
+  },
   { files: ['test/e2e/**/*.test.ts', 'test/contract/**/*.test.ts'], concurrency: 1 },
 ];
 

@@ -3,6 +3,7 @@ import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import { checkHostName, checkLabelKey, checkLabelValue } from '../../common/names.ts';
 import { record } from '../audit/audit.ts';
+import type { Refusals } from '../audit/refusals.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { issueClientCertificate, type KeyPair } from './authority.ts';
@@ -16,6 +17,7 @@ interface Deps {
   /** How long certificates are valid. */
   readonly hostCertificateMs: number;
   readonly userCertificateMs: number;
+  readonly refusals: Refusals;
 }
 
 interface Caller {
@@ -127,8 +129,8 @@ export class EnrolmentDesk {
     const { store, authority, clock, hostCertificateMs, userCertificateMs } = this.#deps;
     const isHost = peer.kind === 'host';
     const validMs = isHost ? hostCertificateMs : userCertificateMs;
-    const issued = await issueClientCertificate(authority, certificateRequest, peer, validMs, clock());
     const actor = await (isHost ? findHost(store, peer) : findUser(store, peer));
+    const issued = await issueClientCertificate(authority, certificateRequest, peer, validMs, clock());
     await store.write(async (transaction) => {
       await transaction
         .updateTable(isHost ? 'hosts' : 'users')
@@ -158,11 +160,8 @@ export class EnrolmentDesk {
     } catch (error) {
       const { code, message } = KomposeError.from(error);
       if (code === 'unauthenticated' || code === 'conflict') {
-        const { store, clock } = this.#deps;
         const actor = { name, role: '', certificate: '' };
-        await store.write((transaction) =>
-          record(transaction, clock(), { type: 'login.failed', actor, ...caller, reason: message }),
-        );
+        await this.#deps.refusals.tell({ type: 'login.failed', actor, ...caller, reason: message });
       }
       throw error;
     }

@@ -15,7 +15,6 @@ import type {
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
-import { record } from '../audit/audit.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
@@ -142,7 +141,7 @@ class AttachedAgent {
       const versions = `the agent speaks protocol ${hello.protocolVersion}, the controller ${protocolVersion}`;
       throw new KomposeError('protocol', `${versions}: upgrade the older one`);
     }
-    await this.#admit(peer);
+    await findHost(this.#deps.store, peer);
     if (this.#isOver || this.#session !== undefined) return;
     const session = new AgentSession(peer.name, hello, this.#call, this.#deps.clock(), (error) =>
       this.#end(error),
@@ -164,24 +163,6 @@ class AttachedAgent {
     const actor = { name: peer.name, role: 'agent', certificate: peer.fingerprint };
     const witness = { actor, host: peer.name, clientAddress: clientAddress(this.#call) };
     void this.#deps.notary.present(head, witness);
-  }
-
-  async #admit(peer: Peer): Promise<void> {
-    try {
-      await findHost(this.#deps.store, peer);
-    } catch (error) {
-      const reason = KomposeError.from(error).message;
-      const actor = { name: peer.name, role: 'agent', certificate: peer.fingerprint };
-      const entry = {
-        type: 'host.refused',
-        actor,
-        host: peer.name,
-        clientAddress: clientAddress(this.#call),
-        reason,
-      } as const;
-      await this.#deps.store.write((transaction) => record(transaction, this.#deps.clock(), entry));
-      throw error;
-    }
   }
 
   #welcome(session: AgentSession): void {

@@ -1,6 +1,6 @@
 import { KomposeError } from '../../common/errors.ts';
 import { headOf } from '../../proto/audit-head-metadata.ts';
-import { record, type Actor } from '../audit/audit.ts';
+import type { Actor } from '../audit/audit.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import { findUser } from '../identity/directory.ts';
 import type { Store } from '../store/store.ts';
@@ -12,12 +12,10 @@ type Call = Parameters<typeof requirePeer>[0];
 /** Who calls, and whether they may. */
 export class Callers {
   readonly #store: Store;
-  readonly #clock: () => number;
   readonly #notary: AuditNotary;
 
-  constructor({ store, clock, notary }: Pick<FleetServiceDeps, 'store' | 'clock' | 'notary'>) {
+  constructor({ store, notary }: Pick<FleetServiceDeps, 'store' | 'notary'>) {
     this.#store = store;
-    this.#clock = clock;
     this.#notary = notary;
   }
 
@@ -33,13 +31,10 @@ export class Callers {
     return actor;
   }
 
-  /** An admin; anybody else is refused with `denied`, which is recorded. `what` is what they ask for. */
+  /** An admin; anybody else is refused with `denied`. `what` is what they ask for. */
   async admin(call: Call, what: string): Promise<Actor> {
     const actor = await this.user(call);
     if (actor.role === 'admin') return actor;
-    const reason = `${what} needs the role admin; yours is ${actor.role}`;
-    const entry = { type: 'request.denied', actor, clientAddress: clientAddress(call), reason } as const;
-    await this.#store.write((transaction) => record(transaction, this.#clock(), entry));
-    throw new KomposeError('denied', reason);
+    throw new KomposeError('denied', `${what} needs the role admin; yours is ${actor.role}`);
   }
 }

@@ -5,7 +5,7 @@ import { findHostRow } from '../identity/directory.ts';
 import type { Store } from '../store/store.ts';
 import type { Handlers } from './handlers.ts';
 import { clientAddress, requirePeer } from './peer.ts';
-import { RateLimit } from './rate-limit.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 interface EnrolmentDeps {
   readonly desk: EnrolmentDesk;
@@ -14,14 +14,21 @@ interface EnrolmentDeps {
   readonly handlers: Handlers;
   /** The public one: SPKI DER, base64. */
   readonly auditKey: string;
+  readonly limit: RateLimit;
 }
 
 /** The two calls for those who have no certificate yet, and the one that renews one; see enrolment.proto. */
-export function enrolmentService({ desk, fleet, store, handlers, auditKey }: EnrolmentDeps): EnrolmentServer {
-  const limit = new RateLimit(20, 100);
+export function enrolmentService({
+  desk,
+  fleet,
+  store,
+  handlers,
+  auditKey,
+  limit,
+}: EnrolmentDeps): EnrolmentServer {
   return {
     join: handlers.unary(async (call) => {
-      limit.take();
+      limit.take('joins and logins');
       const { tokenSecret: secret, name, labels, certificateRequest } = call.request;
       const caller = { clientAddress: clientAddress(call) };
       const joined = await desk.join({ secret, name, labels, certificateRequest }, caller);
@@ -29,7 +36,7 @@ export function enrolmentService({ desk, fleet, store, handlers, auditKey }: Enr
       return joined;
     }),
     login: handlers.unary(async (call) => {
-      limit.take();
+      limit.take('joins and logins');
       const { tokenSecret: secret, certificateRequest } = call.request;
       const caller = { clientAddress: clientAddress(call) };
       return { ...(await desk.login({ secret, certificateRequest }, caller)), auditKey };

@@ -16,13 +16,15 @@ type Caller = Pick<AnyCall, 'getAuthContext' | 'getPeer'> & { readonly metadata:
  * Who a call's verified client certificate names; undefined without one. A certificate of another CA, an expired
  * one or a self-signed one counts as none: TLS has not verified it.
  */
-export function peerOf(call: Caller): Peer | undefined {
+export function peerOf(call: Pick<AnyCall, 'getAuthContext'>): Peer | undefined {
   const certificate = call.getAuthContext().sslPeerCertificate;
   const match = /^URI:spiffe:\/\/kompose\/(host|user)\/([A-Za-z0-9._@-]+)$/.exec(
     certificate?.subjectaltname ?? '',
   );
   const [, kind, name] = match ?? [];
   if (certificate === undefined || name === undefined) return undefined;
+  // TLS looked when the connection began, which may be long ago.
+  if (Date.parse(certificate.valid_to) <= Date.now()) return undefined;
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   return { kind: kind === 'host' ? 'host' : 'user', name, fingerprint };
 }
@@ -33,11 +35,7 @@ export function peerOf(call: Caller): Peer | undefined {
  */
 export function requirePeer(call: Caller, kind?: Peer['kind']): Peer {
   const peer = peerOf(call);
-  if (peer === undefined) {
-    const way = kind === 'host' ? 'kompose agent join TOKEN' : 'kompose login TOKEN';
-    const message = `no valid client certificate (there is none, or it has expired): ${way}`;
-    throw new KomposeError('unauthenticated', message);
-  }
+  if (peer === undefined) throw unknownPeer(kind);
   if (kind !== undefined && peer.kind !== kind)
     throw new KomposeError('denied', `this is for ${kind}s; the certificate is a ${peer.kind}'s`);
   return peer;
@@ -51,8 +49,15 @@ export function lifeOf(call: Caller): CertificateLife | undefined {
   return { notBeforeMs: Date.parse(from), notAfterMs: Date.parse(to) };
 }
 
+/** What one without a valid certificate is told. */
+export function unknownPeer(kind: Peer['kind'] | undefined): KomposeError {
+  const way = kind === 'host' ? 'kompose agent join TOKEN' : 'kompose login TOKEN';
+  const message = `no valid client certificate (there is none, or it has expired): ${way}`;
+  return new KomposeError('unauthenticated', message);
+}
+
 /** The address of the other end, without the port. */
-export function clientAddress(call: Caller): string {
+export function clientAddress(call: Pick<AnyCall, 'getPeer'>): string {
   return call.getPeer().replace(/:\d+$/, '');
 }
 

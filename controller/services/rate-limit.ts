@@ -17,13 +17,13 @@ export class RateLimit {
     this.#filledMs = now();
   }
 
-  /** Throws `too-many-requests` when the bucket is empty. */
-  take(): void {
+  /** Throws `too-many-requests` when the bucket is empty; `what` there are too many of. */
+  take(what: string): void {
     const nowMs = this.#now();
     this.#tokens = Math.min(this.#burst, this.#tokens + ((nowMs - this.#filledMs) / 1000) * this.#perSecond);
     this.#filledMs = nowMs;
     if (this.#tokens < 1)
-      throw new KomposeError('too-many-requests', 'too many joins and logins at once: try again soon');
+      throw new KomposeError('too-many-requests', `too many ${what} at once: try again soon`);
     this.#tokens--;
   }
 }

@@ -1,5 +1,6 @@
 import { ServerCredentials } from '@grpc/grpc-js';
 import { flowControlWindowBytes } from '../../proto/channel-options.ts';
+import { defaultLimits, type Limits } from './limits.ts';
 
 /** PEM throughout. */
 export interface ServerIdentity {
@@ -16,19 +17,27 @@ export interface ServerIdentity {
  * grpc-js's own certificate-provider credentials would do for that, but have no way to say the TLS version and the
  * HTTP/2 window; a server's constructor options are where both belong.
  */
-export function serverCredentials(identity: ServerIdentity): ServerCredentials {
-  return new OptionalClientCertificate(identity);
+export function serverCredentials(
+  identity: ServerIdentity,
+  limits: Limits = defaultLimits,
+): ServerCredentials {
+  return new OptionalClientCertificate(identity, limits);
 }
 
 class OptionalClientCertificate extends ServerCredentials {
-  constructor({ privateKey, certificateChain, caCertificate }: ServerIdentity) {
+  constructor(
+    { privateKey, certificateChain, caCertificate }: ServerIdentity,
+    { handshakeMs, streamsPerConnection, headerBytes }: Limits,
+  ) {
     const options = {
       requestCert: true,
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
+      handshakeTimeout: handshakeMs,
       settings: {
         initialWindowSize: flowControlWindowBytes,
-        maxConcurrentStreams: 100_000,
+        maxConcurrentStreams: streamsPerConnection,
+        maxHeaderListSize: headerBytes,
         enablePush: false,
       },
     } as const;

@@ -27,7 +27,9 @@ import { TestUser } from './test-user.ts';
 /** An audit record, as far as tests look at it. */
 export interface AuditRecord {
   readonly type: string;
-  readonly actor: { readonly name: string; readonly role: string };
+  readonly actor: { readonly name: string; readonly role: string; readonly certificate: string };
+  readonly clientAddress?: string;
+  readonly detail?: Readonly<Record<string, unknown>>;
   readonly host?: string;
   readonly outcome?: string;
   readonly reason?: string;

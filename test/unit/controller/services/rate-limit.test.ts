@@ -11,7 +11,7 @@ class Clock {
 function taken(limit: RateLimit, wanted: number): number {
   for (let count = 0; count < wanted; count++) {
     try {
-      limit.take();
+      limit.take('calls');
     } catch (error) {
       assert.ok(error instanceof KomposeError);
       assert.equal(error.code, 'too-many-requests');

@@ -1,0 +1,58 @@
+/** What one peer may take of the controller at a time. */
+export interface PeerLimits {
+  /** Calls that are open at once. */
+  readonly openCalls: number;
+  readonly callsPerSecond: number;
+  /** Calls at once after a silence. */
+  readonly burst: number;
+}
+
+/** Every bound on what peers may do, in one place. */
+export interface Limits {
+  /** A connection is a newcomer until a call over it has shown a certificate; so long it may take. */
+  readonly newcomerMs: number;
+  /** Of that, for the TLS handshake. */
+  readonly handshakeMs: number;
+  /** Newcomers at a time; one more, and the oldest goes. */
+  readonly newcomers: number;
+  /** What a connection without a certificate may send, all its calls together. */
+  readonly newcomerBytes: number;
+  /** A connection with a certificate, without an open call. */
+  readonly idleMs: number;
+  readonly streamsPerConnection: number;
+  /** All headers of a call, as HTTP/2 counts them. */
+  readonly headerBytes: number;
+  /** For an address, of the calls without a certificate. */
+  readonly stranger: PeerLimits;
+  /** For a certificate. */
+  readonly user: PeerLimits;
+  /** Likewise; each task of the host has a call of its own. */
+  readonly host: PeerLimits;
+  /** Joins and logins of all addresses together. */
+  readonly enrolment: Omit<PeerLimits, 'openCalls'>;
+  /** In this time so many refusals of a kind to the same peer make a record each, and all others one together. */
+  readonly refusalWindowMs: number;
+  readonly refusalRecords: number;
+  /** Addresses without a certificate that have records of their own in that time; the others share one. */
+  readonly refusedAddresses: number;
+  /** Messages that wait for an agent to read them, and for us to act on. */
+  readonly agentBacklog: number;
+}
+
+export const defaultLimits: Limits = {
+  newcomerMs: 30_000,
+  handshakeMs: 10_000,
+  newcomers: 1_000,
+  newcomerBytes: 64 * 1024,
+  idleMs: 300_000,
+  streamsPerConnection: 1_000,
+  headerBytes: 16 * 1024,
+  stranger: { openCalls: 50, callsPerSecond: 10, burst: 100 },
+  user: { openCalls: 250, callsPerSecond: 200, burst: 1_000 },
+  host: { openCalls: 1_000, callsPerSecond: 500, burst: 5_000 },
+  enrolment: { callsPerSecond: 40, burst: 200 },
+  refusalWindowMs: 60_000,
+  refusalRecords: 5,
+  refusedAddresses: 32,
+  agentBacklog: 1_000,
+};

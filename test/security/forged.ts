@@ -1,0 +1,78 @@
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+import {
+  createAuthority,
+  identityUri,
+  issueClientCertificate,
+  type KeyPair,
+} from '../../controller/identity/authority.ts';
+import { createCertificateRequest } from '../../proto/certificate-request.ts';
+import type { Identity } from '../../proto/enrol.ts';
+import type { TestController } from '../integration/controller/test-controller.ts';
+
+const dayMs = 86_400_000;
+
+/** Certificates in the name of the first admin, none of which that admin ever got. */
+export const forgeries: Readonly<Record<string, (controller: TestController) => Promise<Identity>>> = {
+  'self-signed': selfSigned,
+  'signed with a user’s key in place of the CA’s': async (controller) => {
+    const { identity } = await controller.admin();
+    const forged = await issued(controller, identity);
+    return { ...forged, certificate: forged.certificate + identity.certificate };
+  },
+  'that has expired': async (controller) =>
+    issued(controller, await ownAuthority(controller), Date.now() - 400 * dayMs),
+  'that is not valid yet': async (controller) =>
+    issued(controller, await ownAuthority(controller), Date.now() + 30 * dayMs),
+  'that is the controller’s own': async ({ folder, caCertificate }) => ({
+    privateKey: await readFile(join(folder, 'server.key'), 'utf8'),
+    certificate: await readFile(join(folder, 'server.crt'), 'utf8'),
+    caCertificate,
+  }),
+};
+
+/** By a CA of the same name. */
+export async function ofOtherCa(controller: TestController): Promise<Identity> {
+  return issued(controller, await createAuthority(Date.now()));
+}
+
+/** By the fleet's own CA, for somebody who never joined. */
+export async function ofNobody(controller: TestController): Promise<Identity> {
+  return issued(controller, await ownAuthority(controller));
+}
+
+async function ownAuthority({ folder, caCertificate }: TestController): Promise<KeyPair> {
+  return { privateKey: await readFile(join(folder, 'ca.key'), 'utf8'), certificate: caCertificate };
+}
+
+async function issued(
+  { caCertificate }: TestController,
+  authority: KeyPair,
+  nowMs = Date.now(),
+): Promise<Identity> {
+  const { privateKey, request } = await createCertificateRequest();
+  const admin = { kind: 'user', name: 'admin' } as const;
+  const { certificate } = await issueClientCertificate(authority, request, admin, 365 * dayMs, nowMs);
+  return { privateKey, certificate, caCertificate };
+}
+
+async function selfSigned({ caCertificate }: TestController): Promise<Identity> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const value = identityUri({ kind: 'user', name: 'admin' });
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: 'CN=admin',
+      keys,
+      signingAlgorithm: algorithm,
+      extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'url', value }])],
+    },
+    webcrypto,
+  );
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  const privateKey = x509.PemConverter.encode(pkcs8, 'PRIVATE KEY');
+  return { privateKey, certificate: certificate.toString('pem'), caCertificate };
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { connect as connectPlain } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, test, type TestContext } from 'node:test';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { credentials } from '@grpc/grpc-js';
+import { controllerTlsName } from '../../proto/channel-options.ts';
+import { within } from '../integration/controller/inbox.ts';
+import { TestController } from '../integration/controller/test-controller.ts';
+import { ask, clientWith } from './ask.ts';
+import { allMethods } from './methods.ts';
+
+/** What `openssl s_client` says of the controller. */
+async function openssl(
+  { port, folder, caCertificate }: TestController,
+  ...words: string[]
+): Promise<{ said: string; exitCode: number | null }> {
+  const ca = join(folder, '..', 'ca.crt');
+  await writeFile(ca, caCertificate);
+  const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-CAfile', ca, '-alpn', 'h2', ...words];
+  const child = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 10_000 });
+  child.stdin.end('');
+  const [out, errors, [exitCode]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  return { said: out + errors, exitCode };
+}
+
+describe('the wire, as openssl sees it,', () => {
+  test('is TLS 1.3 that asks for a certificate of the fleet’s CA, without compression', async (t) => {
+    const controller = await TestController.start(t);
+    const { said } = await openssl(controller, '-verify_return_error', '-verify_hostname', controllerTlsName);
+    assert.match(said, /New, TLSv1\.3, Cipher is TLS_/);
+    assert.match(said, /ALPN protocol: h2/);
+    assert.match(said, /Verification: OK/);
+    assert.match(said, /Acceptable client certificate CA names\n(?:.*\n)*?.*kompose/i);
+    assert.match(said, /Compression: NONE/);
+    assert.doesNotMatch(said, /Secure Renegotiation IS supported/);
+  });
+
+  test('bears the name that clients ask for, and no other', async (t) => {
+    const controller = await TestController.start(t);
+    const other = await openssl(controller, '-verify_return_error', '-verify_hostname', 'example.org');
+    assert.notEqual(other.exitCode, 0);
+    assert.match(other.said, /hostname mismatch/i);
+  });
+
+  for (const version of ['-tls1_2', '-tls1_1', '-tls1']) {
+    test(`is not ${version}`, async (t) => {
+      const { said, exitCode } = await openssl(await TestController.start(t), version);
+      assert.notEqual(exitCode, 0);
+      assert.doesNotMatch(said, /Server certificate\n/);
+      assert.match(said, /alert protocol version|no protocols available/);
+    });
+  }
+});
+
+describe('the wire', () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.1'] as const) {
+    test(`is not ${maxVersion}`, async (t) => {
+      const controller = await TestController.start(t);
+      const socket = tlsTo(t, controller, { maxVersion, minVersion: maxVersion });
+      const [error] = await within(5_000, 'a refusal', once(socket, 'error'));
+      assert.match(String(error), /protocol version|unsupported protocol|no protocols/i);
+    });
+  }
+
+  test('speaks HTTP/2 alone', async (t) => {
+    const controller = await TestController.start(t);
+    const socket = tlsTo(t, controller, { ALPNProtocols: ['http/1.1'] });
+    const [error] = await within(5_000, 'a refusal', once(socket, 'error'));
+    assert.match(String(error), /no application protocol|alert/i);
+  });
+
+  test('is never plain text', async (t) => {
+    const controller = await TestController.start(t);
+    const socket = connectPlain(controller.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    let heard = '';
+    socket.on('data', (chunk) => void (heard += chunk.toString('latin1')));
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+    await within(5_000, 'the end of the connection', once(socket, 'close'));
+    assert.doesNotMatch(heard, /grpc|kompose/);
+    const insecure = clientWith(controller, credentials.createInsecure());
+    const [method] = allMethods;
+    assert.ok(method !== undefined);
+    assert.equal((await ask(insecure, method)).status, 'UNAVAILABLE');
+  });
+});
+
+function tlsTo(t: TestContext, { port }: TestController, options: ConnectionOptions): TLSSocket {
+  const given = { host: '127.0.0.1', port, servername: controllerTlsName, ALPNProtocols: ['h2'] };
+  const socket = connect({ ...given, rejectUnauthorized: false, ...options });
+  t.after(() => socket.destroy());
+  return socket;
+}
