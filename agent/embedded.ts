@@ -33,7 +33,7 @@ import { askStatus } from './stacks/status.ts';
 import { maskWords } from './tasks/mask-words.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
-import { killStepsOf } from './tasks/step-runner.ts';
+import { killStepsOf } from './tasks/execute.ts';
 import { StopSignal } from './tasks/stop-signal.ts';
 import type { Chain, TaskSpec } from './tasks/task-spec.ts';
 import { TaskStdin } from './tasks/task-stdin.ts';

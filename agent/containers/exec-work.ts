@@ -20,6 +20,11 @@ signal KILL
 sleep 1
 [ -z "$(marked)" ]`;
 
+/** In the environment of what `exec` of a task starts. */
+export function execMark(task: string): string {
+  return `KOMPOSE_EXEC_OF=${task}`;
+}
+
 interface Container {
   readonly id: string;
   readonly name: string;
@@ -37,7 +42,7 @@ export class ExecWork implements ContainerWork {
 
   constructor(place: ContainerPlace) {
     this.#place = place;
-    this.#mark = `KOMPOSE_EXEC_OF=${place.task}`;
+    this.#mark = execMark(place.task);
   }
 
   get options(): readonly string[] {

@@ -1,17 +1,13 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { Dump, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
-import type { ContainerWork } from '../containers/container-work.ts';
 import { workOfCommand } from '../containers/work-of-command.ts';
 import { cleanUpDumps } from '../database/cleanup.ts';
 import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
-import { terminateMarked } from '../process/marked-processes.ts';
-import { startProcess, type RunningProcess } from '../process/running-process.ts';
-import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
+import { execute, type Execution } from './execute.ts';
 import { envAfterHook, hookArgv, parseExports, type HookExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import { readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
@@ -21,12 +17,6 @@ import { OutputRecorder, type EventSink } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
-
-/** How long a stopped step has between SIGTERM and SIGKILL. */
-const terminationGraceMs = 10_000;
-
-/** By this variable all processes of a task's steps are known, those too that left their group and session. */
-const markName = 'KOMPOSE_STEP_OF';
 
 /** What the steps of one task share. */
 export interface StepContext {
@@ -59,10 +49,10 @@ export interface StepResult {
 }
 
 type Executors = {
-  [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>, run: Execution) => Promise<Done>;
+  [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>, run: StepRun) => Promise<Done>;
 };
 
-interface Execution {
+interface StepRun {
   readonly context: StepContext;
   readonly env: Readonly<Record<string, string>>;
   readonly report: StepReport;
@@ -95,16 +85,8 @@ export async function runStep(
   return { ...(await report.finish(done.end)), env: done.env };
 }
 
-/** SIGKILL to all that runs of a task's steps, and to what still starts, until the task has ended. */
-export async function killStepsOf(task: string, hasEnded: () => boolean): Promise<void> {
-  while (!hasEnded()) {
-    await terminateMarked(`${markName}=${task}`, 0);
-    await new Promise((resolve) => void setTimeout(resolve, 20));
-  }
-}
-
 /** To its executor; TypeScript does not see that a table of functions by kind takes a step of that kind. */
-function dispatch(step: Step, run: Execution): Promise<Done> {
+function dispatch(step: Step, run: StepRun): Promise<Done> {
   switch (step.kind) {
     case 'program':
       return executors.program(step, run);
@@ -121,7 +103,7 @@ function dispatch(step: Step, run: Execution): Promise<Done> {
 
 async function runAction(
   act: (context: ActionContext) => Promise<ActionEnd>,
-  { context, env, report }: Execution,
+  { context, env, report }: StepRun,
 ): Promise<Done> {
   report.begin();
   const { prepared, stop, now, masker, sink } = context;
@@ -139,19 +121,23 @@ async function runAction(
   return { end, env };
 }
 
-async function runProgram(step: ProgramStep, { context, env, report }: Execution): Promise<Done> {
+function placeOf({ prepared, stop }: StepContext): Pick<Execution, 'task' | 'cwd' | 'stop'> {
+  return { task: prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '', cwd: prepared.stack.path, stop };
+}
+
+async function runProgram(step: ProgramStep, { context, env, report }: StepRun): Promise<Done> {
   report.begin();
-  const { prepared, stdin } = context;
-  const task = prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '';
-  const work = workOfCommand(step.command, { task, env, cwd: prepared.stack.path });
+  const { stdin } = context;
+  const place = placeOf(context);
+  const work = workOfCommand(step.command, { ...place, env });
   const compose = step.argv.slice(0, step.composeWords + 1);
   const args = step.argv.slice(step.composeWords + 1);
   const [program = 'docker', ...rest] = [...compose, ...(work?.options ?? []), ...args];
-  const end = await execute([program, ...rest], env, context, report, stdin, work);
+  const end = await execute({ ...place, argv: [program, ...rest], env, stdin, work }, report);
   return { end, env };
 }
 
-async function runHook(step: HookStep, { context, env, report }: Execution): Promise<Done> {
+async function runHook(step: HookStep, { context, env, report }: StepRun): Promise<Done> {
   if (!step.uncertain) report.begin();
   report.script = await readScript(step.hooks);
   const { end, exported } = await executeHook(step, env, context, report);
@@ -179,70 +165,12 @@ async function executeHook(
     const exportsFile = join(scratch, 'exports');
     await writeFile(exportsFile, '', { mode: 0o600 });
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
-    const end = await execute(argv, { ...env, ...hookEnv, KOMPOSE_HOOK: step.name }, context, report);
+    const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
+    const end = await execute({ ...placeOf(context), argv, env: hookedEnv }, report);
     return { end, exported: parseExports(await readFile(exportsFile, 'utf8').catch(() => '')) };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-}
-
-async function execute(
-  argv: readonly [string, ...string[]],
-  stepEnv: Readonly<Record<string, string>>,
-  { prepared, stop }: StepContext,
-  report: StepReport,
-  stdin?: TaskStdin,
-  work?: ContainerWork,
-): Promise<ActionEnd> {
-  const mark = prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '';
-  const env = { ...stepEnv, [markName]: mark };
-  const process =
-    stdin?.terminal === undefined
-      ? startProcess({
-          argv,
-          env,
-          cwd: prepared.stack.path,
-          ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
-          onOutput: (stream, chunk) => {
-            report.begin();
-            return report.output.write(stream, chunk);
-          },
-        })
-      : await executeOnTerminal({ argv, env, cwd: prepared.stack.path }, report, stdin, stdin.terminal);
-  const ending = Promise.withResolvers<void>();
-  const forget = stop.onStop(() => {
-    const both = Promise.all([process.terminate(terminationGraceMs), work?.end(terminationGraceMs)]);
-    void both.then(() => ending.resolve());
-  });
-  const end = await process.ended;
-  forget();
-  if (stop.cause === undefined) return end;
-  await ending.promise;
-  return { ...end, ...(await endLeftovers(`${markName}=${mark}`, work)) };
-}
-
-/** Of a step that was stopped and has ended: what left its group, and what its client still had begun inside. */
-async function endLeftovers(mark: string, work: ContainerWork | undefined): Promise<{ left?: string }> {
-  const survivors = await terminateMarked(mark, terminationGraceMs);
-  const inside = await work?.end(terminationGraceMs);
-  if (inside !== undefined) return { left: inside };
-  return survivors.length === 0 ? {} : { left: `process ${survivors.join(', ')} could not be ended` };
-}
-
-/** What is written there goes by at the program's own pace: a screen has no second stream and is never paused. */
-function executeOnTerminal(
-  program: Pick<TerminalSpec, 'argv' | 'env' | 'cwd'>,
-  report: StepReport,
-  stdin: TaskStdin,
-  terminal: ClientTerminal,
-): Promise<RunningProcess> {
-  report.output.showAtOnce();
-  return startOnTerminal({
-    ...program,
-    terminal,
-    onStart: (input, resize) => stdin.connectTerminal(input, resize),
-    onOutput: (chunk) => void report.output.write('stdout', chunk),
-  });
 }
 
 /** A step's argv as everybody may see it: secrets are masked; names and the paths of dumps are not. */

@@ -1,0 +1,98 @@
+import type { ClientTerminal } from '../../common/client-terminal.ts';
+import type { ContainerWork } from '../containers/container-work.ts';
+import { execMark } from '../containers/exec-work.ts';
+import type { ActionEnd } from '../database/action.ts';
+import { terminateMarked } from '../process/marked-processes.ts';
+import { startProcess, type RunningProcess } from '../process/running-process.ts';
+import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
+import type { StopSignal } from './stop-signal.ts';
+import type { OutputRecorder } from './task-recorder.ts';
+import type { TaskStdin } from './task-stdin.ts';
+
+/** How long a stopped step has between SIGTERM and SIGKILL. */
+const terminationGraceMs = 10_000;
+
+/** By this variable all processes of a task's steps are known, those too that left their group and session. */
+const markName = 'KOMPOSE_STEP_OF';
+
+/** What to execute: a program in a stack's folder, as a step of a task. */
+export interface Execution {
+  readonly task: string;
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly stop: StopSignal;
+  readonly stdin?: TaskStdin | undefined;
+  /** What it starts inside containers. */
+  readonly work?: ContainerWork | undefined;
+}
+
+/** Takes what a step writes. */
+export interface StepOutput {
+  /** Called before each piece. */
+  begin(): void;
+  readonly output: OutputRecorder;
+}
+
+/**
+ * Executes a program to its end. Resolves also when the task is stopped, once every process of the task on this host,
+ * and what the program started inside containers, is gone or is named as `left`.
+ */
+export async function execute(
+  { task, argv, env: stepEnv, cwd, stop, stdin, work }: Execution,
+  step: StepOutput,
+): Promise<ActionEnd> {
+  const env = { ...stepEnv, [markName]: task };
+  const process =
+    stdin?.terminal === undefined
+      ? startProcess({
+          argv,
+          env,
+          cwd,
+          ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
+          onOutput: (stream, chunk) => {
+            step.begin();
+            return step.output.write(stream, chunk);
+          },
+        })
+      : await executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
+  const ending = Promise.withResolvers<string | undefined>();
+  const forget = stop.onStop(() => {
+    const both = Promise.all([process.terminate(terminationGraceMs), work?.end(terminationGraceMs)]);
+    void both.then(([, left]) => ending.resolve(left));
+  });
+  const end = await process.ended;
+  forget();
+  if (stop.cause === undefined) return end;
+  const left = await ending.promise;
+  const survivors = await terminateMarked(`${markName}=${task}`, terminationGraceMs);
+  // Its client may have begun something more inside before it ended.
+  const inside = left ?? (await work?.end(terminationGraceMs));
+  const outside = survivors.length === 0 ? undefined : `process ${survivors.join(', ')} could not be ended`;
+  const problem = inside ?? outside;
+  return problem === undefined ? end : { ...end, left: problem };
+}
+
+/** What is written there goes by at the program's own pace: a screen has no second stream and is never paused. */
+function executeOnTerminal(
+  program: Pick<TerminalSpec, 'argv' | 'env' | 'cwd'>,
+  step: StepOutput,
+  stdin: TaskStdin,
+  terminal: ClientTerminal,
+): Promise<RunningProcess> {
+  step.output.showAtOnce();
+  return startOnTerminal({
+    ...program,
+    terminal,
+    onStart: (input, resize) => stdin.connectTerminal(input, resize),
+    onOutput: (chunk) => void step.output.write('stdout', chunk),
+  });
+}
+
+/** SIGKILL to all that runs of a task's steps, and to what still starts, until the task has ended. */
+export async function killStepsOf(task: string, hasEnded: () => boolean): Promise<void> {
+  while (!hasEnded()) {
+    await Promise.all([`${markName}=${task}`, execMark(task)].map((mark) => terminateMarked(mark, 0)));
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+  }
+}
