@@ -167,6 +167,22 @@ describe('typed by a person', { timeout: 120_000 }, () => {
   });
 });
 
+test('local mode on the same root shares the locks, leaves the script alone, and chains by itself', async () => {
+  const kept = await readFile(scriptPath(), 'utf8');
+  const env = { ...fleet.rig.host(host).env, KOMPOSE_STACKS: fleet.stacks(host) };
+  const local = (...words: string[]) => fleet.spawnKompose(['--local', ...words], { env });
+  const first = script(['db', 'build']);
+  await shows(first, 'stderr', 'child begins');
+  const second = local(':db', 'restart', '-t', '0');
+  await shows(second, 'stderr', 'waits for run');
+  first.kill('SIGINT');
+  assert.equal((await second).exitCode, 0);
+  const { stderr } = await local('app', 'port', 'api', '1');
+  assert.match(stderr, /^x=\$'a\\n\\001b'$/m);
+  assert.match(stderr, /:db .*hook_pre_pull ended with exit code 3/);
+  assert.equal(await readFile(scriptPath(), 'utf8'), kept);
+});
+
 test('what needs a watcher elsewhere ends when the controller stays away, what changes goes on', async () => {
   const reading = fleet.spawnKompose(['web', 'logs', '-f']);
   await shows(reading, 'stdout', 'here I am');
