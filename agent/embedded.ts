@@ -198,7 +198,7 @@ class EmbeddedRun {
   }
 
   #spec({ task, stack }: Target): TaskSpec {
-    const { command, args, env, network, timeoutMs, dryRun, user, chain, secrets = [] } = this.#order;
+    const { command, args, env, network, timeoutMs, dryRun, raw, user, chain, secrets = [] } = this.#order;
     const named = network === undefined ? {} : { network };
     const chained = chain === undefined ? {} : { chain };
     const order = {
@@ -207,6 +207,7 @@ class EmbeddedRun {
       env,
       timeoutMs,
       dryRun,
+      raw,
       user,
       secrets,
       hasStdin: this.#stdin !== undefined,

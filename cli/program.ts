@@ -7,7 +7,6 @@ import { nearest } from '../common/nearest.ts';
 import { parsePattern } from '../common/patterns.ts';
 import { quoted } from '../common/quoted.ts';
 import { parseWith } from './parse.ts';
-import { refuseUnbuiltOptions, type UnbuiltOptions } from './not-built.ts';
 import { nouns, reservedNouns } from './nouns.ts';
 import * as options from './options.ts';
 
@@ -27,6 +26,8 @@ export interface RunOrder {
   readonly rollout: RolloutOrder;
   readonly offline: options.Offline;
   readonly isDetached: boolean;
+  /** --raw: no masking. */
+  readonly isRaw: boolean;
   /** -y: do not ask. */
   readonly isConfirmed: boolean;
 }
@@ -73,7 +74,8 @@ export type Invocation =
     };
 
 /** As commander gives them: what was not typed is absent. */
-interface TypedOptions extends options.TypedGlobals, UnbuiltOptions {
+interface TypedOptions extends options.TypedGlobals {
+  raw?: true;
   host?: string[];
   label?: string[];
   env?: Record<string, string>;
@@ -100,7 +102,6 @@ export function parseArguments(argv: readonly string[], version: string, knowsNo
   const [first] = words;
   if (knowsNouns && first !== undefined && (Object.hasOwn(nouns, first) || reservedNouns.includes(first)))
     return toNoun(first, words, typed);
-  refuseUnbuiltOptions(typed);
   if (typed.list === true) return toList(words, typed);
   return { kind: 'run', order: toRunOrder(words, typed), isLocal: typed.local === true, globals: typed };
 }
@@ -160,6 +161,7 @@ function toRunOrder([pattern, command, ...words]: readonly string[], typed: Type
     },
     offline: typed.offline ?? 'fail',
     isDetached: typed.detach === true,
+    isRaw: typed.raw === true,
     isConfirmed: typed.yes === true,
   };
 }
@@ -226,9 +228,9 @@ function buildProgram(version: string): Command {
       options.valued('--timeout <duration>', 'a deadline for each task: 500ms 3s 1m30s 2h 1d', parseDuration),
     )
     .option('--detach', "print the run's id and return; the run goes on")
+    .option('--raw', 'exec and run on one target, into a pipe or file: no masking')
     .option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets');
   addRolling(program);
-  addUnbuilt(program);
   return options.addGlobalOptions(program).addHelpText('after', helpFooter());
 }
 
@@ -245,11 +247,6 @@ function addRolling(program: Command): void {
     .addOption(
       valued('--offline <what>', 'hosts that are away: fail (default), skip, wait=DURATION', parseOffline),
     );
-}
-
-/** Known already, so that a script written for them is refused by name and not as a typing mistake. */
-function addUnbuilt(program: Command): void {
-  program.optionsGroup('Not built yet:').option('--raw', 'no masking of the output of exec and run');
 }
 
 function helpFooter(): string {

@@ -12,5 +12,7 @@ export interface HostOrder {
   /** 0 means none. */
   readonly timeoutMs: number;
   readonly dryRun: boolean;
+  /** Output is not masked, and not kept. */
+  readonly raw: boolean;
   readonly rollout: RolloutOptions;
 }

@@ -91,9 +91,19 @@ export interface PlanStep {
   readonly uncertain: boolean;
 }
 
+/** Bytes. */
+export interface OutputBytes {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
 export interface Notice {
   readonly type: 'notice';
   readonly text: string;
+  /** Output may be missing before this: the task's next begins at this position of it. */
+  readonly outputAt?: OutputBytes;
+  /** So much is, to whoever is shown this. */
+  readonly missing?: OutputBytes;
 }
 
 /** A dump of a database, as an export wrote it or an import read it. */
@@ -129,7 +139,7 @@ export type TaskEvent =
   | Notice
   | TaskFinished;
 
-/** A task's event with its place: `seq` counts from 1 without gaps, `timeMs` is the host's clock. */
+/** A task's event with its place: `seq` grows from 1 (a missing number is output that is gone), `timeMs` is the host's clock. */
 export interface NumberedTaskEvent {
   readonly seq: number;
   readonly timeMs: number;
@@ -165,7 +175,7 @@ export interface RunFinished {
 }
 
 /**
- * A run's event with its place: `seq` counts from 1 without gaps over the whole run; `task` is the 1-based
+ * A run's event with its place: `seq` grows over the whole run (a missing number is output that is gone); `task` is the 1-based
  * place in the targets of `run.started`, 0 for the run's own events.
  */
 export type RunEvent =

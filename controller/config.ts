@@ -3,10 +3,12 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
+import { defaultKeptBytes } from '../common/kept-output.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import type { Limits } from './services/limits.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { createAuditKey } from './audit/audit-key.ts';
+import { parseSize } from '../common/sizes.ts';
 import type { KeyPair } from './identity/authority.ts';
 
 /** What `controller init` decided. */
@@ -32,6 +34,8 @@ export interface ControllerSettings {
   readonly userCertificateMs: number;
   /** In place of the usual ones. */
   readonly limits?: Partial<Limits>;
+  /** Of each task's output so much is kept: its first half and its newest. */
+  readonly keptOutputBytes: number;
 }
 
 /** Reads the environment; only main calls this. */
@@ -43,7 +47,18 @@ export function readSettings(): ControllerSettings {
     lostAfterMs: parseDuration(env['KOMPOSE_LOST_AFTER'] ?? '2m'),
     hostCertificateMs: parseDuration(env['KOMPOSE_HOST_CERTIFICATE'] ?? '90d'),
     userCertificateMs: parseDuration(env['KOMPOSE_USER_CERTIFICATE'] ?? '365d'),
+    keptOutputBytes: keptOutput(env['KOMPOSE_KEPT_OUTPUT']),
   };
+}
+
+/** At least so much that what is under way to a watcher fits. */
+const leastKeptBytes = 64 * 1024;
+
+function keptOutput(text: string | undefined): number {
+  if (text === undefined) return defaultKeptBytes;
+  const size = parseSize(text, 'KOMPOSE_KEPT_OUTPUT');
+  if (size >= leastKeptBytes) return size;
+  throw new KomposeError('usage', `KOMPOSE_KEPT_OUTPUT is 64KiB or more, not ${text}`);
 }
 
 const files = {

@@ -50,8 +50,18 @@ export async function serveController(
   const fleet = await Fleet.open(store, clock);
   const roles = await Roles.open(store);
   const { lostAfterMs, heartbeatPeriodMs, hostCertificateMs, userCertificateMs } = settings;
+  const { keptOutputBytes: keptBytes } = settings;
   const runsFolder = join(settings.folder, 'runs');
-  const runs = await RunRegistry.open({ store, fleet, roles, runsFolder, clock, logger: log, lostAfterMs });
+  const runs = await RunRegistry.open({
+    store,
+    fleet,
+    roles,
+    runsFolder,
+    clock,
+    logger: log,
+    lostAfterMs,
+    keptBytes,
+  });
   const handlers = new Handlers(log);
   const limits = { ...defaultLimits, ...settings.limits };
   const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
@@ -114,6 +124,7 @@ export async function serveController(
   const close = async (): Promise<void> => {
     door.close();
     server.forceShutdown();
+    runs.close();
     sessions[Symbol.dispose]();
     await refusals.close();
     await tell('controller.stopped');

@@ -101,7 +101,7 @@ function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
         value: { ...event, step: steps[event.step], argv: [...event.argv], envNames: [...event.envNames] },
       };
     case 'notice':
-      return { $case: 'notice', value: { text: event.text } };
+      return { $case: 'notice', value: { text: event.text, outputAt: event.outputAt } };
     case 'task.finished':
       return {
         $case: 'finished',
@@ -149,7 +149,11 @@ function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
     case 'planStep':
       return { type: 'plan.step', ...kind.value, step: stepOf(kind.value.step) };
     case 'notice':
-      return { type: 'notice', text: kind.value.text };
+      return {
+        type: 'notice',
+        text: kind.value.text,
+        ...(kind.value.outputAt === undefined ? {} : { outputAt: kind.value.outputAt }),
+      };
     case 'finished': {
       const { exitCode, state, reason, durationMs, actionDecided, dump } = kind.value;
       const end = { state: stateOf(state), reason, durationMs, actionDecided };

@@ -15,6 +15,7 @@ export interface LocalRun {
   readonly args: readonly string[];
   readonly envNames: readonly string[];
   readonly dryRun: boolean;
+  readonly raw?: boolean;
   readonly startedMs: number;
   readonly targets: readonly Target[];
 }

@@ -1,5 +1,6 @@
 import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
+import { checkRaw } from '../../common/raw-output.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { HostOrder } from '../../common/host-order.ts';
 import { matchHere } from '../../common/match-here.ts';
@@ -25,6 +26,7 @@ export async function findLocalTargets(
     const way = [...busy, again].join(' -> ');
     throw new KomposeError('failed', `refused: ${again} is at work in this chain already (${way})`);
   }
+  checkRaw(order, matched.length);
   if (matched.length > 1 && !order.dryRun) refuseAttached(order, matched.length);
   return matched.map((stack) => ({ task: nextId(), host: name, stack }));
 }

@@ -1,8 +1,8 @@
 import { decodeTaskEvent } from '../../proto/event-codec.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
 
-/** How many events may wait for the onlooker before whoever goes at its pace is paused. */
-const backlog = 256;
+/** How many events, of at most 64 KiB, may wait for the onlooker before whoever goes at its pace is paused. */
+const backlog = 32;
 
 /*
  * Somebody on this host who looks at a task's events as they are kept, at a pace of their own.

@@ -95,7 +95,7 @@ function toSpec(
   parent: RunningTask | undefined,
   { task, stack }: Target,
 ): TaskSpec {
-  const { command, args, env, network, timeoutMs, dryRun, user, secrets } = order;
+  const { command, args, env, network, timeoutMs, dryRun, raw, user, secrets } = order;
   const chain =
     parent === undefined
       ? {}
@@ -111,6 +111,7 @@ function toSpec(
     env,
     timeoutMs,
     dryRun,
+    raw,
     user,
     secrets,
     hasStdin: false,
@@ -134,6 +135,7 @@ async function toRecord(
     args: await maskWords({ ...order, words: order.args, stacks: targets.map(({ stack }) => stack) }, host),
     envNames: Object.keys(order.env).toSorted(),
     dryRun: order.dryRun,
+    raw: order.raw,
     startedMs: Date.now(),
     targets,
   };

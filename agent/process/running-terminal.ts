@@ -1,7 +1,11 @@
 import type { ReadStream } from 'node:tty';
 import { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import { signalExitCode, terminate, type ProcessEnd, type RunningProcess } from './running-process.ts';
+
+/** How long what was written before the exit may take to arrive once it is read again. */
+const lateOutputMs = 50;
 
 /** What to start on a pseudo-terminal. `env` is the whole environment, but for TERM and PWD. */
 export interface TerminalSpec {
@@ -9,8 +13,8 @@ export interface TerminalSpec {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly terminal: ClientTerminal;
-  /** Called for each chunk of the screen in order of arrival. */
-  readonly onOutput: (chunk: Uint8Array) => void;
+  /** Called for each chunk of the screen in order of arrival; while the promise it returns is pending it is paused. */
+  readonly onOutput: (chunk: Uint8Array) => void | Promise<void>;
   /** Given what is typed into the terminal, and how to resize it. */
   readonly onStart: (input: Writable, resize: (size: TerminalSize) => void) => void;
 }
@@ -38,7 +42,7 @@ function start(
   const pty = spawn(file, args, { name: term, rows, cols: columns, cwd, env: { ...env }, encoding: null });
   // The library's types know neither bytes nor back-pressure; both are the stream's that it wraps.
   const { _socket: screen } = pty as unknown as { readonly _socket: ReadStream };
-  screen.on('data', onOutput);
+  goAtPace(screen, onOutput);
   const { promise: ended, resolve } = Promise.withResolvers<ProcessEnd>();
   let isOver = false;
   const input = inputOf(screen);
@@ -51,6 +55,34 @@ function start(
     if (!isOver && !screen.destroyed) pty.resize(size.columns, size.rows);
   });
   return { pid: pty.pid, ended, terminate: (graceMs) => terminate(pty.pid, ended, ended, graceMs) };
+}
+
+/** The library destroys a screen soon after the exit, and Node when it ends: not before its reader has taken it all. */
+function goAtPace(screen: ReadStream, onOutput: TerminalSpec['onOutput']): void {
+  const reader: { taking?: Promise<void> } = {};
+  const hold = (taken: Promise<void>): void => {
+    reader.taking = taken.finally(() => {
+      delete reader.taking;
+      screen.resume();
+    });
+    screen.pause();
+  };
+  screen.on('data', (chunk: Uint8Array) => {
+    const taken = onOutput(chunk);
+    if (taken instanceof Promise) hold(taken);
+  });
+  const destroy = screen.destroy.bind(screen);
+  const destroyOnceTaken = async (error?: Error): Promise<void> => {
+    while (reader.taking !== undefined) {
+      await reader.taking;
+      await sleep(lateOutputMs);
+    }
+    destroy(error);
+  };
+  screen.destroy = (error) => {
+    void destroyOnceTaken(error);
+    return screen;
+  };
 }
 
 /** Its end says nothing: a terminal has no end of input but the one that is typed. */

@@ -191,6 +191,7 @@ export class Session {
   #tellLocalRun({ run, parent, targets, startedMs, ...rest }: LocalRun): void {
     const value = {
       ...rest,
+      raw: rest.raw === true,
       runId: run,
       parentRunId: parent?.run ?? '',
       parentTaskId: parent?.task ?? '',
@@ -258,7 +259,7 @@ export class Session {
 }
 
 function toSpec(message: StartTask): TaskSpec {
-  const { taskId, runId, network, ...spec } = message;
+  const { taskId, runId, network, output, ...spec } = message;
   const named = network === undefined ? {} : { network };
-  return { ...spec, task: taskId, run: runId, ...named };
+  return { ...spec, task: taskId, run: runId, output, ...named };
 }

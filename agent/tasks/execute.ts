@@ -1,4 +1,5 @@
 import type { ClientTerminal } from '../../common/client-terminal.ts';
+import type { OutputStream } from '../../common/task-event.ts';
 import type { ContainerWork } from '../containers/container-work.ts';
 import { execMark } from '../containers/exec-work.ts';
 import type { ActionEnd } from '../database/action.ts';
@@ -31,6 +32,8 @@ export interface Execution {
 export interface StepOutput {
   /** Called before each piece. */
   begin(): void;
+  /** Pauses its caller while the promise is pending. */
+  write(stream: OutputStream, chunk: Uint8Array): void | Promise<void>;
   readonly output: OutputRecorder;
 }
 
@@ -52,7 +55,7 @@ export async function execute(
           ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
           onOutput: (stream, chunk) => {
             step.begin();
-            return step.output.write(stream, chunk);
+            return step.write(stream, chunk);
           },
         })
       : await executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
@@ -73,7 +76,6 @@ export async function execute(
   return problem === undefined ? end : { ...end, left: problem };
 }
 
-/** What is written there goes by at the program's own pace: a screen has no second stream and is never paused. */
 function executeOnTerminal(
   program: Pick<TerminalSpec, 'argv' | 'env' | 'cwd'>,
   step: StepOutput,
@@ -85,7 +87,7 @@ function executeOnTerminal(
     ...program,
     terminal,
     onStart: (input, resize) => stdin.connectTerminal(input, resize),
-    onOutput: (chunk) => void step.output.write('stdout', chunk),
+    onOutput: (chunk) => step.write('stdout', chunk),
   });
 }
 

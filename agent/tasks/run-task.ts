@@ -113,6 +113,7 @@ async function perform(run: TaskRun, masker: Masker): Promise<Ending> {
     now: run.now,
     stdin: run.stdin,
     scripts: host.scripts,
+    isRaw: spec.raw === true,
   };
   let env = prepared.env;
   let last: StepResult | undefined;

@@ -1,6 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dump, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
+import type { Dump, OutputStream, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
 import { workOfCommand } from '../containers/work-of-command.ts';
 import { cleanUpDumps } from '../database/cleanup.ts';
@@ -30,6 +30,8 @@ export interface StepContext {
   readonly stdin: TaskStdin | undefined;
   readonly now: () => number;
   readonly scripts: SentScripts | undefined;
+  /** The action's output is not masked. */
+  readonly isRaw: boolean;
 }
 
 export interface StepResult {
@@ -199,6 +201,12 @@ class StepReport {
     this.#context = context;
     this.#startedMs = context.now();
     this.output = new OutputRecorder(step.step, context.masker, context.sink);
+  }
+
+  /** What its process writes; pauses its caller while the promise is pending. */
+  write(stream: OutputStream, chunk: Uint8Array): void | Promise<void> {
+    const isShownRaw = this.#context.isRaw && this.#step.step === 'action';
+    return isShownRaw ? this.output.writeUnmasked(stream, chunk) : this.output.write(stream, chunk);
   }
 
   begin(): void {

@@ -23,6 +23,8 @@ export class OutputRecorder {
   #timer: NodeJS.Timeout | undefined;
   #isForTerminal = false;
   #release: NodeJS.Timeout | undefined;
+  /** The reader is too far behind. */
+  #held: Promise<void> | undefined;
 
   constructor(step: StepKind, masker: Masker, sink: EventSink) {
     this.#step = step;
@@ -56,31 +58,31 @@ export class OutputRecorder {
     for (const stream of ['stdout', 'stderr'] as const) {
       await this.#gather(stream, this.#masks[stream].flush());
     }
-    await this.#flush();
+    this.#flush();
+    await this.#held;
     return this.#digest.digest('hex');
   }
 
   #gather(stream: OutputStream, data: Uint8Array): void | Promise<void> {
     if (data.length === 0) return undefined;
-    const before = this.#waiting?.stream === stream ? undefined : this.#flush();
+    if (this.#waiting?.stream !== stream) this.#flush();
     this.#waiting ??= { stream, chunks: [], size: 0 };
     this.#waiting.chunks.push(data);
     this.#waiting.size += data.length;
-    if (this.#waiting.size >= maxChunkBytes) return this.#flush() ?? before;
-    if (this.#isForTerminal && this.#timer === undefined) return this.#flushAndGather() ?? before;
-    this.#timer ??= setTimeout(() => void this.#flush(), gatherMs);
-    return before;
+    if (this.#waiting.size >= maxChunkBytes) this.#flush();
+    else if (this.#isForTerminal && this.#timer === undefined) this.#flushAndGather();
+    else this.#timer ??= setTimeout(() => this.#flush(), gatherMs);
+    return this.#held;
   }
 
   /** What comes within the next milliseconds waits for their end, and so on. */
-  #flushAndGather(): void | Promise<void> {
-    if (this.#waiting === undefined) return undefined;
-    const pending = this.#flush();
+  #flushAndGather(): void {
+    if (this.#waiting === undefined) return;
+    this.#flush();
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#flushAndGather();
+      this.#flushAndGather();
     }, gatherMs);
-    return pending;
   }
 
   /** The oldest byte that is held came just now, or was waited for already. */
@@ -97,23 +99,30 @@ export class OutputRecorder {
     }, releaseMs);
   }
 
-  #flush(): void | Promise<void> {
+  #flush(): void {
     const waiting = this.#waiting;
-    if (waiting === undefined) return undefined;
+    if (waiting === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#waiting = undefined;
     const all = waiting.chunks.length === 1 ? waiting.chunks[0] : Buffer.concat(waiting.chunks);
-    return all === undefined ? undefined : this.#emit(waiting.stream, all);
+    if (all !== undefined) this.#emit(waiting.stream, all);
   }
 
-  #emit(stream: OutputStream, all: Uint8Array): void | Promise<void> {
+  #emit(stream: OutputStream, all: Uint8Array): void {
     this.#digest.update(all);
-    let pending: void | Promise<void> = undefined;
     for (let at = 0; at < all.length; at += maxChunkBytes) {
       const data = all.subarray(at, at + maxChunkBytes);
-      pending = this.#sink({ type: 'output', step: this.#step, stream, data });
+      this.#hold(this.#sink({ type: 'output', step: this.#step, stream, data }));
     }
-    return pending;
+  }
+
+  #hold(taken: void | Promise<void>): void {
+    if (taken === undefined) return;
+    const release = (): void => {
+      if (this.#held === held) this.#held = undefined;
+    };
+    const held = taken.then(release, release);
+    this.#held = held;
   }
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { commandTraits } from '../../common/compose-command.ts';
+import { defaultKeptBytes, isOutputKept } from '../../common/kept-output.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
 import { runTask } from './run-task.ts';
@@ -11,9 +12,6 @@ import { TaskSpool } from './task-spool.ts';
 import { tidyDatabase } from './tidy-database.ts';
 import { TaskStdin } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
-
-/** How many events of a reading command may wait for their reader before its output is paused. */
-const readingBacklog = 256;
 
 /** What somebody on this host who runs a task has to do with it. */
 export interface LocalShare {
@@ -86,7 +84,7 @@ export class TaskRegistry {
   accept(spec: TaskSpec): TaskSpool {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
-    const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now);
+    const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
     if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal);
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
@@ -149,13 +147,14 @@ export class TaskRegistry {
   async #run(spec: TaskSpec, spool: TaskSpool, { onEvent, pace, stdin }: LocalShare): Promise<void> {
     const stop = new StopSignal();
     this.#stops.set(spec.task, stop);
-    const { reads } = commandTraits(spec.command, spec.args);
-    // A reading command goes at its watcher's pace; one that changes something never waits for anybody.
+    const { windowBytes } = spec.output ?? { windowBytes: 0 };
+    // What goes at its watcher's pace is held; one that changes something never waits for anybody.
     const sink = (event: TaskEvent): void | Promise<void> => {
       spool.record(event);
       onEvent?.(event);
       if (pace !== undefined) return pace(event);
-      return reads && event.type === 'output' ? spool.waitForRoom(readingBacklog, stop.signal) : undefined;
+      if (windowBytes === 0 || event.type !== 'output') return undefined;
+      return spool.waitForRoom(windowBytes, stop.signal);
     };
     try {
       const now = (): number => performance.now();
@@ -180,4 +179,8 @@ export class TaskRegistry {
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
     spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }
+}
+
+function keptBytes({ command, raw, output }: TaskSpec): number {
+  return isOutputKept(command, raw === true) ? (output?.keptBytes ?? defaultKeptBytes) : 0;
 }

@@ -18,10 +18,22 @@ export interface TaskSpec {
   readonly hasStdin: boolean;
   /** The action runs on a terminal, into which that stdin is typed. */
   readonly terminal?: ClientTerminal | undefined;
+  /** The action's output is not masked. */
+  readonly raw?: boolean;
+  /** Absent: what is kept by default, at full speed. */
+  readonly output?: OutputPolicy | undefined;
   /** Of a task that a hook of another one began. */
   readonly chain?: Chain;
   /** Values to hide beside those that its own environment tells: the secrets of the hook that began it. */
   readonly secrets?: readonly string[];
+}
+
+/** How a task's output is bounded. */
+export interface OutputPolicy {
+  /** 0: none of it may be on disk. */
+  readonly keptBytes: number;
+  /** The task is held while more than this is not acknowledged; 0: never. */
+  readonly windowBytes: number;
 }
 
 /** Where a chained task stands. */

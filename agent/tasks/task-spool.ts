@@ -1,15 +1,19 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
 import { decodeTaskEvent, encodeTaskEvent } from '../../proto/event-codec.ts';
-import { isSystemError, KomposeError } from '../../common/errors.ts';
 import type { TaskStdin } from './task-stdin.ts';
+import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
+
+/** A task has one strand of output. */
+const strand = 1;
 
 /*
- * A task's folder on the host: `events.log`, every event of the task as it will be sent, and what its running
- * step needs. The folder is made before the first step (so a task is never started twice) and goes when the
- * controller has acknowledged the last event.
+ * A task's folder on the host: `events.log`, the events of the task as they will be sent (a bounded part of its
+ * output), and what its running step needs. The folder is made before the first step (so a task is never started
+ * twice) and goes when the controller has acknowledged the last event.
  */
 export class TaskSpool {
   readonly task: string;
@@ -18,18 +22,20 @@ export class TaskSpool {
   /** Of a task whose action reads the client's stdin. */
   stdin: TaskStdin | undefined;
   readonly #clock: () => number;
-  #acknowledged = 0;
-  #room = Promise.withResolvers<void>();
+  readonly #keptBytes: number;
+  readonly #unacknowledged = new UnacknowledgedBytes();
+  readonly #written = { stdout: 0, stderr: 0 };
 
-  private constructor(task: string, folder: string, clock: () => number) {
+  private constructor(task: string, folder: string, clock: () => number, keptBytes: number) {
     this.task = task;
     this.folder = folder;
     this.log = EventLog.open(join(folder, 'events.log'));
     this.#clock = clock;
+    this.#keptBytes = keptBytes;
   }
 
   /** Journals the acceptance of a task. Throws `conflict` if it was accepted before. */
-  static create(tasksFolder: string, task: string, clock: () => number): TaskSpool {
+  static create(tasksFolder: string, task: string, clock: () => number, keptBytes: number): TaskSpool {
     const folder = join(tasksFolder, task);
     try {
       mkdirSync(folder, { mode: 0o700 });
@@ -41,60 +47,63 @@ export class TaskSpool {
         cause: error,
       });
     }
-    return new TaskSpool(task, folder, clock);
+    return new TaskSpool(task, folder, clock, keptBytes);
   }
 
   /** The tasks that an earlier process of this agent accepted and did not get rid of. */
   static openAll(tasksFolder: string, clock: () => number): TaskSpool[] {
-    return readdirSync(tasksFolder).map((task) => new TaskSpool(task, join(tasksFolder, task), clock));
+    return readdirSync(tasksFolder).map((task) => new TaskSpool(task, join(tasksFolder, task), clock, 0));
   }
 
   /** Numbers and keeps an event; ends the log with `task.finished`. */
   record(event: TaskEvent): void {
-    this.log.append(encodeTaskEvent({ seq: this.log.count + 1, timeMs: this.#clock(), event }));
+    const bytes = this.#encode(this.log.count + 1, event);
+    if (event.type === 'output') {
+      const marker = (seq: number): Uint8Array => this.#marker(seq);
+      this.log.appendOutput(strand, bytes, { keptBytes: this.#keptBytes, marker });
+      this.#written[event.stream] += event.data.length;
+      this.#unacknowledged.add(this.log.count, bytes.length);
+    } else this.log.append(bytes);
     if (event.type === 'task.finished') this.log.end();
   }
 
   /** Whether the last event is there: asked of the file, after a restart. */
   async hasFinished(): Promise<boolean> {
-    if (this.log.count === 0) return false;
-    for await (const [record] of this.log.read(this.log.count - 1, AbortSignal.timeout(10_000))) {
-      return record !== undefined && decodeTaskEvent(record.bytes).event.type === 'task.finished';
-    }
-    return false;
+    const newest = await this.log.newest();
+    return newest !== undefined && decodeTaskEvent(newest.bytes).event.type === 'task.finished';
   }
 
   /** The controller has all events up to `seq`. */
   acknowledge(seq: number): void {
-    this.#acknowledged = Math.max(this.#acknowledged, seq);
-    this.#room.resolve();
-    this.#room = Promise.withResolvers();
+    this.#unacknowledged.acknowledge(seq);
   }
 
   get isAcknowledged(): boolean {
-    return this.log.isEnded && this.#acknowledged >= this.log.count;
+    return this.log.isEnded && this.#unacknowledged.acknowledged >= this.log.count;
   }
 
   /** Resolves with the next acknowledgement; rejects with the signal's reason. */
   nextAcknowledgement(signal: AbortSignal): Promise<void> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    return Promise.race([this.#room.promise, promise]).finally(() =>
-      signal.removeEventListener('abort', onAbort),
-    );
+    return this.#unacknowledged.next(signal);
   }
 
-  /** Waits until at most `events` are unacknowledged, or until the signal fires. */
-  async waitForRoom(events: number, signal: AbortSignal): Promise<void> {
-    while (this.log.count - this.#acknowledged > events && !signal.aborted) {
-      await this.nextAcknowledgement(signal).catch(() => undefined);
-    }
+  /** Undefined, or waits until at most so many bytes of output are unacknowledged, or until the signal fires. */
+  waitForRoom(bytes: number, signal: AbortSignal): undefined | Promise<void> {
+    return this.#unacknowledged.waitForRoom(bytes, signal);
   }
 
   /** Forgets the task. */
   remove(): void {
     this.log.close();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #encode(seq: number, event: TaskEvent): Uint8Array {
+    return encodeTaskEvent({ seq, timeMs: this.#clock(), event });
+  }
+
+  #marker(seq: number): Uint8Array {
+    const text = 'the host could not keep it until it was sent';
+    return this.#encode(seq, { type: 'notice', text, outputAt: { ...this.#written } });
   }
 }

@@ -15,6 +15,7 @@ import { matchHere } from '../../common/match-here.ts';
 import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
 import { runByAgent } from '../agent-socket.ts';
 import type { Call } from '../call.ts';
+import { checkRawOrder } from '../check-raw.ts';
 import { confirmTargets } from '../confirm.ts';
 import { followLocal } from '../follow-local.ts';
 import { showRows } from '../listing.ts';
@@ -103,6 +104,7 @@ async function* eachOf<Row>(rows: readonly Row[]): AsyncGenerator<Row> {
 /** There is one host, and nobody else to go on with the run. */
 async function checkOrder(call: Call, order: RunOrder, root: string): Promise<void> {
   if (order.isDetached) throw needsController('--detach');
+  checkRawOrder(call, order);
   if (order.labels.length > 0) throw needsController('--label');
   const host = hostName(call);
   const matched = matchHere(order.pattern, order.hosts, { host, root, stacks: await stacksOf(root) });
@@ -117,9 +119,9 @@ function needsController(option: string): KomposeError {
   return new KomposeError('usage', `${option} needs a controller; this command is for this machine alone`);
 }
 
-function toHostOrder({ isDryRun, ...order }: RunOrder): HostOrder {
+function toHostOrder({ isDryRun, isRaw, ...order }: RunOrder): HostOrder {
   const { pattern, hosts, command, args, env, network, timeoutMs, rollout } = order;
-  return { pattern, hosts, command, args, env, network, timeoutMs, rollout, dryRun: isDryRun };
+  return { pattern, hosts, command, args, env, network, timeoutMs, rollout, dryRun: isDryRun, raw: isRaw };
 }
 
 function hostName({ settings }: Call): string {

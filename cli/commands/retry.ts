@@ -62,6 +62,7 @@ function toWire({ runId }: PlanRetryResponse, env: Record<string, string>, isDet
     dryRun: false,
     timeoutMs: 0,
     detach: isDetached,
+    raw: false,
     rollout: undefined,
     offline: undefined,
     hasStdin: false,

@@ -1,5 +1,6 @@
 import type { Call } from '../call.ts';
 import { terminalFor } from '../client-terminal.ts';
+import { checkRawOrder } from '../check-raw.ts';
 import { confirm } from '../confirm.ts';
 import { follow } from '../follow.ts';
 import type { Offline } from '../options.ts';
@@ -12,6 +13,7 @@ import { KomposeError } from '../../common/errors.ts';
 
 /** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
 export async function run(call: Call, order: RunOrder): Promise<number> {
+  checkRawOrder(call, order);
   await confirm(call, order);
   if (order.isDetached) return detach(call, toWire(order));
   const { readsStdin } = commandTraits(order.command, order.args);
@@ -43,6 +45,7 @@ function toWire({ pattern, command, args, hosts, labels, env, network, ...rest }
     dryRun: rest.isDryRun,
     timeoutMs: rest.timeoutMs,
     detach: rest.isDetached,
+    raw: rest.isRaw,
     rollout: { ...rest.rollout },
     offline: toWireOffline(rest.offline),
     hasStdin: false,

@@ -102,7 +102,7 @@ function fieldsOf(event: Exclude<TaskEvent, Output>): object {
       return { step, name, argv, cwd, envNames, ...(uncertain ? { uncertain } : {}) };
     }
     case 'notice':
-      return { text: event.text };
+      return { text: event.text, ...(event.missing === undefined ? {} : { missing: event.missing }) };
     case 'task.finished':
       return {
         state: event.state,

@@ -1,4 +1,5 @@
 import type { Call } from '../call.ts';
+import { tellMissing } from './missing-output.ts';
 import { jsonRenderer } from './json.ts';
 import { liveRenderer } from './live/live.ts';
 import { plainRenderer } from './plain.ts';
@@ -7,8 +8,8 @@ import type { Renderer } from './sink.ts';
 /** What `-o` asks for; the caller disposes of it before anything else is written. */
 export function rendererFor(call: Call): Renderer {
   const { terminal, style, globals } = call;
-  if (globals.output === 'json') return jsonRenderer(terminal, style.quiet);
-  return canBeLive(call) ? liveRenderer(terminal, style) : plainRenderer(terminal, style);
+  if (globals.output === 'json') return tellMissing(jsonRenderer(terminal, style.quiet));
+  return tellMissing(canBeLive(call) ? liveRenderer(terminal, style) : plainRenderer(terminal, style));
 }
 
 /** Where there is no screen to draw on, `live` is `plain`: a script is not to fail for its looks. */

@@ -87,6 +87,8 @@ export interface AuditEntry {
   readonly envNames?: readonly string[];
   readonly targets?: readonly string[];
   readonly dryRun?: boolean;
+  /** Of a run whose output was not masked. */
+  readonly raw?: boolean;
   /** The run and task whose hook began this run. */
   readonly parent?: { readonly run: string; readonly task: string };
   readonly hook?: HookRecord;

@@ -16,6 +16,14 @@ export interface TaskOrder {
   readonly hasStdin: boolean;
   /** The action runs on one of this size. */
   readonly terminal: ClientTerminal | undefined;
+  readonly raw: boolean;
+  readonly output: OutputPolicy;
+}
+
+/** How an agent bounds a task's output; see agent_link.proto. */
+export interface OutputPolicy {
+  readonly keptBytes: number;
+  readonly windowBytes: number;
 }
 
 /** Which of these words hold a secret of these stacks? */

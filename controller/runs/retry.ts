@@ -92,6 +92,8 @@ export function retryRequest(
     network: kept.network,
     timeoutMs: kept.timeoutMs,
     dryRun: run.dry_run !== 0,
+    // Whoever repeats a run asks for that again by typing it.
+    raw: false,
     detach,
     hasStdin: false,
     rollout: { ...allAtOnce, ...kept.rollout },

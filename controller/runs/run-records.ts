@@ -16,6 +16,8 @@ export interface RunFacts {
   /** Masked. */
   readonly args: readonly string[];
   readonly dryRun: boolean;
+  /** Output is not masked, and not kept. */
+  readonly raw?: boolean;
   /** --host and --label, as typed. */
   readonly filter?: HostFilter;
   readonly actor: Actor;
@@ -85,6 +87,7 @@ export class RunRecords {
         ...about(run),
         ...(repeatable?.retryOf === undefined ? {} : { retryOf: repeatable.retryOf }),
         pattern: run.pattern,
+        ...(run.raw === true ? { raw: true } : {}),
         ...run.filter,
         envNames,
         ...(run.parent === undefined ? {} : { parent: run.parent }),
@@ -203,10 +206,13 @@ export interface RunCaller {
   readonly role: string;
   readonly certificate: string;
   readonly clientAddress: string;
+  /** They asked for output that is not masked. */
+  readonly raw?: boolean;
 }
 
-function callerOf({ actor, clientAddress }: RunFacts): RunCaller {
-  return { role: actor.role, certificate: actor.certificate, clientAddress };
+function callerOf({ actor, clientAddress, raw }: RunFacts): RunCaller {
+  const { role, certificate } = actor;
+  return { role, certificate, clientAddress, ...(raw === true ? { raw } : {}) };
 }
 
 async function insertRequest(

@@ -20,6 +20,7 @@ import { RunRecords, type RunCaller, type RunFacts, type TaskFacts } from './run
 import { keepRequest } from './kept-request.ts';
 import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
 import { readsClientStdin, type RunRequest } from './run-request.ts';
+import { checkRaw } from '../../common/raw-output.ts';
 import { findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import type { RunsTable } from '../store/schema.ts';
 import type { TaskCounts, TaskState } from '../../common/task-event.ts';
@@ -34,6 +35,8 @@ interface RegistryDeps {
   readonly logger: Logger;
   /** How long a host may be away before its tasks are given up. */
   readonly lostAfterMs: number;
+  /** Of each task's output. */
+  readonly keptBytes: number;
 }
 
 /** How long hosts have to look again for an unknown stack. */
@@ -50,6 +53,7 @@ export interface LocalRun {
   readonly args: readonly string[];
   readonly envNames: readonly string[];
   readonly dryRun: boolean;
+  readonly raw: boolean;
   readonly startedMs: number;
   readonly tasks: readonly { readonly id: string; readonly stack: string }[];
 }
@@ -103,6 +107,7 @@ export class RunRegistry implements FleetListener {
     { actor, clientAddress, retryOf }: { actor: Actor; clientAddress: string; retryOf: string | undefined },
   ): Promise<Run> {
     refuseAttachedToMany(request, targets);
+    checkRaw(request, targets.length);
     const keptWord = await askKeptWords(request, targets, this.#deps.fleet);
     const facts: RunFacts = {
       id: this.#nextId(),
@@ -111,6 +116,7 @@ export class RunRegistry implements FleetListener {
       command: request.command,
       args: request.args.map(keptWord),
       dryRun: request.dryRun,
+      raw: request.raw,
       actor,
       clientAddress,
       startedMs: this.#deps.clock(),
@@ -167,9 +173,9 @@ export class RunRegistry implements FleetListener {
   /** Takes in a run that began on a host; resolves when it is durable. One that is known already is left as it is. */
   async adopt(local: LocalRun, host: string, clientAddress: string): Promise<void> {
     if (this.#runs.has(local.id) || (await findRun(this.#deps.store, local.id)) !== undefined) return;
-    const { id, pattern, command, args, dryRun, parent, startedMs } = local;
+    const { id, pattern, command, args, dryRun, raw, parent, startedMs } = local;
     const actor = { name: local.user, role: parent === undefined ? 'local' : 'hook', certificate: '' };
-    const facts = { id, pattern, command, args, dryRun, parent, actor, clientAddress, startedMs };
+    const facts = { id, pattern, command, args, dryRun, raw, parent, actor, clientAddress, startedMs };
     const tasks = local.tasks.map((task, at): TaskFacts => ({ ...task, host, place: at + 1 }));
     await this.#records.started(facts, tasks, local.envNames);
     await this.#keep(facts, tasks, undefined).begin(new Map());
@@ -194,6 +200,12 @@ export class RunRegistry implements FleetListener {
     const log = EventLog.open(this.#logPath(id));
     await completeLog(log, await findRun(this.#deps.store, id));
     return log;
+  }
+
+  /** For a controller that ends: the runs go on without it. */
+  close(): void {
+    for (const timer of this.#lostTimers.values()) clearTimeout(timer);
+    for (const run of this.#runs.values()) run.close();
   }
 
   hostOnline(session: HostSession, openTasks: ReadonlySet<string>): void {
@@ -244,9 +256,16 @@ export class RunRegistry implements FleetListener {
   }
 
   #keep(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined): Run {
-    const { fleet, clock, logger } = this.#deps;
+    const { fleet, clock, logger, keptBytes } = this.#deps;
     const log = EventLog.open(this.#logPath(facts.id));
-    const run = new Run(facts, tasks, request, { fleet, clock, logger, log, records: this.#records });
+    const run = new Run(facts, tasks, request, {
+      fleet,
+      clock,
+      logger,
+      log,
+      keptBytes,
+      records: this.#records,
+    });
     this.#runs.set(facts.id, run);
     for (const task of run.taskIds) this.#runOfTask.set(task, run);
     void run.finished.then(() => this.#forget(run));
@@ -284,17 +303,17 @@ export class RunRegistry implements FleetListener {
   }
 }
 
-function callerOfRow({ user, caller }: RunsTable): Pick<RunFacts, 'actor' | 'clientAddress'> {
+function callerOfRow({ user, caller }: RunsTable): Pick<RunFacts, 'actor' | 'clientAddress' | 'raw'> {
   const none: RunCaller = { role: '', certificate: '', clientAddress: '' };
-  const { role, certificate, clientAddress } = caller === null ? none : (JSON.parse(caller) as RunCaller);
-  return { actor: { name: user, role, certificate }, clientAddress };
+  const { role, certificate, clientAddress, raw } =
+    caller === null ? none : (JSON.parse(caller) as RunCaller);
+  return { actor: { name: user, role, certificate }, clientAddress, raw: raw === true };
 }
 
 /** A controller that was killed between the last record and the last event left a log without its end. */
 async function completeLog(log: EventLog, row: RunsTable | undefined): Promise<void> {
-  let last: Uint8Array | undefined;
-  for await (const records of log.snapshot()) last = records.at(-1)?.bytes;
-  const isComplete = last !== undefined && decodeRunEvent(last).event.type === 'run.finished';
+  const last = await log.newest();
+  const isComplete = last !== undefined && decodeRunEvent(last.bytes).event.type === 'run.finished';
   if (!isComplete && row?.finished_at !== null && row?.finished_at !== undefined) {
     const outcome = {
       state: row.state as TaskState,

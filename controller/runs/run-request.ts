@@ -14,6 +14,8 @@ export interface RunRequest {
   readonly network: string | undefined;
   readonly timeoutMs: number;
   readonly dryRun: boolean;
+  /** Output is not masked, and not kept. */
+  readonly raw: boolean;
   /** The run goes on without anybody watching, whatever the command. */
   readonly detach: boolean;
   /** The client has a stdin to give, if it is one target and the command reads it. */

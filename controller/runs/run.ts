@@ -5,35 +5,20 @@ import { KomposeError } from '../../common/errors.ts';
 import { takesTerminal } from '../../common/terminal-command.ts';
 import type { EventLog } from '../../common/event-log.ts';
 import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
-import {
-  decodeRunEvent,
-  decodeTaskEvent,
-  encodeRunEvent,
-  encodeTaskEvent,
-  wrapTaskEvent,
-} from '../../proto/event-codec.ts';
+import { decodeRunEvent, decodeTaskEvent } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { OutputPolicy } from '../fleet/host-session.ts';
 import { allAtOnce } from '../../common/rollout.ts';
+import { outputPolicy } from './output-policy.ts';
+import { RunLog } from './run-log.ts';
 import { Scheduler } from './scheduler.ts';
 import { StdinRelay } from './stdin-relay.ts';
 import { runOutcome } from '../../common/run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import { readsClientStdin, type RunRequest } from './run-request.ts';
-
-/** Where a task stands: not asked of its host yet, asked, known to have begun, or ended. */
-type Phase = 'queued' | 'sent' | 'running' | 'ended';
-
-interface TaskProgress extends TaskFacts {
-  phase: Phase;
-  /** The agent's number of the newest event in the log. */
-  lastSeq: number;
-  steps: number;
-  /** Set once the log holds the task's last event. */
-  end: TaskFinished | undefined;
-  /** Settles when the batch of events that is being taken is in the log. */
-  taking: Promise<void>;
-}
+import { checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
+import { Watchers, type Watcher } from './watchers.ts';
 
 export interface RunDeps {
   readonly fleet: Fleet;
@@ -41,10 +26,9 @@ export interface RunDeps {
   readonly log: EventLog;
   readonly clock: () => number;
   readonly logger: Logger;
+  /** Of each task's output so much is kept, where any is. */
+  readonly keptBytes: number;
 }
-
-/** How long a run that needs a watcher goes on without one: time for a client to come back after a lost link. */
-const unwatchedMs = 3_000;
 
 /*
  * One run from its start to its end.
@@ -70,8 +54,9 @@ export class Run {
   readonly #scheduler: Scheduler<TaskProgress>;
   #unended: number;
   #cancelledBy: Actor | undefined;
-  #watchers = 0;
-  #unwatched: NodeJS.Timeout | undefined;
+  readonly #log: RunLog;
+  readonly #watchers: Watchers;
+  readonly #output: OutputPolicy;
 
   /** `request` is absent for a run that an earlier process of the controller began. */
   constructor(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined, deps: RunDeps) {
@@ -79,14 +64,18 @@ export class Run {
     this.#request = request;
     this.#deps = deps;
     this.#traits = commandTraits(facts.command, facts.args);
-    const progress = tasks.map((task): TaskProgress => {
-      return { ...task, phase: 'queued', lastSeq: 0, steps: 0, end: undefined, taking: Promise.resolve() };
-    });
+    const progress = tasks.map(newTask);
     this.#tasks = new Map(progress.map((task) => [task.id, task]));
     this.#byHost = Map.groupBy(progress, ({ host }) => host);
     this.#unended = progress.length;
     if (request !== undefined && readsClientStdin(request, progress.length))
       this.stdin = new StdinRelay(terminalOf(request));
+    this.#output = outputPolicy(facts, tasks.length, request, deps.keptBytes);
+    const { keptBytes, windowBytes } = this.#output;
+    const { command, raw: isRaw = false } = facts;
+    this.#log = new RunLog(deps.log, deps.clock, { keptBytes, command, isRaw });
+    const onUnwatched = (): void => this.#unwatched();
+    this.#watchers = new Watchers({ setPace: windowBytes > 0, onUnwatched });
     this.#scheduler = new Scheduler({
       tasksByHost: this.#byHost,
       rollout: request?.rollout ?? allAtOnce,
@@ -148,9 +137,8 @@ export class Run {
     const tasks = [...this.#tasks.values()];
     const targets = tasks.map(({ id: task, host, stack }) => ({ task, host, stack }));
     const started = { run: id, targets, pattern, command, args, user: actor.name, dryRun };
-    this.log.append(
-      encodeRunEvent(this.log.count + 1, this.#deps.clock(), { type: 'run.started', ...started }),
-    );
+    this.#log.run({ type: 'run.started', ...started });
+    this.#watchers.expect();
     const refused = tasks.filter((task) => denied.has(task.id));
     await Promise.all(refused.map((task) => this.#endTask(task, 'denied', denied.get(task.id) ?? '')));
     await this.#advance(this.hosts);
@@ -163,7 +151,7 @@ export class Run {
     }
     await this.#finishIfDone();
     // Whoever watched has to come back, as after a lost link.
-    this.watch()();
+    this.#watchers.expect();
   }
 
   /** The task's newest event in the log, from which the agent goes on; of an ended task there is nothing to come. */
@@ -177,7 +165,7 @@ export class Run {
     return this.#task(taskId).host;
   }
 
-  /** Takes an agent's events in order; resolves when they are in the log. Throws `protocol` for a gap. */
+  /** Takes an agent's events in order; resolves when they are in the log. Throws `protocol` for a hole. */
   take(taskId: string, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
     const task = this.#task(taskId);
     // An agent that lost its link may report anew while its old stream still delivers: one batch at a time.
@@ -190,12 +178,7 @@ export class Run {
     for (const bytes of events) {
       const numbered = decodeTaskEvent(bytes);
       if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;
-      if (numbered.seq !== task.lastSeq + 1) {
-        throw new KomposeError(
-          'protocol',
-          `event ${numbered.seq} of task ${task.id} came after ${task.lastSeq}`,
-        );
-      }
+      checkOrder(task, numbered);
       await this.#takeEvent(task, numbered, bytes, agentVersion);
     }
   }
@@ -216,18 +199,24 @@ export class Run {
     await this.#finishIfDone();
   }
 
-  /** Somebody watches; the result says that they do so no more. */
-  watch(): () => void {
-    this.#watchers++;
-    clearTimeout(this.#unwatched);
-    let isOver = false;
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      this.#watchers--;
-      if (this.#watchers > 0 || !this.#needsWatcher) return;
-      this.#unwatched = setTimeout(() => this.abandon('nobody watches any more'), unwatchedMs);
-    };
+  /** Somebody watches, from after an event on; `isOwner`: who started the run. */
+  watch(isOwner: boolean, afterSeq: number): Watcher {
+    return this.#watchers.open(isOwner, afterSeq);
+  }
+
+  /** Resolves when whoever sets the pace of this run has been given all that is in its log now. */
+  seen(): Promise<void> {
+    return this.#watchers.reached(this.log.count);
+  }
+
+  /** Whether a user may see output that is not kept: that of --raw is its own user's alone. */
+  showsUnkept(user: string): boolean {
+    return this.facts.raw !== true || this.facts.actor.name === user;
+  }
+
+  /** The controller ends; the run may go on without it. */
+  close(): void {
+    this.#watchers.close();
   }
 
   /** A host of this run is linked (again); `openTasks` are those that its agent has. */
@@ -256,6 +245,10 @@ export class Run {
   get #needsWatcher(): boolean {
     const needs = this.#traits.reads || this.#traits.endsWithWatcher;
     return needs && this.#request?.detach !== true && this.#unended > 0;
+  }
+
+  #unwatched(): void {
+    if (this.#needsWatcher) this.abandon('nobody watches any more');
   }
 
   /** There is no harm in ending it half way: nobody but the client has anything of it. */
@@ -295,7 +288,7 @@ export class Run {
     bytes: Uint8Array,
     agentVersion: string,
   ): Promise<void> {
-    const { seq, timeMs, event } = numbered;
+    const { seq, event } = numbered;
     if (task.phase !== 'running') {
       task.phase = 'running';
       await this.#deps.records.taskStarted(task);
@@ -305,28 +298,22 @@ export class Run {
       task.steps++;
     }
     if (event.type === 'task.finished') {
-      await this.#endTask(task, event, bytes);
+      await this.#end(task, event, () => this.#log.task(task.place, numbered, bytes));
       await this.#advance([task.host]);
       return;
     }
     if (this.#tasks.get(task.id)?.phase === 'ended') return;
-    const shown = withoutScript(numbered) ?? bytes;
-    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, shown));
+    this.#log.task(task.place, numbered, bytes);
     task.lastSeq = seq;
   }
 
   #replay(runEvent: RunEvent): void {
     if (!('taskSeq' in runEvent)) return;
+    this.#log.replay(runEvent);
     const task = [...this.#tasks.values()][runEvent.task - 1];
     if (task === undefined) return;
-    const { event, taskSeq } = runEvent;
-    task.lastSeq = Math.max(task.lastSeq, taskSeq);
-    task.phase = 'running';
-    if (event.type === 'step.finished') task.steps++;
-    if (event.type !== 'task.finished') return;
-    task.phase = 'ended';
-    task.end = event;
-    this.#unended--;
+    replay(task, runEvent.taskSeq, runEvent.event);
+    if (task.phase === 'ended') this.#unended--;
   }
 
   async #cancelTask(task: TaskProgress, reason: string): Promise<void> {
@@ -352,9 +339,7 @@ export class Run {
   }
 
   #tellWaiting(task: TaskProgress, waitingFor: string): void {
-    const timeMs = this.#deps.clock();
-    const event = encodeTaskEvent({ seq: 0, timeMs, event: { type: 'task.queued', waitingFor } });
-    this.log.append(wrapTaskEvent(this.log.count + 1, task.place, timeMs, event));
+    this.#log.own(task.place, { type: 'task.queued', waitingFor });
   }
 
   #send(task: TaskProgress): void {
@@ -369,34 +354,32 @@ export class Run {
       user: actor.name,
       hasStdin: this.stdin !== undefined,
       terminal: this.stdin?.terminal,
+      raw: this.facts.raw === true,
+      output: this.#output,
     });
   }
 
-  #endTask(task: TaskProgress, end: TaskFinished, taskEvent: Uint8Array): Promise<void>;
-  #endTask(task: TaskProgress, state: TaskState, reason: string): Promise<void>;
+  /** Ends a task of which the agent has not told the end. */
+  #endTask(task: TaskProgress, state: TaskState, reason: string): Promise<void> {
+    const end = { type: 'task.finished', state, reason, durationMs: 0, actionDecided: false } as const;
+    return this.#end(task, end, () => this.#log.own(task.place, end));
+  }
+
   /** The only way for a task to end; the second of two ends is dropped. */
-  async #endTask(
-    task: TaskProgress,
-    what: TaskFinished | TaskState,
-    how: Uint8Array | string,
-  ): Promise<void> {
+  async #end(task: TaskProgress, end: TaskFinished, write: () => void): Promise<void> {
     if (task.phase === 'ended') return;
     task.phase = 'ended';
-    const end = typeof what === 'string' ? ownEnd(what, String(how)) : what;
     await this.#deps.records
       .taskFinished(this.facts, task, end, this.#deps.fleet.get(task.host)?.agentVersion ?? '')
       .catch((error: unknown) => this.#complain(error));
-    const seq = this.log.count + 1;
-    const timeMs = this.#deps.clock();
-    const inner = typeof how === 'string' ? encodeTaskEvent({ seq: 0, timeMs, event: end }) : how;
-    this.log.append(wrapTaskEvent(seq, task.place, timeMs, inner));
+    this.#log.tellUnkept(task.place);
+    write();
     task.end = end;
     this.#unended--;
   }
 
   async #finishIfDone(): Promise<void> {
     if (this.#unended > 0 || this.log.isEnded) return;
-    clearTimeout(this.#unwatched);
     this.#scheduler.close();
     const ends = [...this.#tasks.values()].map(({ end }) => end).filter((end) => end !== undefined);
     const outcome = runOutcome(
@@ -408,12 +391,10 @@ export class Run {
       .finished(this.facts, outcome, this.stdin?.isEmpty)
       .catch((error: unknown) => this.#complain(error));
     if (this.log.isEnded) return;
-    const timeMs = this.#deps.clock();
-    const durationMs = timeMs - this.facts.startedMs;
-    this.log.append(
-      encodeRunEvent(this.log.count + 1, timeMs, { type: 'run.finished', ...outcome, durationMs }),
-    );
+    const durationMs = this.#deps.clock() - this.facts.startedMs;
+    this.#log.run({ type: 'run.finished', ...outcome, durationMs });
     this.log.end();
+    this.#watchers.close();
     this.#finished.resolve();
   }
 
@@ -440,15 +421,4 @@ export class Run {
 /** The client's, if the command runs on one. */
 function terminalOf({ command, args, terminal }: RunRequest): ClientTerminal | undefined {
   return takesTerminal(command, args) ? terminal : undefined;
-}
-
-/** The text of a hook script is the audit's alone; undefined for an event without one. */
-function withoutScript({ event, ...place }: NumberedTaskEvent): Uint8Array | undefined {
-  if (event.type !== 'step.finished' || event.script?.text === undefined) return undefined;
-  const { textSha256 } = event.script;
-  return encodeTaskEvent({ ...place, event: { ...event, script: { textSha256 } } });
-}
-
-function ownEnd(state: TaskState, reason: string): TaskFinished {
-  return { type: 'task.finished', state, reason, durationMs: 0, actionDecided: false };
 }

@@ -209,7 +209,7 @@ class AttachedAgent {
   }
 }
 
-/** Takes a task's events at the pace of the log; acknowledges what is in it. */
+/** Takes a task's events; acknowledges what is in the log, and has been seen where somebody sets the pace. */
 async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCall): Promise<void> {
   const peer = requirePeer(call, 'host');
   await findHost(store, peer);
@@ -228,7 +228,8 @@ async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCal
     } else if (kind?.$case === 'events' && task !== undefined) {
       const run = runs.ofTask(task);
       await run.take(task, kind.value.events, agentVersion);
-      call.write(ack(run.lastSeq(task)));
+      const seq = run.lastSeq(task);
+      void run.seen().then(() => call.writable && call.write(ack(seq)));
     } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
       const run = runs.ofTask(task);
       run.stdin?.progress(kind.value.taken);

@@ -1,6 +1,7 @@
 import { checkTerminal } from '../../common/client-terminal.ts';
 import { isDatabaseCommand, parseDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { checkRaw } from '../../common/raw-output.ts';
 import { checkCommand, checkEnvAssignment } from '../../common/names.ts';
 import type { RunRequest as WireRunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { OfflinePolicy } from '../../common/rollout.ts';
@@ -8,8 +9,10 @@ import type { RunRequest } from '../runs/run-request.ts';
 
 /** What comes over the wire is checked here, whoever sent it. Throws `usage`. */
 export function checkedRequest(wire: WireRunRequest): RunRequest {
-  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, hasStdin, terminal } = wire;
+  const { pattern, command, args, filter, network, dryRun, timeoutMs, detach, raw, hasStdin, terminal } =
+    wire;
   checkCommand(command);
+  checkRaw({ command, raw, detach });
   if (isDatabaseCommand(command)) parseDatabaseCommand(command, args);
   checkEnv(wire.env);
   const texts = [...args, ...Object.values(wire.env), ...(network === undefined ? [] : [network])];
@@ -26,6 +29,7 @@ export function checkedRequest(wire: WireRunRequest): RunRequest {
     timeoutMs,
     dryRun,
     detach,
+    raw,
     hasStdin,
     terminal: terminal === undefined ? undefined : checkTerminal(terminal),
     ...checkedRollout(wire),

@@ -35,24 +35,27 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
   async function* follow(
     user: Actor,
     id: string,
-    afterSeq: number,
+    { isStarter, afterSeq }: { isStarter: boolean; afterSeq: number },
     callSignal: AbortSignal,
   ): AsyncGenerator<RunEvent> {
     const view = await views.open(user, id);
     using watch = watches.open(user, view.isAllowed);
     const signal = AbortSignal.any([callSignal, watch.signal]);
     const live = runs.live(id);
-    const release = live?.watch();
+    // A client that has some of the events comes back to the run, most likely its own.
+    const watcher = live?.watch(isStarter || (afterSeq > 0 && live.facts.actor.name === user.name), afterSeq);
     const log = await runs.openLog(id);
     try {
       for await (const records of log.read(afterSeq, signal)) {
-        for (const { bytes } of records) {
-          const event = view.show(RunEvent.decode(bytes));
+        for (const { seq, bytes, isFleeting } of records) {
+          const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
+          const event = isShown ? view.show(RunEvent.decode(bytes)) : undefined;
           if (event !== undefined) yield await withHead(event);
+          watcher?.at(seq);
         }
       }
     } finally {
-      release?.();
+      watcher?.close();
       if (live === undefined) log.close();
     }
   }
@@ -93,7 +96,8 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
     const id = await started.promise;
     reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
-    for await (const event of follow(actor, id, 0, signal)) await send(call, event, signal);
+    for await (const event of follow(actor, id, { isStarter: true, afterSeq: 0 }, signal))
+      await send(call, event, signal);
   }
 
   return {
@@ -104,7 +108,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     watchRun: handlers.stream(async function* (call, signal) {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
-      yield* follow(user, id, call.request.afterSeq, signal);
+      yield* follow(user, id, { isStarter: false, afterSeq: call.request.afterSeq }, signal);
     }),
     planRetry: handlers.unary(async (call) => {
       const user = await callers.user(call);

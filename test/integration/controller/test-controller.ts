@@ -62,7 +62,7 @@ export class TestController {
 
   static async start(t: TestContext, changes: Partial<ControllerSettings> = {}): Promise<TestController> {
     const folder = join(await mkdtemp(join(tmpdir(), 'kompose-controller-')), 'controller');
-    const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000 };
+    const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, keptOutputBytes: 64 * 1024 * 1024 };
     const dayMs = 86_400_000;
     const lives = { hostCertificateMs: 90 * dayMs, userCertificateMs: 365 * dayMs };
     const settings = { folder, ...periods, ...lives, ...changes };

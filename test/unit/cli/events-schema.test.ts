@@ -36,6 +36,7 @@ const events: readonly TaskEvent[] = [
   { ...planned, uncertain: false },
   { ...planned, uncertain: true },
   { type: 'notice', text: 'run chmod 750' },
+  { type: 'notice', text: '5 bytes', missing: { stdout: 5, stderr: 0 } },
   ...taskStates.map((state) => finished(state, 'because')),
   { ...finished('succeeded'), exitCode: 0, dump },
 ];

@@ -24,6 +24,7 @@ const plain: RunOrder = {
   rollout: { parallel: 0, batch: undefined, batchWaitMs: 0, maxFailures: undefined },
   offline: 'fail',
   isDetached: false,
+  isRaw: false,
   isConfirmed: false,
 };
 
@@ -37,6 +38,7 @@ const runs: readonly [argv: string[], expected: Partial<RunOrder>][] = [
   [['-e', 'A=b=c', '-e', 'B=', '-e', 'A=2', 'sexy', 'up'], { env: { A: '2', B: '' } }],
   [['--network', 'net', 'sexy', 'up'], { network: 'net' }],
   [['--timeout', '1m30s', 'sexy', 'up'], { timeoutMs: 90_000 }],
+  [['--raw', 'sexy', 'up'], { isRaw: true }],
   [['--detach', '-y', 'sexy', 'up'], { isDetached: true, isConfirmed: true }],
   [['-n', 'sexy', 'up', '-n'], { isDryRun: true, args: ['-n'] }],
   [['--dry-run', 'sexy', 'up'], { isDryRun: true }],
@@ -147,7 +149,6 @@ const refused: readonly [argv: string[], part: string][] = [
   [['--max-failures', '-1', 'sexy', 'up'], 'bad value "-1" of --max-failures'],
   [['--offline', 'maybe', 'sexy', 'up'], 'bad value "maybe" of --offline'],
   [['--offline', 'wait=1y', 'sexy', 'up'], 'bad duration "1y"'],
-  [['--raw', 'sexy', 'exec'], '--raw is not built yet'],
   [['-o', 'xml', 'sexy', 'up'], 'bad value "xml" of --output'],
   [['-e', 'A', 'sexy', 'up'], 'bad variable "A"'],
   [['-e', '1=2', 'sexy', 'up'], 'bad name of a variable "1"'],

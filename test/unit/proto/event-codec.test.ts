@@ -64,6 +64,11 @@ const taskEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
     uncertain: fc.boolean(),
   }),
   all({ type: fc.constant('notice'), text }),
+  all({
+    type: fc.constant('notice'),
+    text,
+    outputAt: fc.record({ stdout: fc.nat(), stderr: fc.nat() }, { noNullPrototype: true }),
+  }),
   fc.record(
     {
       type: fc.constant('task.finished'),

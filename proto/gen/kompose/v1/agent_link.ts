@@ -192,6 +192,7 @@ export interface LocalRun {
   dryRun: boolean;
   startedUnixMs: number;
   targets: Target[];
+  raw: boolean;
 }
 
 /** The run and its audit record are durable. */
@@ -221,11 +222,27 @@ export interface StartTask {
   hasStdin: boolean;
   /** The action runs on a pseudo-terminal of this size, into which its stdin is typed. */
   terminal: Terminal | undefined;
+  output:
+    | OutputPolicy
+    | undefined;
+  /** The action's output is not masked. */
+  raw: boolean;
 }
 
 export interface StartTask_EnvEntry {
   key: string;
   value: string;
+}
+
+/** How the agent bounds a task's output. */
+export interface OutputPolicy {
+  /** So much of it is kept on disk until it is acknowledged, and the middle dropped; 0: none. */
+  keptBytes: number;
+  /**
+   * The task is held while more than this is not acknowledged, which the controller does as its watcher reads. 0: it
+   * goes on at full speed whoever watches.
+   */
+  windowBytes: number;
 }
 
 /** The agent could not even accept the task. */
@@ -273,7 +290,8 @@ export interface StdinChunk {
 }
 
 /**
- * Every event up to and including `seq` is in the run's event log: the agent may forget it. The first ack
+ * Every event up to and including `seq` is in the run's event log, and the watcher who sets the pace, if there is one,
+ * has been sent it: the agent may forget it. The first ack
  * answers the opening and says where to go on.
  */
 export interface TaskAck {
@@ -1507,6 +1525,7 @@ function createBaseLocalRun(): LocalRun {
     dryRun: false,
     startedUnixMs: 0,
     targets: [],
+    raw: false,
   };
 }
 
@@ -1544,6 +1563,9 @@ export const LocalRun: MessageFns<LocalRun> = {
     }
     for (const v of message.targets) {
       Target.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.raw !== false) {
+      writer.uint32(96).bool(message.raw);
     }
     return writer;
   },
@@ -1649,6 +1671,14 @@ export const LocalRun: MessageFns<LocalRun> = {
             message.targets.push(Target.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.raw = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1722,6 +1752,8 @@ function createBaseStartTask(): StartTask {
     user: "",
     hasStdin: false,
     terminal: undefined,
+    output: undefined,
+    raw: false,
   };
 }
 
@@ -1762,6 +1794,12 @@ export const StartTask: MessageFns<StartTask> = {
     }
     if (message.terminal !== undefined) {
       Terminal.encode(message.terminal, writer.uint32(98).fork()).join();
+    }
+    if (message.output !== undefined) {
+      OutputPolicy.encode(message.output, writer.uint32(106).fork()).join();
+    }
+    if (message.raw !== false) {
+      writer.uint32(112).bool(message.raw);
     }
     return writer;
   },
@@ -1878,6 +1916,22 @@ export const StartTask: MessageFns<StartTask> = {
             message.terminal = Terminal.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.output = OutputPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.raw = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1933,6 +1987,63 @@ export const StartTask_EnvEntry: MessageFns<StartTask_EnvEntry> = {
             }
 
             message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOutputPolicy(): OutputPolicy {
+  return { keptBytes: 0, windowBytes: 0 };
+}
+
+export const OutputPolicy: MessageFns<OutputPolicy> = {
+  encode(message: OutputPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keptBytes !== 0) {
+      writer.uint32(8).uint64(message.keptBytes);
+    }
+    if (message.windowBytes !== 0) {
+      writer.uint32(16).uint64(message.windowBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutputPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutputPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keptBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.windowBytes = longToNumber(reader.uint64());
             continue;
           }
         }

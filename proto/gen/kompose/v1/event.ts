@@ -95,7 +95,10 @@ export namespace OutputStream {
   export type UNRECOGNIZED = typeof OutputStream.UNRECOGNIZED;
 }
 
-/** One event of one task. `seq` counts from 1 without gaps; `time_unix_ms` is the agent's clock. */
+/**
+ * One event of one task. `seq` counts from 1; where a number is missing, it was output that is not kept, and a Notice
+ * with `output_at` comes no later than the next output. `time_unix_ms` is the agent's clock.
+ */
 export interface TaskEvent {
   seq: number;
   timeUnixMs: number;
@@ -170,6 +173,17 @@ export interface PlanStep {
 /** A line of kompose's own about the task, such as the hint to chmod a hooks.sh. */
 export interface Notice {
   text: string;
+  /**
+   * Some of the task's output may be missing before this notice: the next begins at this position of it. Whoever has
+   * had all up to there misses nothing, and need not show the notice.
+   */
+  outputAt: OutputPosition | undefined;
+}
+
+/** Bytes of a task's output so far, of all its steps. */
+export interface OutputPosition {
+  stdout: number;
+  stderr: number;
 }
 
 /** The last event of a task. `reason` is empty where the task succeeded. */
@@ -223,7 +237,7 @@ export interface RunFinished_CountsEntry {
   value: number;
 }
 
-/** One event of a run. `seq` counts from 1 without gaps. `task` is 0 for the run's own events. */
+/** One event of a run. `seq` counts from 1; a missing number is as in TaskEvent. `task` is 0 for the run's own events. */
 export interface RunEvent {
   seq: number;
   task: number;
@@ -918,13 +932,16 @@ export const PlanStep: MessageFns<PlanStep> = {
 };
 
 function createBaseNotice(): Notice {
-  return { text: "" };
+  return { text: "", outputAt: undefined };
 }
 
 export const Notice: MessageFns<Notice> = {
   encode(message: Notice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.text !== "") {
       writer.uint32(10).string(message.text);
+    }
+    if (message.outputAt !== undefined) {
+      OutputPosition.encode(message.outputAt, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -948,6 +965,71 @@ export const Notice: MessageFns<Notice> = {
             }
 
             message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outputAt = OutputPosition.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOutputPosition(): OutputPosition {
+  return { stdout: 0, stderr: 0 };
+}
+
+export const OutputPosition: MessageFns<OutputPosition> = {
+  encode(message: OutputPosition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stdout !== 0) {
+      writer.uint32(8).uint64(message.stdout);
+    }
+    if (message.stderr !== 0) {
+      writer.uint32(16).uint64(message.stderr);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutputPosition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutputPosition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.stdout = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.stderr = longToNumber(reader.uint64());
             continue;
           }
         }

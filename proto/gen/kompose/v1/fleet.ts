@@ -63,6 +63,8 @@ export interface RunRequest {
   terminal:
     | Terminal
     | undefined;
+  /** No masking of what `exec` or `run` on one target writes; it is not kept either. INVALID_ARGUMENT for anything else. */
+  raw: boolean;
   /**
    * Repeats this run on its targets that did not succeed. `env` then holds the values that PlanRetry asks for;
    * of the other fields only `detach` counts: all else is taken from that run.
@@ -578,6 +580,7 @@ function createBaseRunRequest(): RunRequest {
     offline: undefined,
     hasStdin: false,
     terminal: undefined,
+    raw: false,
     retryOf: undefined,
   };
 }
@@ -622,6 +625,9 @@ export const RunRequest: MessageFns<RunRequest> = {
     }
     if (message.terminal !== undefined) {
       Terminal.encode(message.terminal, writer.uint32(106).fork()).join();
+    }
+    if (message.raw !== false) {
+      writer.uint32(112).bool(message.raw);
     }
     if (message.retryOf !== undefined) {
       writer.uint32(162).string(message.retryOf);
@@ -747,6 +753,14 @@ export const RunRequest: MessageFns<RunRequest> = {
             }
 
             message.terminal = Terminal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.raw = reader.bool();
             continue;
           }
           case 20: {

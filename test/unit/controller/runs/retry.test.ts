@@ -21,6 +21,7 @@ const request: RunRequest = {
   timeoutMs: 3000,
   dryRun: true,
   detach: false,
+  raw: false,
   hasStdin: false,
   rollout: { ...allAtOnce, batch: { count: 2, isPercent: false } },
   offline: { kind: 'wait', waitMs: 5 },

@@ -1,0 +1,41 @@
+import { KomposeError } from '../../common/errors.ts';
+import type { NumberedTaskEvent, TaskEvent, TaskFinished } from '../../common/task-event.ts';
+import type { TaskFacts } from './run-records.ts';
+
+/** Where a task stands: not asked of its host yet, asked, known to have begun, or ended. */
+type Phase = 'queued' | 'sent' | 'running' | 'ended';
+
+/** What a run knows of one of its tasks. */
+export interface TaskProgress extends TaskFacts {
+  phase: Phase;
+  /** The agent's number of the newest event in the log. */
+  lastSeq: number;
+  /** Numbers are missing, and no notice has told of it yet. */
+  hasHole: boolean;
+  steps: number;
+  /** Set once the log holds the task's last event. */
+  end: TaskFinished | undefined;
+  /** Settles when the batch of events that is being taken is in the log. */
+  taking: Promise<void>;
+}
+
+export function newTask(facts: TaskFacts): TaskProgress {
+  const none = { lastSeq: 0, hasHole: false, steps: 0, end: undefined };
+  return { ...facts, ...none, phase: 'queued', taking: Promise.resolve() };
+}
+
+/** Notes that an event of the agent's comes next. Throws `protocol` for output that follows a hole nobody told of. */
+export function checkOrder(task: TaskProgress, { seq, event }: NumberedTaskEvent): void {
+  const hasHole = task.hasHole || seq !== task.lastSeq + 1;
+  if (event.type === 'output' && hasHole)
+    throw new KomposeError('protocol', `event ${seq} of task ${task.id} came after ${task.lastSeq}`);
+  task.hasHole = hasHole && !(event.type === 'notice' && event.outputAt !== undefined);
+}
+
+/** Notes an event that an earlier process of the controller has taken. */
+export function replay(task: TaskProgress, taskSeq: number, event: TaskEvent): void {
+  task.lastSeq = Math.max(task.lastSeq, taskSeq);
+  task.phase = event.type === 'task.finished' ? 'ended' : 'running';
+  if (event.type === 'step.finished') task.steps++;
+  if (event.type === 'task.finished') task.end = event;
+}
