@@ -4,7 +4,7 @@ import { globSync } from 'node:fs';
 /*
  * Runs the tests: `npm test` all of them, `npm test -- unit` or `npm test -- e2e/rig` those whose path holds the
  * word. Unit, integration and security tests run two files at a time; e2e and contract tests, each file on hosts of
- * its own, one by one: their engines share the machine.
+ * its own, three: they wait more than they work.
  */
 const words = process.argv.slice(2);
 const isAsked = (file: string): boolean => words.length === 0 || words.some((word) => file.includes(word));
@@ -13,7 +13,7 @@ const stages = [
     files: ['unit', 'integration', 'security'].map((folder) => `test/${folder}/**/*.test.ts`),
     concurrency: 2,
   },
-  { files: ['test/e2e/**/*.test.ts', 'test/contract/**/*.test.ts'], concurrency: 1 },
+  { files: ['test/e2e/**/*.test.ts', 'test/contract/**/*.test.ts'], concurrency: 3 },
 ];
 
 let exitCode = 0;

@@ -61,7 +61,7 @@ describe('a typing mistake is refused in one line', { concurrency: 4, timeout: 6
     [['sexy', '--project-directory=/', 'ps'], 2, /bad command "--project-directory=\/"/],
     [['sexy', ''], 2, /the command is empty/],
     [['sexy', 'up'], 2, /up stays attached, so it takes one target, not 2; give it -d/],
-    [['tokens', 'create', '--role', 'king'], 2, /'king' is invalid/],
+    [['tokens', 'create', '--role', 'king'], 2, /there is no role "king"/],
     [['tokens', 'create'], 2, /'--role <role>' not specified/],
     [['--controller', 'nonsense', 'sexy', 'ps'], 2, /"nonsense" is not an address: write HOST:PORT/],
     [['--controller', '127.0.0.1:1', 'sexy', 'ps'], 6, /cannot reach the controller at 127\.0\.0\.1:1/],
