@@ -1,4 +1,5 @@
-const longestLine = 1000;
+/** A bound for memory; what is shown is cut once it is masked, so that no part of a secret stands at the cut. */
+const longestLine = 64 * 1024;
 const tellsError = /\b(?:error|fatal|panic|denied|failed|cannot|could not|no space left)\b/i;
 /** What a connection's end makes every later line say. */
 const isNoise = /^\s*(?:DETAIL|HINT|CONTEXT|LINE \d+|STATEMENT|NOTICE|WARNING)\b/;

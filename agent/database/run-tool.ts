@@ -88,8 +88,11 @@ function toolEnd(
   return { exitCode, ...(cause === undefined ? {} : { cause }) };
 }
 
+/** Characters. */
+const longestCause = 1000;
+
 /** `pg_dump ended with exit code 1: connection … failed: FATAL: …`; masked. */
 export function failureText(tool: string, { exitCode, cause }: ToolEnd, context: ActionContext): string {
   const ending = `${tool} ended with exit code ${exitCode}`;
-  return cause === undefined ? ending : `${ending}: ${context.mask(cause)}`;
+  return cause === undefined ? ending : `${ending}: ${context.mask(cause).slice(0, longestCause)}`;
 }
