@@ -37,7 +37,10 @@ export interface FleetOptions {
 }
 
 /** As much of a served program as is needed to end it. */
-type Server = PromiseLike<{ exitCode?: number }> & { kill(signal: NodeJS.Signals): boolean };
+type Server = PromiseLike<{ exitCode?: number }> & {
+  readonly pid?: number | undefined;
+  kill(signal: NodeJS.Signals): boolean;
+};
 
 /**
  * kompose on a rig: a controller on this machine, an agent inside each host, an admin who is logged in. All of them
@@ -121,6 +124,13 @@ export class KomposeFleet implements AsyncDisposable {
   async startAgent(name: string): Promise<void> {
     const host = this.rig.host(name);
     await this.#serve(name, host.argvPrefix, ['agent', 'serve'], this.#agentEnv(host), 'connected to');
+  }
+
+  /** Of the controller's process, or of a host's agent's. */
+  pid(who: string): number {
+    const pid = this.#servers.get(who)?.pid;
+    if (pid === undefined) throw new Error(`${who} does not run`);
+    return pid;
   }
 
   /** `controller`, or a host's name for its agent. Resolves when it is gone. */

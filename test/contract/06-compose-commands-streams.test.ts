@@ -16,7 +16,7 @@ import {
   until,
   untilKnown,
   writeStacks,
-} from './support.ts';
+} from '../e2e/support.ts';
 
 const hosts = ['prod-1', 'prod-2', 'staging-1'];
 const fleet = await startFleet(hosts);

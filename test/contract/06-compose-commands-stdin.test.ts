@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
-import { endFleet, idleService, startFleet } from './support.ts';
+import { endFleet, idleService, startFleet } from '../e2e/support.ts';
 import { kompose as program } from '../fleet/release.ts';
 let fleet: KomposeFleet;
 
