@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
+import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import type { Identity } from '../proto/enrol.ts';
@@ -53,18 +54,22 @@ export async function loadMembership(folder: string): Promise<{ config: AgentCon
     const message = `this machine has not joined a fleet (no ${join(folder, configFile)}): kompose agent join TOKEN`;
     throw new KomposeError('failed', message, { cause: error });
   });
-  const [privateKey, certificate, caCertificate] = await Promise.all(
-    [identityFiles.privateKey, identityFiles.certificate, identityFiles.caCertificate].map((file) =>
-      readFile(join(folder, file), 'utf8'),
-    ),
-  );
-  if (privateKey === undefined || certificate === undefined || caCertificate === undefined) {
-    throw new KomposeError('failed', `the certificate in ${folder} is not whole: join again`);
-  }
+  const caCertificate = await readFile(join(folder, identityFiles.caCertificate), 'utf8');
+  const { privateKey, certificate } = await loadPair(keyFiles(folder));
   return {
     config: parseConfig(text, join(folder, configFile)),
     identity: { privateKey, certificate, caCertificate },
   };
+}
+
+/** Puts a renewed certificate in the place of the one that is there. */
+export async function saveRenewed(folder: string, identity: Identity): Promise<void> {
+  await replacePair(keyFiles(folder), identity);
+}
+
+function keyFiles(folder: string): KeyFiles {
+  const { privateKey, certificate } = identityFiles;
+  return { key: join(folder, privateKey), certificate: join(folder, certificate) };
 }
 
 function parseConfig(text: string, path: string): AgentConfig {

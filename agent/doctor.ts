@@ -116,11 +116,12 @@ async function examinePolicy(folder: string): Promise<Finding> {
 
 function examineCertificate({ certificate }: Identity): Finding {
   const end = new X509Certificate(certificate).validToDate.getTime();
-  return certificateFinding('certificate', end, Date.now(), rejoin);
+  return certificateFinding('certificate', end, Date.now(), end > Date.now() ? link : rejoin);
 }
 
+const link = 'see that kompose agent serve runs and is linked: it renews the certificate by itself';
 const rejoin =
-  'kompose hosts remove HOST, then here: remove the folder of the agent and kompose agent join TOKEN';
+  'with a token of kompose tokens create --role agent --replace HOST, here: kompose agent join TOKEN --replace';
 
 /** The first address that answers is enough; the others are named. */
 async function examineController({ addresses }: AgentConfig, identity: Identity): Promise<Finding[]> {

@@ -12,6 +12,8 @@ export interface JoinRequest {
   readonly labels: Readonly<Record<string, string>>;
   /** The stacks root, as typed. */
   readonly stacks: string;
+  /** In place of the membership that this machine has. */
+  readonly again: boolean;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface JoinRequest {
  */
 export async function joinFleet(request: JoinRequest, folder: string): Promise<AgentConfig> {
   const stacks = await checkStacksRoot(request.stacks);
-  await refuseSecondJoin(folder);
+  if (!request.again) await refuseSecondJoin(folder);
   const { client, address, addresses, secret, caCertificate } = await openEnrolment(request.token);
   try {
     const { privateKey, request: certificateRequest } = await createCertificateRequest();
@@ -42,10 +44,7 @@ async function refuseSecondJoin(folder: string): Promise<void> {
     () => false,
   );
   if (!exists) return;
-  throw new KomposeError(
-    'conflict',
-    `this machine is a host already (${path}): remove ${folder} to join anew`,
-  );
+  throw new KomposeError('conflict', `this machine is a host already (${path}): give --replace to join anew`);
 }
 
 /** The real, absolute path of a folder that this user can read. Throws `usage`. */

@@ -1,14 +1,17 @@
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { KomposeError } from '../common/errors.ts';
 import { findingLines, findingsExitCode } from '../common/finding.ts';
 import { createLog } from '../common/log.ts';
 import { checkHostName, checkLabel } from '../common/names.ts';
+import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
 import { readEnvironment } from './config.ts';
 import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
 import { serveAgent } from './serve.ts';
+import { agentUnit } from './unit.ts';
 
 /** Options that stood before the word `agent`. */
 export interface AgentGlobals {
@@ -45,6 +48,7 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .requiredOption('--name <name>', "the host's name, unique in the fleet")
     .requiredOption('--stacks <dir>', 'the folder that holds the stacks')
     .option('--label <k=v>', 'a label; repeatable', collectLabel, {})
+    .option('--replace', 'this machine is a host already: join anew')
     .action(join);
   program.command('serve').description('serve this host, in the foreground').action(serve);
   program
@@ -56,9 +60,12 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .action(async ({ output }: { output?: string }) => {
       exit.code = await examine(output === undefined ? isJson : output === 'json');
     });
-  program.command('install', { hidden: true }).action(() => {
-    throw new KomposeError('usage', 'kompose agent install is not built yet');
-  });
+  program
+    .command('install')
+    .description('write the unit kompose-agent.service for systemd')
+    .option('--print', 'print it instead')
+    .option('--to <dir>', 'where units are', unitFolder)
+    .action(install);
   return program;
 }
 
@@ -66,6 +73,7 @@ interface JoinOptions {
   readonly name: string;
   readonly stacks: string;
   readonly label: Readonly<Record<string, string>>;
+  readonly replace?: true;
 }
 
 function collectLabel(text: string, labels: Readonly<Record<string, string>>): Record<string, string> {
@@ -73,8 +81,9 @@ function collectLabel(text: string, labels: Readonly<Record<string, string>>): R
   return { ...labels, [key]: value };
 }
 
-async function join(token: string, { name, stacks, label }: JoinOptions): Promise<void> {
-  const request = { token, name: checkHostName(name), stacks, labels: label };
+async function join(token: string, { name, stacks, label, replace }: JoinOptions): Promise<void> {
+  const again = replace === true;
+  const request = { token, name: checkHostName(name), stacks, labels: label, again };
   const config = await joinFleet(request, readEnvironment().folder);
   process.stderr.write(`joined as ${config.name}; now run: kompose agent serve\n`);
 }
@@ -95,12 +104,20 @@ async function serve(): Promise<void> {
     isFirst = false;
     log.info({ address }, 'linked to the controller');
   };
-  await serveAgent(readEnvironment(), launcher(), onConnected, log, stop.signal);
+  await serveAgent(readEnvironment(), launcher('serve'), onConnected, log, stop.signal);
 }
 
-/** This program, without the word `serve` and the options before it. */
-function launcher(): Launcher {
+async function install({ print, to }: { print?: true; to: string }): Promise<void> {
+  const { env, folder } = readEnvironment();
+  const argv = [...launcher('install'), 'serve'];
+  const unit = agentUnit({ argv, env, komposeHome: dirname(folder), user: userInfo().username });
+  if (print === true) process.stdout.write(unitText(unit));
+  else process.stderr.write(`wrote ${await writeUnit(unit, to)}; now: ${enable(unit.name)}\n`);
+}
+
+/** This program, without the verb that it was called with and the options before it. */
+function launcher(verb: string): Launcher {
   const [program = '', ...words] = process.argv.slice(1);
-  const noun = words.slice(0, words.lastIndexOf('serve')).includes('agent') ? ['agent'] : [];
+  const noun = words.slice(0, words.lastIndexOf(verb)).includes('agent') ? ['agent'] : [];
   return [process.execPath, ...process.execArgv, program, ...noun];
 }

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { version } from '../common/version.ts';
-import { loadMembership, readPatience, type AgentEnvironment } from './config.ts';
+import { loadMembership, readPatience, saveRenewed, type AgentEnvironment } from './config.ts';
 import { loadPolicy } from './policy.ts';
 import { formatDuration } from '../common/durations.ts';
 import { CutOff } from './session/cut-off.ts';
 import { keepLinked } from './session/link.ts';
+import { AgentCertificate } from './session/renewal.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
 import { keepKomposeScript, type Launcher, type ScriptKeeper } from './local/kompose-script.ts';
@@ -38,6 +39,7 @@ export async function serveAgent(
 ): Promise<void> {
   const patienceMs = readPatience(env);
   const { config, identity } = await loadMembership(folder);
+  const certificate = new AgentCertificate(identity, (renewed) => saveRenewed(folder, renewed), log);
   const policy = await loadPolicy(folder);
   const agentEnv = allowedAgentEnv(env);
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
@@ -84,7 +86,7 @@ export async function serveAgent(
     };
     const { addresses } = config;
     const onLost = (): void => cutOff.lost();
-    await keepLinked({ addresses, identity, host, log, onConnected: onLinked, onLost }, signal);
+    await keepLinked({ addresses, certificate, host, log, onConnected: onLinked, onLost }, signal);
   } finally {
     local.close();
     tasks.cancelAll('the agent is stopping');

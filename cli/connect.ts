@@ -3,11 +3,21 @@ import { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
 import { loadContext } from './contexts.ts';
 import type { GlobalOptions } from './options.ts';
+import { renewLogin } from './renew-login.ts';
 
-/** The link that the options, the environment and the login ask for, in this order. */
-export async function connect(settings: Settings, { controller, context }: GlobalOptions): Promise<Fleet> {
+/**
+ * The link that the options, the environment and the login ask for, in this order. The login's certificate is renewed
+ * when it is time; `warn` gets a line where that fails and the end is near.
+ */
+export async function connect(
+  settings: Settings,
+  { controller, context }: GlobalOptions,
+  warn: (text: string) => void,
+): Promise<Fleet> {
   const identity = await loadContext(settings.userFolder, context);
   const address = controller ?? settings.controller;
   const addresses = address === undefined ? identity.addresses : [address];
-  return Fleet.connect(addresses, identity, new AuditWitness(identity.folder));
+  const fleet = await Fleet.connect(addresses, identity, new AuditWitness(identity.folder));
+  await renewLogin(identity, fleet.address, warn);
+  return fleet;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { access, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../common/errors.ts';
+import { loadPair, type KeyFiles } from '../common/key-files.ts';
 import { nearest } from '../common/nearest.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { quoted } from '../common/quoted.ts';
@@ -81,8 +82,7 @@ export async function loadContext(
     return {
       ...parseDescription(await read('context.json')),
       caCertificate: await read('ca.crt'),
-      certificate: await read('client.crt'),
-      privateKey: await read('client.key'),
+      ...(await loadPair(contextKeyFiles(folder))),
       folder,
     };
   } catch (error) {
@@ -90,6 +90,11 @@ export async function loadContext(
     if (error instanceof SyntaxError) throw damaged(folder, error);
     throw error;
   }
+}
+
+/** Of a stored context's folder. */
+export function contextKeyFiles(folder: string): KeyFiles {
+  return { key: join(folder, 'client.key'), certificate: join(folder, 'client.crt') };
 }
 
 /** Forgets the context named, else the current one; gives its name. */

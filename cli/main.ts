@@ -148,13 +148,14 @@ async function runNoun(
 
 function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions, isLocal: boolean): Call {
   terminal.endWithReader();
+  const warn = (text: string): void => terminal.stderr(`kompose: ${text}\n`);
   return {
     settings,
     globals,
     terminal,
     style: styleOf(globals, settings, terminal),
     findStacksRoot: () => localRoot(isLocal, globals, settings),
-    connect: async () => (await import('./connect.ts')).connect(settings, globals),
+    connect: async () => (await import('./connect.ts')).connect(settings, globals, warn),
   };
 }
 

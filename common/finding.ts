@@ -46,7 +46,7 @@ function oneLine(text: string): string {
 
 const dayMs = 24 * 60 * 60 * 1000;
 /** A certificate that ends sooner is worth a word. */
-const certificateNoticeMs = 14 * dayMs;
+export const certificateNoticeMs = 14 * dayMs;
 /** Clocks that are further apart are worth a word. */
 export const clockNoticeMs = 30_000;
 

@@ -71,13 +71,13 @@ const files = {
 };
 
 export async function isInitialised(folder: string): Promise<boolean> {
-  return access(join(folder, files.config)).then(
+  return access(configPath(folder)).then(
     () => true,
     () => false,
   );
 }
 
-/** The configuration is written last: without it nothing was initialised. */
+/** Without its configuration, which is written last, nothing was initialised. */
 export async function saveState(
   folder: string,
   { config, authority, server, auditKey }: ControllerState,
@@ -85,10 +85,22 @@ export async function saveState(
   await ensurePrivateFolder(folder);
   await writePrivateFile(join(folder, files.authorityKey), authority.privateKey);
   await writePrivateFile(join(folder, files.authorityCertificate), authority.certificate);
+  await writePrivateFile(join(folder, files.auditKey), auditKey);
+  await saveServer(folder, { config, server });
+}
+
+/** Writes them in place of those that are there, the configuration last: who watches that finds all of it. */
+export async function saveServer(
+  folder: string,
+  { config, server }: Pick<ControllerState, 'config' | 'server'>,
+): Promise<void> {
   await writePrivateFile(join(folder, files.serverKey), server.privateKey);
   await writePrivateFile(join(folder, files.serverCertificate), server.certificate);
-  await writePrivateFile(join(folder, files.auditKey), auditKey);
-  await writePrivateFile(join(folder, files.config), `${JSON.stringify(config, undefined, 2)}\n`);
+  await writePrivateFile(configPath(folder), `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+export function configPath(folder: string): string {
+  return join(folder, files.config);
 }
 
 /** Throws `failed` with the next step when there is no state. An older state gets its audit key here. */

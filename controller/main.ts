@@ -1,5 +1,7 @@
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { KomposeError } from '../common/errors.ts';
+import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
 import { readSettings } from './config.ts';
 
@@ -42,11 +44,23 @@ function controllerProgram(): Command {
     .description('make the controller of a backup, where there is none')
     .argument('<file>', '- is stdin')
     .action(restore);
-  for (const name of ['recover', 'address', 'install']) {
-    program.command(name, { hidden: true }).action(() => {
-      throw new KomposeError('usage', `kompose controller ${name} is not built yet`);
-    });
-  }
+  program
+    .command('recover')
+    .description('print a login token for a new admin; on this machine only, and audited')
+    .action(recover);
+  const address = program.command('address').description('what agents and users dial');
+  address.command('ls', { isDefault: true }).description('list the addresses').action(showAddresses);
+  address
+    .command('add')
+    .description('one more, also while the controller serves; tokens made later carry it')
+    .argument('<host:port>')
+    .action(add);
+  program
+    .command('install')
+    .description('write the unit kompose-controller.service for systemd')
+    .option('--print', 'print it instead')
+    .option('--to <dir>', 'where units are', unitFolder)
+    .action(install);
   return program;
 }
 
@@ -71,6 +85,34 @@ async function restore(file: string): Promise<void> {
   const { folder } = readSettings();
   await restoreController(folder, file, process.stdin);
   process.stderr.write(`restored to ${folder}; now run: kompose controller serve\n`);
+}
+
+async function recover(): Promise<void> {
+  const { recoverController } = await import('./recover.ts');
+  process.stdout.write(`${await recoverController(readSettings().folder)}\n`);
+}
+
+async function showAddresses(): Promise<void> {
+  const { listAddresses } = await import('./addresses.ts');
+  for (const address of await listAddresses(readSettings().folder)) process.stdout.write(`${address}\n`);
+}
+
+async function add(address: string): Promise<void> {
+  const { addAddress } = await import('./addresses.ts');
+  await addAddress(readSettings().folder, address);
+  process.stderr.write(`${address} is an address of this controller now; make new tokens to make it known\n`);
+}
+
+async function install({ print, to }: { print?: true; to: string }): Promise<void> {
+  const { controllerUnit } = await import('./unit.ts');
+  const { folder } = readSettings();
+  const [file = '', ...words] = process.argv.slice(1);
+  const noun = words.slice(0, words.lastIndexOf('install')).includes('controller') ? ['controller'] : [];
+  const program = [process.execPath, ...process.execArgv, file, ...noun];
+  const where = { folder, komposeHome: dirname(folder), user: userInfo().username };
+  const unit = controllerUnit({ argv: [...program, 'serve'], ...where });
+  if (print === true) process.stdout.write(unitText(unit));
+  else process.stderr.write(`wrote ${await writeUnit(unit, to)}; now: ${enable(unit.name)}\n`);
 }
 
 async function serve({ listen }: { listen?: string }): Promise<void> {

@@ -1,3 +1,4 @@
+import { unwatchFile, watchFile } from 'node:fs';
 import { join } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -11,7 +12,7 @@ import { parseAuditKey } from './audit/audit-key.ts';
 import { AuditNotary } from './audit/audit-notary.ts';
 import { Refusals } from './audit/refusals.ts';
 import { headMetadata } from '../proto/audit-head-metadata.ts';
-import { loadState, type ControllerSettings } from './config.ts';
+import { configPath, loadState, type ControllerSettings, type ControllerState } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { authorityFingerprint } from './identity/authority.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
@@ -27,7 +28,7 @@ import { guardSessions } from './services/guard-sessions.ts';
 import { Handlers } from './services/handlers.ts';
 import { defaultLimits } from './services/limits.ts';
 import { RateLimit } from './services/rate-limit.ts';
-import { serverCredentials } from './services/server-credentials.ts';
+import { ControllerCredentials, type ServerIdentity } from './services/server-credentials.ts';
 import { Store } from './store/store.ts';
 
 export interface RunningController {
@@ -43,7 +44,9 @@ export async function serveController(
   listen: string | undefined,
   log: Logger,
 ): Promise<RunningController> {
-  const { config, authority, server: serverPair, auditKey } = await loadState(settings.folder);
+  const state = await loadState(settings.folder);
+  const { authority, auditKey } = state;
+  let { addresses } = state.config;
   const clock = Date.now;
   const store = await Store.open(databasePath(settings.folder));
   const notary = await AuditNotary.open({ store, key: parseAuditKey(auditKey), clock, log });
@@ -68,7 +71,6 @@ export async function serveController(
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
   const lives = { hostCertificateMs, userCertificateMs };
   const desk = new EnrolmentDesk({ store, authority, clock, refusals, ...lives });
-  const { addresses } = config;
   const caFingerprint = authorityFingerprint(authority.certificate);
   const sessions = guardSessions(limits);
   const door = new Door(limits, (socket) => injector.injectConnection(socket));
@@ -105,23 +107,24 @@ export async function serveController(
       roles,
       runs,
       clock,
-      addresses,
+      addresses: () => addresses,
       caFingerprint,
       notary,
     }),
   );
-  const identity = {
-    privateKey: serverPair.privateKey,
-    certificateChain: serverPair.certificate + authority.certificate,
-    caCertificate: authority.certificate,
-  };
-  const injector = server.createConnectionInjector(serverCredentials(identity, limits));
+  const credentials = new ControllerCredentials(serverIdentity(state), limits);
+  const injector = server.createConnectionInjector(credentials);
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
   const port = await door.listen(where);
+  const stopWatching = watchServer(settings.folder, log, (changed) => {
+    credentials.use(serverIdentity(changed));
+    addresses = changed.config.addresses;
+  });
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');
   const close = async (): Promise<void> => {
+    stopWatching();
     door.close();
     server.forceShutdown();
     runs.close();
@@ -132,6 +135,23 @@ export async function serveController(
     await store.close();
   };
   return { address: where.replace(/:\d+$/, `:${port}`), close };
+}
+
+function serverIdentity({ server, authority }: ControllerState): ServerIdentity {
+  const certificateChain = server.certificate + authority.certificate;
+  return { privateKey: server.privateKey, certificateChain, caCertificate: authority.certificate };
+}
+
+/** Hears within a second of what `controller address add` has changed. */
+function watchServer(folder: string, log: Logger, use: (state: ControllerState) => void): () => void {
+  const look = (): void => {
+    loadState(folder).then(use, (error: unknown) =>
+      log.error({ err: error }, 'the changed configuration cannot be read and is not used'),
+    );
+  };
+  const path = configPath(folder);
+  watchFile(path, { interval: 1000, persistent: false }, look);
+  return () => unwatchFile(path, look);
 }
 
 /** A store that cannot be written holds up neither a start nor a stop. */

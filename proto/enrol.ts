@@ -1,10 +1,11 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
-import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { credentials, Metadata, type ChannelCredentials } from '@grpc/grpc-js';
 import { KomposeError } from '../common/errors.ts';
+import { createCertificateRequest } from './certificate-request.ts';
 import { clientChannelOptions, controllerTlsName } from './channel-options.ts';
 import { parseToken } from './enrolment-token.ts';
-import { EnrolmentClient } from './gen/kompose/v1/enrolment.ts';
+import { EnrolmentClient, type RenewResponse } from './gen/kompose/v1/enrolment.ts';
 import { fromStatus, shortCause } from './status.ts';
 
 /** What a peer keeps to be known by: PEM throughout. */
@@ -54,6 +55,24 @@ export function identityCredentials(identity: Identity): ChannelCredentials {
     Buffer.from(identity.privateKey),
     Buffer.from(identity.certificate),
   );
+}
+
+/**
+ * Another certificate, with another key, in place of `identity`'s, which must still be valid. Errors:
+ * `controller-unreachable`, `unauthenticated`, `denied`.
+ */
+export async function renewIdentity(address: string, identity: Identity): Promise<Identity> {
+  const { privateKey, request: certificateRequest } = await createCertificateRequest();
+  const client = new EnrolmentClient(address, identityCredentials(identity), clientChannelOptions);
+  try {
+    const options = { deadline: Date.now() + connectTimeoutMs };
+    const { certificate } = await unary<RenewResponse>(address, (callback) =>
+      client.renew({ certificateRequest }, new Metadata(), options, callback),
+    );
+    return { privateKey, certificate, caCertificate: identity.caCertificate };
+  } finally {
+    client.close();
+  }
 }
 
 /** Promise of a unary call, with the error translated. */

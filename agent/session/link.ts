@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import { createBackoff } from '../../common/backoff.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { clientChannelOptions } from '../../proto/channel-options.ts';
-import { identityCredentials, type Identity } from '../../proto/enrol.ts';
+import { identityCredentials } from '../../proto/enrol.ts';
 import {
   AgentLinkClient,
   type AgentMessage,
   type ControllerMessage,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { fromStatus } from '../../proto/status.ts';
+import type { AgentCertificate } from './renewal.ts';
 import { Session, type SessionHost } from './session.ts';
 
 const connectTimeoutMs = 10_000;
@@ -20,7 +21,7 @@ const healthyMs = 60_000;
 export interface LinkOptions {
   /** HOST:PORT, tried in turn. */
   readonly addresses: readonly string[];
-  readonly identity: Identity;
+  readonly certificate: AgentCertificate;
   readonly host: SessionHost;
   readonly log: Logger;
   /** Called at each link that stands. */
@@ -58,7 +59,11 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
 /** One link from its beginning to its end; says why it ended. */
 async function serveOnce(options: LinkOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
   // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
-  const client = new AgentLinkClient(address, identityCredentials(options.identity), clientChannelOptions);
+  const client = new AgentLinkClient(
+    address,
+    identityCredentials(options.certificate.current),
+    clientChannelOptions,
+  );
   try {
     await waitForReady(client, address);
     const stream = client.attach();
@@ -92,7 +97,14 @@ async function serveStream(
     stream.cancel();
   };
   const onWelcome = (): void => options.onConnected(address);
-  const session = new Session({ host: options.host, client, stream, end, onWelcome, log: options.log });
+  /** What was begun on this link goes on over the next one, which stands on the new certificate. */
+  const onRenewalDue = (): void => {
+    void options.certificate.renew(address).then((isNew) => {
+      if (isNew) end(new KomposeError('controller-unreachable', 'linking anew with the new certificate'));
+    });
+  };
+  const { host, log } = options;
+  const session = new Session({ host, client, stream, end, onWelcome, onRenewalDue, log });
   const onAbort = (): void => end(new KomposeError('controller-unreachable', 'the agent is stopping'));
   signal.addEventListener('abort', onAbort, { once: true });
   stream.on('data', (message: ControllerMessage) => session.receive(message));

@@ -42,6 +42,8 @@ interface SessionOptions {
   /** Ends the link; only the first call counts. */
   readonly end: (error: KomposeError) => void;
   readonly onWelcome: () => void;
+  /** The controller says that this host's certificate is to be renewed; may come often. */
+  readonly onRenewalDue: () => void;
   readonly log: Logger;
 }
 
@@ -93,6 +95,7 @@ export class Session {
       case 'heartbeat':
         this.#silence?.refresh();
         this.#witness(kind.value.auditHead);
+        if (kind.value.renewCertificate) this.#options.onRenewalDue();
         return;
       case 'startTask':
         this.#startTask(kind.value);

@@ -89,7 +89,10 @@ export function hostFindings(host: Host, nowMs: number): Finding[] {
   const { name, online, lastSeenUnixMs, clockSkewMs, certificateNotAfterUnixMs } = host;
   const check = `host ${name}`;
   const seen = timeText(lastSeenUnixMs) || 'never';
-  const rejoin = `kompose hosts remove ${name}, then kompose agent join on it with a new token`;
+  const rejoin =
+    certificateNotAfterUnixMs > nowMs
+      ? 'see that its agent runs and is linked: it renews the certificate by itself'
+      : `kompose tokens create --role agent --replace ${name}, then on it kompose agent join TOKEN --replace`;
   return [
     online
       ? ok(check, 'online')

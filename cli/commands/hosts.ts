@@ -1,4 +1,5 @@
 import { KomposeError } from '../../common/errors.ts';
+import { certificateNoticeMs } from '../../common/finding.ts';
 import { checkHostName, checkLabel, checkLabelKey } from '../../common/names.ts';
 import { quoted } from '../../common/quoted.ts';
 import type { Host } from '../../proto/gen/kompose/v1/fleet.ts';
@@ -70,8 +71,13 @@ const hostListing: Listing<Host> = {
   }),
 };
 
-function stateText({ online }: Host): string {
-  return online ? 'online' : 'offline';
+/** With what is soon to end it. */
+function stateText({ online, certificateNotAfterUnixMs: end }: Host): string {
+  const state = online ? 'online' : 'offline';
+  const leftMs = end - Date.now();
+  if (leftMs > certificateNoticeMs) return state;
+  const days = Math.floor(leftMs / 86_400_000);
+  return leftMs <= 0 ? `${state}, certificate expired` : `${state}, certificate ends in ${days} days`;
 }
 
 async function findHost(call: Call, name: string): Promise<Host> {

@@ -16,7 +16,7 @@ export async function askFleet(settings: Settings, completion: Completion): Prom
   const last = (name: string): string | undefined => options.get(name)?.at(-1);
   const globals = { output: 'plain', quiet: true, color: false } as const;
   const chosen = { controller: last('--controller'), context: last('--context') };
-  using fleet = await connect(settings, { ...globals, ...chosen });
+  using fleet = await connect(settings, { ...globals, ...chosen }, () => undefined);
   const filter = { hosts: [...(options.get('--host') ?? [])], labels: [...(options.get('--label') ?? [])] };
   return await namesOf(fleet, live, filter, typed);
 }

@@ -16,7 +16,7 @@ export interface FleetServiceDeps {
   readonly handlers: Handlers;
   readonly clock: () => number;
   /** What tokens carry. */
-  readonly addresses: readonly string[];
+  readonly addresses: () => readonly string[];
   readonly caFingerprint: string;
   readonly notary: AuditNotary;
 }

@@ -28,7 +28,7 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
         await record(transaction, clock(), entry);
         return made;
       });
-      return { id, name, token: formatToken({ addresses, caFingerprint, secret }) };
+      return { id, name, token: formatToken({ addresses: addresses(), caFingerprint, secret }) };
     }),
     listTokens: handlers.stream(async function* (call) {
       await callers.admin(call, 'listing tokens');

@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { flowControlWindowBytes } from '../../proto/channel-options.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -17,22 +18,14 @@ export interface ServerIdentity {
  * grpc-js's own certificate-provider credentials would do for that, but have no way to say the TLS version and the
  * HTTP/2 window; a server's constructor options are where both belong.
  */
-export function serverCredentials(
-  identity: ServerIdentity,
-  limits: Limits = defaultLimits,
-): ServerCredentials {
-  return new OptionalClientCertificate(identity, limits);
-}
-
-class OptionalClientCertificate extends ServerCredentials {
+export class ControllerCredentials extends ServerCredentials {
   constructor(
-    { privateKey, certificateChain, caCertificate }: ServerIdentity,
-    { handshakeMs, streamsPerConnection, headerBytes }: Limits,
+    identity: ServerIdentity,
+    { handshakeMs, streamsPerConnection, headerBytes }: Limits = defaultLimits,
   ) {
     const options = {
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.3',
       handshakeTimeout: handshakeMs,
       settings: {
         initialWindowSize: flowControlWindowBytes,
@@ -41,10 +34,19 @@ class OptionalClientCertificate extends ServerCredentials {
         enablePush: false,
       },
     } as const;
-    super(options, { ca: caCertificate, cert: certificateChain, key: privateKey });
+    super(options, contextOf(identity));
+  }
+
+  /** For handshakes from now on; links that stand are left alone. */
+  use(identity: ServerIdentity): void {
+    this.updateSecureContextOptions(contextOf(identity));
   }
 
   override _equals(other: ServerCredentials): boolean {
     return this === other;
   }
+}
+
+function contextOf({ privateKey, certificateChain, caCertificate }: ServerIdentity): SecureContextOptions {
+  return { ca: caCertificate, cert: certificateChain, key: privateKey, minVersion: 'TLSv1.3' };
 }

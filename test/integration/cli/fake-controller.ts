@@ -15,7 +15,7 @@ import {
   createServerPair,
   issueClientCertificate,
 } from '../../../controller/identity/authority.ts';
-import { serverCredentials } from '../../../controller/services/server-credentials.ts';
+import { ControllerCredentials } from '../../../controller/services/server-credentials.ts';
 import { controllerTlsName } from '../../../proto/channel-options.ts';
 import { formatToken } from '../../../proto/enrolment-token.ts';
 import { encodeRunEvent, encodeTaskEvent, wrapTaskEvent } from '../../../proto/event-codec.ts';
@@ -119,7 +119,7 @@ export async function createKeys(userDays = 1): Promise<FleetKeys> {
 
 function bind(server: Server, port: number, { ca, server: own }: FleetKeys): Promise<number> {
   const certificateChain = `${own.certificate}\n${ca.certificate}`;
-  const credentials = serverCredentials({ ...own, certificateChain, caCertificate: ca.certificate });
+  const credentials = new ControllerCredentials({ ...own, certificateChain, caCertificate: ca.certificate });
   return new Promise((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) => {
       if (error === null) resolve(bound);

@@ -31,6 +31,7 @@ const healthy = {
   engine: 'ok',
   compose: 'ok',
   membership: 'ok',
+  policy: 'ok',
   'stacks root': 'ok',
   stacks: 'ok',
   hooks: 'ok',

@@ -1,0 +1,52 @@
+import { environmentLine, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
+
+export interface AgentService {
+  /** The whole command line of `agent serve`. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly komposeHome: string;
+  readonly user: string;
+}
+
+/** What decides which engine the agent works with. */
+const engineVariables = ['PATH', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'DOCKER_CERT_PATH'];
+
+/**
+ * The agent as a service. Its hooks are the host's own code and keep their rights, sudo among them; what neither they
+ * nor docker's client need is closed. Steps outlive a restart of the agent, so only its own process is ended. Pure.
+ */
+export function agentUnit({ argv, env, komposeHome, user }: AgentService): SystemdUnit {
+  const engine = engineVariables.flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [environmentLine(name, value)];
+  });
+  return {
+    name: 'kompose-agent',
+    unit: [
+      'Description=kompose agent of this Docker host',
+      'After=network-online.target docker.service',
+      'Wants=network-online.target',
+    ],
+    service: [
+      'Type=exec',
+      `ExecStart=${execLine(argv)}`,
+      environmentLine('KOMPOSE_HOME', komposeHome),
+      ...engine,
+      `User=${user}`,
+      'Restart=always',
+      'RestartSec=5',
+      // The host was removed from the fleet, or its place was taken: to come back is of no use.
+      'RestartPreventExitStatus=5',
+      'KillMode=process',
+      'TimeoutStopSec=30',
+      'LimitNOFILE=65536',
+      'OOMScoreAdjust=-500',
+      'ProtectClock=yes',
+      'ProtectKernelLogs=yes',
+      'ProtectKernelModules=yes',
+      'RestrictRealtime=yes',
+      'LockPersonality=yes',
+      'SystemCallArchitectures=native',
+    ],
+  };
+}

@@ -1,0 +1,49 @@
+import { environmentLine, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
+
+export interface ControllerService {
+  /** The whole command line of `controller serve`. */
+  readonly argv: readonly string[];
+  /** The controller's state folder, the only one that it writes to. */
+  readonly folder: string;
+  readonly komposeHome: string;
+  /** The folder's owner. */
+  readonly user: string;
+}
+
+/** The controller as a service: it needs its folder and the network, and gets nothing else. Pure. */
+export function controllerUnit({ argv, folder, komposeHome, user }: ControllerService): SystemdUnit {
+  return {
+    name: 'kompose-controller',
+    unit: ['Description=kompose controller', 'After=network-online.target', 'Wants=network-online.target'],
+    service: [
+      'Type=exec',
+      `ExecStart=${execLine(argv)}`,
+      environmentLine('KOMPOSE_HOME', komposeHome),
+      `User=${user}`,
+      'Restart=always',
+      'RestartSec=2',
+      'UMask=0077',
+      'LimitNOFILE=65536',
+      'AmbientCapabilities=CAP_NET_BIND_SERVICE',
+      'CapabilityBoundingSet=CAP_NET_BIND_SERVICE',
+      'NoNewPrivileges=yes',
+      'ProtectSystem=strict',
+      'ProtectHome=read-only',
+      `ReadWritePaths=${execLine([folder])}`,
+      'PrivateTmp=yes',
+      'PrivateDevices=yes',
+      'ProtectClock=yes',
+      'ProtectHostname=yes',
+      'ProtectControlGroups=yes',
+      'ProtectKernelLogs=yes',
+      'ProtectKernelModules=yes',
+      'ProtectKernelTunables=yes',
+      'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX',
+      'RestrictNamespaces=yes',
+      'RestrictRealtime=yes',
+      'RestrictSUIDSGID=yes',
+      'LockPersonality=yes',
+      'SystemCallArchitectures=native',
+    ],
+  };
+}
