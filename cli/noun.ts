@@ -48,8 +48,6 @@ export interface Verb {
   readonly summary: string;
   readonly options?: () => readonly Option[];
   readonly isDefault?: boolean;
-  /** Options after the first word belong to what the words say. */
-  readonly passThrough?: boolean;
   /** Gives the exit code. `words` has what `words` above asks for. */
   readonly run: (call: Call, words: readonly string[], options: VerbOptions) => Promise<number>;
 }
@@ -104,7 +102,6 @@ export function parseNoun(noun: Noun, args: readonly string[], before: TypedGlob
 
 function buildNoun(noun: Noun, text: string[], choose: (verb: Verb, command: Command) => void): Command {
   const root = addGlobalOptions(quieten(new Command(`kompose ${noun.name}`), text)).description(noun.summary);
-  if (noun.verbs.some(({ passThrough }) => passThrough === true)) root.enablePositionalOptions();
   for (const verb of noun.verbs) {
     const command = verb.name === '' ? root : addGlobalOptions(subcommand(root, verb));
     addVerb(command, verb);
@@ -123,8 +120,7 @@ function subcommand(root: Command, { name, isDefault = false, summary }: Verb): 
   return root.command(name, { isDefault }).description(summary);
 }
 
-function addVerb(command: Command, { words, options, isDefault, passThrough = false }: Verb): void {
-  if (passThrough) command.passThroughOptions();
+function addVerb(command: Command, { words, options, isDefault }: Verb): void {
   if (words !== undefined) command.arguments(words);
   command.optionsGroup('Options:');
   for (const option of options?.() ?? []) command.addOption(option);

@@ -55,7 +55,6 @@ export const roles: Noun = {
     {
       name: 'test',
       words: '<words...>',
-      passThrough: true,
       summary:
         "USER '<pattern> <command> [args]': what would be allowed, by which rule; 1 if something is not",
       options: () => [
