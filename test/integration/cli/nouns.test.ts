@@ -17,7 +17,7 @@ const host: Host = {
   onlineSinceUnixMs: 0,
   agentVersion: '0.1.0',
   stacks: 2,
-  certificateNotAfterUnixMs: noon,
+  certificateNotAfterUnixMs: Date.UTC(2126, 0, 2),
   joinedUnixMs: noon,
   clockSkewMs: -3,
 };
@@ -150,7 +150,7 @@ test('lists hosts, as many as asked for', async () => {
     stacks: 2,
     agentVersion: '0.1.0',
     joined: '2026-01-02T12:00:00.005Z',
-    certificateExpires: '2026-01-02T12:00:00.005Z',
+    certificateExpires: '2126-01-02T00:00:00.000Z',
     clockSkewMs: -3,
   });
 });
