@@ -27,7 +27,7 @@ function controllerProgram(): Command {
   program
     .command('init')
     .description('make the state of a new controller; prints the first login token')
-    .requiredOption('--address <host:port>', 'what agents and users dial; repeatable', collect, [])
+    .requiredOption('--address <host:port>', 'what agents and users dial; repeatable', collect)
     .action(init);
   program
     .command('serve')
@@ -64,7 +64,7 @@ function controllerProgram(): Command {
   return program;
 }
 
-function collect(value: string, all: readonly string[]): string[] {
+function collect(value: string, all: readonly string[] = []): string[] {
   return [...all, value];
 }
 
