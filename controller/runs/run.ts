@@ -18,6 +18,7 @@ import { runOutcome } from '../../common/run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import { readsClientStdin, type RunRequest } from './run-request.ts';
 import { checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
+import { endsUnwatched, isOfHost } from './watcher-needs.ts';
 import { Watchers, type Watcher } from './watchers.ts';
 
 export interface RunDeps {
@@ -75,7 +76,7 @@ export class Run {
     const { command, raw: isRaw = false } = facts;
     this.#log = new RunLog(deps.log, deps.clock, { keptBytes, command, isRaw });
     const onUnwatched = (): void => this.#unwatched();
-    this.#watchers = new Watchers({ setPace: windowBytes > 0, onUnwatched });
+    this.#watchers = new Watchers({ setPace: windowBytes > 0 && !isOfHost(facts), onUnwatched });
     this.#scheduler = new Scheduler({
       tasksByHost: this.#byHost,
       rollout: request?.rollout ?? allAtOnce,
@@ -243,8 +244,7 @@ export class Run {
   }
 
   get #needsWatcher(): boolean {
-    const needs = this.#traits.reads || this.#traits.endsWithWatcher;
-    return needs && this.#request?.detach !== true && this.#unended > 0;
+    return endsUnwatched(this.facts, this.#request) && this.#unended > 0;
   }
 
   #unwatched(): void {
