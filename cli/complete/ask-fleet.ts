@@ -46,6 +46,8 @@ async function namesOf(fleet: Fleet, live: Live, filter: HostFilter, typed: stri
       return collect(fleet.read(client.listTokens({})), ({ id }) => [id]);
     case 'users':
       return collect(fleet.read(client.listUsers({})), ({ name }) => [name]);
+    case 'roles':
+      return collect(fleet.read(client.listRoles({})), ({ name }) => [name]);
     case 'contexts':
       return [];
   }

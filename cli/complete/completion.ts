@@ -1,6 +1,6 @@
 /** What the live fleet is asked for. */
 export type Live =
-  | { readonly kind: 'hosts' | 'labels' | 'targets' | 'runs' | 'tokens' | 'users' | 'contexts' }
+  | { readonly kind: 'hosts' | 'labels' | 'targets' | 'runs' | 'tokens' | 'users' | 'roles' | 'contexts' }
   /** Of the stacks that this pattern matches. */
   | { readonly kind: 'services'; readonly pattern: string };
 

@@ -106,7 +106,10 @@ function verbWord({ name }: Noun, verb: Verb, at: number, place: Place): Complet
     case '<id>':
       return live({ kind: name === 'tokens' ? 'tokens' : 'runs' }, place);
     case '<name>':
-      return verb.name === 'remove' ? live({ kind: 'users' }, place) : fixed([], place);
+      if (name === 'roles') return live({ kind: 'roles' }, place);
+      return verb.name === 'add' ? fixed([], place) : live({ kind: 'users' }, place);
+    case '<role>':
+      return live({ kind: 'roles' }, place);
     default:
       return fixed([], place);
   }
@@ -118,6 +121,8 @@ function valueOf({ long, argChoices }: Option, place: Place): Completion {
       return { ...list(place.current), words: [], live: { kind: 'hosts' }, options: place.options };
     case '--label':
       return live({ kind: 'labels' }, place);
+    case '--role':
+      return live({ kind: 'roles' }, place);
     case '--context':
       return live({ kind: 'contexts' }, place);
     case '--output':
