@@ -155,7 +155,8 @@ describe('the store behind the controller’s back', () => {
     // The agent has seen another head than the client, and says so on its own.
     await fleet.startAgent('prod-1');
     const told = await untilContradictions(2);
-    assert.deepEqual(told.map(({ actor }) => actor.name).toSorted(), ['admin', 'prod-1']);
+    // A witness may tell of more than one head.
+    assert.deepEqual(new Set(told.map(({ actor }) => actor.name)), new Set(['admin', 'prod-1']));
   });
 
   /** Waits for the controller to see prod-1 so. */
