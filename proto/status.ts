@@ -2,6 +2,7 @@ import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { errorTraits, isErrorCode, isSystemError, KomposeError } from '../common/errors.ts';
 
 const codeKey = 'kompose-code';
+const longestDetails = 4_000;
 
 /** What a server answers instead of a result. Of a bug the peer hears nothing but that it was one. */
 export function toStatus(thrown: unknown): { code: number; details: string; metadata: Metadata } {
@@ -10,7 +11,13 @@ export function toStatus(thrown: unknown): { code: number; details: string; meta
   metadata.set(codeKey, error.code);
   const details =
     error.code === 'internal' ? 'internal error of the controller; its log tells more' : error.message;
-  return { code: errorTraits[error.code].grpcStatus, details, metadata };
+  return { code: errorTraits[error.code].grpcStatus, details: cut(details), metadata };
+}
+
+/** A status travels in headers, which clients take 16 KiB of, and encoded; it may quote what it is about. */
+function cut(details: string): string {
+  const text = details.length > longestDetails ? `${details.slice(0, longestDetails)}…` : details;
+  return text.toWellFormed();
 }
 
 /**

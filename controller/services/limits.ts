@@ -35,8 +35,6 @@ export interface Limits {
   readonly refusalRecords: number;
   /** Addresses without a certificate that have records of their own in that time; the others share one. */
   readonly refusedAddresses: number;
-  /** Messages that wait for an agent to read them, and for us to act on. */
-  readonly agentBacklog: number;
 }
 
 export const defaultLimits: Limits = {
@@ -54,5 +52,4 @@ export const defaultLimits: Limits = {
   refusalWindowMs: 60_000,
   refusalRecords: 5,
   refusedAddresses: 32,
-  agentBacklog: 1_000,
 };
