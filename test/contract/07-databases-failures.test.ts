@@ -100,6 +100,35 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
     }
   });
 
+  it('the agent is killed while it swaps: the swap ends by itself, and the database takes connections', async () => {
+    for (const way of ways) {
+      const place = await server.place(way);
+      await place.dumpWith('SELECT count(*) FROM pg_catalog.pg_shseclabel;');
+      const restore = await server.holdSession('shop', 'LOCK TABLE pg_catalog.pg_shseclabel');
+      await place.sql("UPDATE wares SET name = 'changed'");
+      const run = place.run([], 'db:import', 'broken.sql');
+      await place.untilWorking(waitsForLock);
+      const slow = await server.holdSession(
+        'postgres',
+        'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE',
+      );
+      await restore[Symbol.asyncDispose]();
+      await server.until(
+        'it swaps',
+        `query LIKE 'COMMENT ON DATABASE ${place.database} %' AND ${waitsForLock}`,
+      );
+      await fleet.kill(host);
+      await slow[Symbol.asyncDispose]();
+      await fleet.startAgent(host);
+      const { state, task } = await run;
+      assert.equal(state, 'lost');
+      const left = `SELECT count(*) FROM pg_database WHERE datname ~ 'kompose_import_${task.toLowerCase()}'`;
+      await until('nothing is left', async () => (await server.sql('postgres', left)) === '0', 60_000);
+      assert.equal(await place.wares(), 'as dumped');
+      await leavesNothing(place, task);
+    }
+  });
+
   const scratchOf = async ({ runs }: InTheMiddle): Promise<string> => {
     const task = (await runs)[1]?.task.toLowerCase() ?? '';
     return server.sql(

@@ -19,7 +19,7 @@ for (const way of ways) {
       it(`brings back the newest dump, of format ${format}, between its hooks`, async () => {
         const place = await server.place(way);
         const path = await place.dump('--format', format);
-        for (const mode of modes) {
+        for (const mode of format === 'sql' ? modes : [[]]) {
           await place.sql("UPDATE wares SET name = 'changed'", 'CREATE TABLE later()');
           const run = await place.does('db:import', ...mode);
           assert.deepEqual(await place.told(), [
@@ -33,24 +33,6 @@ for (const way of ways) {
         }
       });
     }
-
-    it('FILE is relative to the stack’s folder; none means the newest by the time in its name', async () => {
-      const place = await server.place(way);
-      const newest = await place.dump();
-      const text = await readFile(newest, 'utf8');
-      const older = `${place.database}_20200101_000000.sql`;
-      await writeFile(place.path(older), text.replace('as dumped', 'long ago'));
-      await writeFile(place.path(`${place.database}_test_20990101_000000.sql`), 'of another database');
-      await utimes(newest, 0, 0);
-      for (const [words, wares] of [
-        [[older], 'long ago'],
-        [[], 'as dumped'],
-        [[place.path(older)], 'long ago'],
-      ] as const) {
-        await place.does('db:import', ...words);
-        assert.equal(await place.wares(), wares);
-      }
-    });
 
     it('the fresh database has the old one’s owner, encoding, locale, ACL, settings, limit, comment', async () => {
       const name = `peculiar${way === 'over TCP' ? 1 : 2}`;
@@ -66,29 +48,6 @@ for (const way of ways) {
         assert.equal(await server.sql('postgres', attributesOf(name)), attributes);
         assert.equal(await place.wares(), 'as dumped');
       }
-    });
-
-    it('what is no finished dump is refused, before any hook', async () => {
-      const place = await server.place(way);
-      const whole = await readFile(await place.dump());
-      const half = whole.subarray(0, whole.length / 2);
-      const files: readonly [name: string, content: Uint8Array | string, reason: RegExp][] = [
-        ['half.sql', half, /half\.sql is no finished dump: pg_dump's last line is not there/],
-        ['half.sql.gz', gzipSync(whole).subarray(0, -20), /half\.sql\.gz is damaged or cut off/],
-        ['half.sql.zst', zstdCompressSync(whole).subarray(0, -20), /half\.sql\.zst is damaged or cut off/],
-        ['packed.sql.gz', gzipSync(half), /packed\.sql\.gz is no finished dump/],
-        ['empty.sql', '', /empty\.sql is no finished dump/],
-        ['custom.sql', 'PGDMP\x01', /custom format/],
-      ];
-      for (const [name, content, reason] of files) {
-        await writeFile(place.path(name), content);
-        assert.match(await place.fails([], 'db:import', name), reason);
-      }
-      assert.match(await place.fails([], 'db:import', 'missing.sql'), /there is no file .*\/missing\.sql/);
-      assert.match(await place.fails([], 'db:import', '.'), / is no file$/);
-      const none = await place.fails(['-e', 'DB_NAME=none'], 'db:import');
-      assert.match(none, /there is no dump of database none/);
-      assert.deepEqual([await place.told(), await place.wares()], [[], 'as dumped']);
     });
 
     it('a dump with an error in its middle leaves the old database as it was', async () => {
@@ -123,35 +82,76 @@ for (const way of ways) {
       assert.equal((await running).exitCode, 0);
       assert.equal(await place.wares(), 'as dumped');
     });
-
-    it('both renames are one transaction: there is a database of that name all the time', async () => {
-      const place = await server.place(way);
-      await place.dump();
-      const seen = `SELECT count(*) FROM pg_database WHERE datname = '${place.database}'`;
-      const over = new AbortController();
-      const watcher = server.psql('postgres', 'watcher', [], over.signal, `${seen} \\watch 0.005\n`);
-      const run = await place.does('db:import');
-      over.abort();
-      const counts = (await watcher).stdout.split('\n').filter((line) => /^\d$/.test(line));
-      assert.ok(counts.length > 20, `${counts.length} looks`);
-      assert.deepEqual(new Set(counts), new Set(['1']));
-      await leavesNothing(place, run.task);
-    });
-
-    it('a database that is not there yet is made', async () => {
-      const place = await server.place(way);
-      const path = await place.dump();
-      for (const [at, mode] of modes.entries()) {
-        const name = `${place.database}_fresh${at}`;
-        const run = await place.run(['-e', `DB_NAME=${name}`], 'db:import', path, ...mode);
-        assert.equal(run.exitCode, 0, run.reason);
-        assert.equal(await server.sql(name, 'SELECT name FROM wares'), 'as dumped');
-      }
-    });
   });
 }
 
-describe('db:import', { concurrency: 2, timeout: 240_000 }, () => {
+describe('db:import', { concurrency: 3, timeout: 240_000 }, () => {
+  it('FILE is relative to the stack’s folder; none means the newest by the time in its name', async () => {
+    const place = await server.place('over TCP');
+    const newest = await place.dump();
+    const text = await readFile(newest, 'utf8');
+    const older = `${place.database}_20200101_000000.sql`;
+    await writeFile(place.path(older), text.replace('as dumped', 'long ago'));
+    await writeFile(place.path(`${place.database}_test_20990101_000000.sql`), 'of another database');
+    await utimes(newest, 0, 0);
+    for (const [words, wares] of [
+      [[older], 'long ago'],
+      [[], 'as dumped'],
+      [[place.path(older)], 'long ago'],
+    ] as const) {
+      await place.does('db:import', ...words);
+      assert.equal(await place.wares(), wares);
+    }
+  });
+
+  it('what is no finished dump is refused, before any hook', async () => {
+    const place = await server.place('over TCP');
+    const whole = await readFile(await place.dump());
+    const half = whole.subarray(0, whole.length / 2);
+    const files: readonly [name: string, content: Uint8Array | string, reason: RegExp][] = [
+      ['half.sql', half, /half\.sql is no finished dump: pg_dump's last line is not there/],
+      ['half.sql.gz', gzipSync(whole).subarray(0, -20), /half\.sql\.gz is damaged or cut off/],
+      ['half.sql.zst', zstdCompressSync(whole).subarray(0, -20), /half\.sql\.zst is damaged or cut off/],
+      ['packed.sql.gz', gzipSync(half), /packed\.sql\.gz is no finished dump/],
+      ['empty.sql', '', /empty\.sql is no finished dump/],
+      ['custom.sql', 'PGDMP\x01', /custom format/],
+    ];
+    for (const [name, content, reason] of files) {
+      await writeFile(place.path(name), content);
+      assert.match(await place.fails([], 'db:import', name), reason);
+    }
+    assert.match(await place.fails([], 'db:import', 'missing.sql'), /there is no file .*\/missing\.sql/);
+    assert.match(await place.fails([], 'db:import', '.'), / is no file$/);
+    const none = await place.fails(['-e', 'DB_NAME=none'], 'db:import');
+    assert.match(none, /there is no dump of database none/);
+    assert.deepEqual([await place.told(), await place.wares()], [[], 'as dumped']);
+  });
+
+  it('both renames are one transaction: there is a database of that name all the time', async () => {
+    const place = await server.place('over TCP');
+    await place.dump();
+    const seen = `SELECT count(*) FROM pg_database WHERE datname = '${place.database}'`;
+    const over = new AbortController();
+    const watcher = server.psql('postgres', 'watcher', [], over.signal, `${seen} \\watch 0.005\n`);
+    const run = await place.does('db:import');
+    over.abort();
+    const counts = (await watcher).stdout.split('\n').filter((line) => /^\d$/.test(line));
+    assert.ok(counts.length > 20, `${counts.length} looks`);
+    assert.deepEqual(new Set(counts), new Set(['1']));
+    await leavesNothing(place, run.task);
+  });
+
+  it('a database that is not there yet is made', async () => {
+    for (const [at, mode] of modes.entries()) {
+      const place = await server.place(ways[at] ?? 'over TCP');
+      const path = await place.dump();
+      const name = `${place.database}_fresh`;
+      const run = await place.run(['-e', `DB_NAME=${name}`], 'db:import', path, ...mode);
+      assert.equal(run.exitCode, 0, run.reason);
+      assert.equal(await server.sql(name, 'SELECT name FROM wares'), 'as dumped');
+    }
+  });
+
   it('needs no superuser, and gives up where it may not end a session', async () => {
     await server.sql('postgres', "CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'of-tenant'");
     await server.sql('postgres', 'CREATE DATABASE rented OWNER tenant');
