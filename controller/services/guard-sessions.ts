@@ -5,17 +5,19 @@ import { flowControlWindowBytes } from '../../proto/channel-options.ts';
 import type { Limits } from './limits.ts';
 
 const channel = 'http2.server.stream.start';
+const encodingHeader = 'grpc-encoding';
 
 interface StreamStart {
   readonly stream: ServerHttp2Stream;
-  readonly headers: Readonly<Record<string, unknown>>;
+  /** The very object that gRPC will read. */
+  readonly headers: Record<string, unknown>;
 }
 
 /**
  * Looks at each HTTP/2 stream before gRPC does: grpc-js hides its sessions, and Node tells of each new stream on a
  * diagnostics channel. Peers with a certificate get a window that lets them send at the network's pace. Those without
- * keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login takes. Compressed messages are
- * refused: no client of ours sends any, and what they grow to is known too late.
+ * keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login takes. Compressed messages meet
+ * with UNIMPLEMENTED: no client of ours sends any, and what they grow to is known too late.
  */
 export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>): Disposable {
   const raised = new WeakSet<ServerHttp2Session>();
@@ -25,9 +27,9 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>):
     const { stream, headers } = message as StreamStart;
     const { session } = stream;
     if (!isServerSession(session)) return;
-    if ((headers['grpc-encoding'] ?? 'identity') !== 'identity') {
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    } else if (!isKnown(session)) {
+    if ((headers[encodingHeader] ?? 'identity') !== 'identity') headers[encodingHeader] = 'none-is-taken';
+    answerOnlyTheLiving(stream);
+    if (!isKnown(session)) {
       stream.on('data', (chunk: Buffer) => {
         const bytes = (received.get(session) ?? 0) + chunk.length;
         received.set(session, bytes);
@@ -42,6 +44,14 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>):
 
   subscribe(channel, guard);
   return { [Symbol.dispose]: () => void unsubscribe(channel, guard) };
+}
+
+/** grpc-js answers a wrong path or content type at once, and takes what Node throws where the peer is gone for a bug. */
+function answerOnlyTheLiving(stream: ServerHttp2Stream): void {
+  const respond = stream.respond.bind(stream);
+  stream.respond = (...headers) => {
+    if (!stream.destroyed) respond(...headers);
+  };
 }
 
 function isKnown({ socket }: ServerHttp2Session): boolean {
