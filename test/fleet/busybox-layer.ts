@@ -3,11 +3,14 @@ import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { cached } from './cache.ts';
 import { packLayer } from './image-archive.ts';
+import { ensureParts } from './install.ts';
+import { staticBusybox } from './packages.ts';
 import { which } from './which.ts';
 import { run } from './run.ts';
 
 /** The lowest layer of our images, a tar file: the machine's static busybox with a link for each of its programs. */
 export async function busyboxLayer(): Promise<string> {
+  await ensureParts([staticBusybox]);
   const busybox = await which('busybox');
   if (busybox === undefined) throw new Error('busybox is missing: package busybox-static');
   const version = createHash('sha256')

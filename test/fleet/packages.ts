@@ -17,9 +17,12 @@ export function partsFor(distribution: Distribution): readonly Part[] {
     program('iptables', 'iptables'),
     program('ip', 'iproute2'),
     program('nsenter', 'util-linux'),
-    { package: 'busybox-static', isThere: hasStaticBusybox },
+    staticBusybox,
   ];
 }
+
+/** What images are made of. */
+export const staticBusybox: Part = { package: 'busybox-static', isThere: hasStaticBusybox };
 
 /** The packages of the parts that are not there, each once, in the order of `parts`. */
 export async function missingPackages(parts: readonly Part[]): Promise<string[]> {
