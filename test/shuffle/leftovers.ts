@@ -1,5 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { dockerLines, jsonLines } from '../e2e/support.ts';
 import { hosts } from './stacks.ts';
@@ -7,7 +7,7 @@ import { hosts } from './stacks.ts';
 /** What the sequence left behind that nobody asked for, a line each; call it when every stack is down. */
 export async function leftovers(fleet: KomposeFleet): Promise<string[]> {
   const found = await Promise.all([
-    processes(fleet),
+    strayProcesses(fleet),
     runs(fleet),
     ...hosts.flatMap((host) => [
       containers(fleet, host),
@@ -29,8 +29,9 @@ export async function scratchDatabases(fleet: KomposeFleet, host: string): Promi
 }
 
 /** Whatever works in a stack's folder, or bears a task's mark. */
-async function processes(fleet: KomposeFleet): Promise<string[]> {
-  const roots = hosts.map((host) => fleet.stacks(host));
+export async function strayProcesses(fleet: KomposeFleet): Promise<string[]> {
+  const roots = fleet.rig.hosts.map(({ name }) => fleet.stacks(name));
+  const rigFolders = fleet.rig.hosts.map(({ folder }) => dirname(dirname(folder)));
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const seen = await Promise.all(
     pids.map(async (pid) => {
@@ -39,7 +40,7 @@ async function processes(fleet: KomposeFleet): Promise<string[]> {
         readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''),
         readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => ''),
       ]);
-      const isOurs = environment.includes(fleet.rig.host(hosts[0]).folder.split('/').slice(0, -1).join('/'));
+      const isOurs = rigFolders.some((rigFolder) => environment.includes(rigFolder));
       const isStray = roots.some((root) => folder.startsWith(root));
       const isMarked = isOurs && environment.includes('KOMPOSE_STEP_OF=');
       return isStray || isMarked ? [`process ${pid}: ${words.replaceAll('\0', ' ')}`] : [];
