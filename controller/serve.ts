@@ -26,6 +26,7 @@ import { fleetService } from './services/fleet-service.ts';
 import { gatekeeper } from './services/gatekeeper.ts';
 import { guardSessions } from './services/guard-sessions.ts';
 import { Handlers } from './services/handlers.ts';
+import { HeldBytes } from './services/held-bytes.ts';
 import { defaultLimits } from './services/limits.ts';
 import { RateLimit } from './services/rate-limit.ts';
 import { ControllerCredentials, type ServerIdentity } from './services/server-credentials.ts';
@@ -47,9 +48,12 @@ export async function serveController(
   const state = await loadState(settings.folder);
   const { authority, auditKey } = state;
   let { addresses } = state.config;
+  const limits = { ...defaultLimits, ...settings.limits };
   const clock = Date.now;
   const store = await Store.open(databasePath(settings.folder));
-  const notary = await AuditNotary.open({ store, key: parseAuditKey(auditKey), clock, log });
+  const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
+  const key = parseAuditKey(auditKey);
+  const notary = await AuditNotary.open({ store, key, clock, log, windowMs, mostRecords });
   const fleet = await Fleet.open(store, clock);
   const roles = await Roles.open(store);
   const { lostAfterMs, heartbeatPeriodMs, hostCertificateMs, userCertificateMs } = settings;
@@ -65,17 +69,16 @@ export async function serveController(
     lostAfterMs,
     keptBytes,
   });
-  const handlers = new Handlers(log);
-  const limits = { ...defaultLimits, ...settings.limits };
-  const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
+  const held = new HeldBytes(limits.heldBytes);
+  const handlers = new Handlers(log, held);
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
   const lives = { hostCertificateMs, userCertificateMs };
   const desk = new EnrolmentDesk({ store, authority, clock, refusals, ...lives });
   const caFingerprint = authorityFingerprint(authority.certificate);
-  const sessions = guardSessions(limits);
+  const sessions = guardSessions(limits, held);
   const door = new Door(limits, (socket) => injector.injectConnection(socket));
   const server = new Server({
-    interceptors: [gatekeeper({ limits, store, refusals, knows: (peer) => door.knows(peer) })],
+    interceptors: [gatekeeper({ limits, store, refusals, knows: (...who) => door.knows(...who) })],
     'grpc.max_connection_idle_ms': limits.idleMs,
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': maxMessageBytes,
@@ -96,12 +99,23 @@ export async function serveController(
   );
   server.addService(
     AgentLinkService,
-    agentLinkService({ store, fleet, runs, handlers, log, clock, notary, heartbeatPeriodMs }),
+    agentLinkService({
+      store,
+      fleet,
+      runs,
+      handlers,
+      log,
+      clock,
+      notary,
+      heartbeatPeriodMs,
+      limits,
+      cut: (...who) => door.cut(...who),
+    }),
   );
   server.addService(
     FleetService,
     fleetService({
-      handlers: new Handlers(log, () => headMetadata(notary.newest)),
+      handlers: new Handlers(log, held, () => headMetadata(notary.newest)),
       store,
       fleet,
       roles,

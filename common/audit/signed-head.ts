@@ -52,9 +52,26 @@ function signedBytes(kind: MarkKind, { seq, hash, time, count }: Mark): Buffer {
 
 /** Undefined for what is no signed mark. */
 export function parseMark(value: unknown): SignedMark | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { seq, hash, time, count, key, signature } = value as Partial<Record<keyof SignedMark, unknown>>;
-  const areTexts = [hash, time, key, signature].every((field) => typeof field === 'string');
-  if (!areTexts || !Number.isSafeInteger(seq) || !Number.isSafeInteger(count)) return undefined;
-  return { seq, hash, time, count, key, signature } as SignedMark;
+  if (!isMark(value)) return undefined;
+  const { seq, hash, time, count, key, signature } = value;
+  return { seq, hash, time, count, key, signature };
+}
+
+const forms = {
+  hash: /^[0-9a-f]{64}$/,
+  time: /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/,
+  key: /^[A-Za-z0-9+/=]{1,200}$/,
+  signature: /^[A-Za-z0-9+/=]{1,200}$/,
+};
+
+/** Whether it has the form of one, whoever signed it. */
+export function isMark(value: unknown): value is SignedMark {
+  if (typeof value !== 'object' || value === null) return false;
+  const told = value as Partial<Record<string, unknown>>;
+  const { seq, count } = told;
+  const areTexts = Object.entries(forms).every(([name, form]) => {
+    const text = told[name];
+    return typeof text === 'string' && form.test(text);
+  });
+  return areTexts && Number.isSafeInteger(seq) && Number.isSafeInteger(count);
 }

@@ -2,18 +2,28 @@ import type { KeyObject } from 'node:crypto';
 import { sql, type Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import type { ChainEnd } from '../../common/audit/chain.ts';
-import { isSignedBy, keyFingerprint, signMark, type SignedMark } from '../../common/audit/signed-head.ts';
+import {
+  isMark,
+  isSignedBy,
+  keyFingerprint,
+  signMark,
+  type SignedMark,
+} from '../../common/audit/signed-head.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { record, type Actor } from './audit.ts';
 import { publicAuditKey } from './audit-key.ts';
 import { chainEnd, hashAt, loadMark, saveMark } from './chain-rows.ts';
+import { RecordWindows } from './record-windows.ts';
 
 interface NotaryDeps {
   readonly store: Store;
   readonly key: KeyObject;
   readonly clock: () => number;
   readonly log: Logger;
+  /** Of the heads of one witness so many are recorded in that time, and all others as a number. */
+  readonly windowMs: number;
+  readonly mostRecords: number;
 }
 
 /** Who presents a head that was seen. */
@@ -21,6 +31,12 @@ export interface Witness {
   readonly actor: Actor;
   readonly clientAddress?: string;
   readonly host?: string;
+}
+
+/** A head that the chain does not contain, as somebody has seen it. */
+interface Contradiction {
+  readonly head: SignedMark;
+  readonly witness: Witness;
 }
 
 const signEveryMs = 1000;
@@ -33,13 +49,15 @@ const self: Witness = { actor: { name: 'controller', role: 'controller', certifi
  * - A head is given out only once all that it stands over is on the disk.
  * - Before a new head takes the place of the last one, the chain is seen to contain that one still; if it does not,
  *   that is a record in the chain before the new head stands over it.
- * - A contradiction is recorded once a head, whoever presents it, and however often.
+ * - A contradiction is recorded once a head, whoever presents it, and however often; and nobody floods the audit with
+ *   heads of their own making: see RecordWindows.
  */
 export class AuditNotary {
   /** Of the key, as users know it. */
   readonly publicKey: string;
   readonly #deps: NotaryDeps;
   readonly #fingerprint: string;
+  readonly #presented: RecordWindows<Contradiction>;
   #newest: SignedMark | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
@@ -48,6 +66,14 @@ export class AuditNotary {
     this.#deps = deps;
     this.publicKey = publicAuditKey(deps.key);
     this.#fingerprint = keyFingerprint(this.publicKey);
+    const { windowMs, mostRecords, store } = deps;
+    this.#presented = new RecordWindows({
+      windowMs,
+      mostRecords,
+      record: ({ head, witness }) =>
+        store.write((transaction) => this.#contradict(transaction, head, witness)),
+      recordMore: ({ witness }, more) => this.#countMore(witness, more),
+    });
   }
 
   /** Holds the chain against the newest head that an earlier process signed, and signs from now on. */
@@ -85,8 +111,9 @@ export class AuditNotary {
     const { store, log } = this.#deps;
     if (head.hash === this.#newest?.hash && head.signature === this.#newest.signature) return;
     try {
-      if ((await this.#firstBad(store.db, head)) === undefined) return;
-      await store.write((transaction) => this.#contradict(transaction, head, witness));
+      if (!isMark(head) || (await this.#firstBad(store.db, head)) === undefined) return;
+      if (await isRecorded(store.db, head)) return;
+      await this.#presented.tell(witness.actor.certificate, { head, witness });
     } catch (error) {
       log.error({ err: error, head }, 'a head of the audit that was seen cannot be checked');
     }
@@ -101,6 +128,7 @@ export class AuditNotary {
   /** Signs for the last time. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#presented.close();
     await this.#signAnyway();
   }
 
@@ -139,6 +167,16 @@ export class AuditNotary {
     this.#deps.log.error({ head, firstBad, witness: witness.actor.name }, `AUDIT CONTRADICTED: ${reason}`);
     const entry = { type: 'audit.contradicted', ...witness, reason, head, firstBad } as const;
     await record(transaction, this.#deps.clock(), entry);
+  }
+
+  async #countMore(witness: Witness, more: number): Promise<void> {
+    const { store, clock, log } = this.#deps;
+    const reason = `${more} more heads were presented that the audit lacks`;
+    log.error({ witness: witness.actor.name, more }, `AUDIT CONTRADICTED: ${reason}`);
+    const entry = { type: 'audit.contradicted', ...witness, reason, detail: { more } } as const;
+    await store
+      .write((transaction) => record(transaction, clock(), entry))
+      .catch((error: unknown) => log.error({ err: error }, 'a contradiction cannot be recorded'));
   }
 
   /** Where the chain parts from what a head says, at the latest; undefined if it does not, or cannot be known. */

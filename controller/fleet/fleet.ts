@@ -122,7 +122,7 @@ export class Fleet {
       const isSame = earlier.instanceId === session.instanceId;
       earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
     }
-    this.#keep(session.host, { agent_version: agentVersion, last_seen: this.#clock() });
+    void this.#keep(session.host, { agent_version: agentVersion, last_seen: this.#clock() });
     this.#listener?.hostOnline(session, openTasks);
   }
 
@@ -130,7 +130,7 @@ export class Fleet {
   disconnect(session: HostSession): void {
     if (this.#hosts.get(session.host)?.session !== session) return;
     this.#update(session.host, { session: undefined, lastSeenMs: this.#clock() });
-    this.#keep(session.host, { last_seen: this.#clock() });
+    void this.#keep(session.host, { last_seen: this.#clock() });
     this.#listener?.hostOffline(session.host);
   }
 
@@ -140,10 +140,11 @@ export class Fleet {
     this.#update(session.host, { lastSeenMs: this.#clock(), clockSkewMs: agentNowMs - this.#clock() });
   }
 
-  setStacks(session: HostSession, stacks: readonly StackSummary[]): void {
+  /** What the fleet knows from now on; resolves when the store has it, or cannot take it. */
+  async setStacks(session: HostSession, stacks: readonly StackSummary[]): Promise<void> {
     if (this.#hosts.get(session.host)?.session !== session) return;
     this.#update(session.host, { stacks, lastSeenMs: this.#clock() });
-    this.#keep(session.host, { inventory: JSON.stringify(stacks) });
+    await this.#keep(session.host, { inventory: JSON.stringify(stacks) });
   }
 
   #update(name: string, change: Partial<HostRecord>): void {
@@ -152,8 +153,8 @@ export class Fleet {
   }
 
   /** What is kept here is for the next start only, so a store that cannot write holds up nothing. */
-  #keep(name: string, change: Partial<HostsTable>): void {
-    this.#store
+  async #keep(name: string, change: Partial<HostsTable>): Promise<void> {
+    await this.#store
       .write((transaction) => transaction.updateTable('hosts').set(change).where('name', '=', name).execute())
       .catch(() => undefined);
   }

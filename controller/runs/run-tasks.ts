@@ -3,7 +3,7 @@ import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../..
 import { decodeTaskEvent } from '../../proto/event-codec.ts';
 import type { RunLog } from './run-log.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
-import { checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
+import { checkAmount, checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
 
 interface RunTasksDeps {
   readonly facts: RunFacts;
@@ -82,6 +82,7 @@ export class RunTasks {
       const numbered = decodeTaskEvent(bytes);
       if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;
       checkOrder(task, numbered);
+      checkAmount(task, numbered.event, bytes.length);
       await this.#takeEvent(task, numbered, bytes, agentVersion);
     }
   }

@@ -13,6 +13,8 @@ export interface TaskProgress extends TaskFacts {
   /** Numbers are missing, and no notice has told of it yet. */
   hasHole: boolean;
   steps: number;
+  /** Bytes of its events that are no output, and so all kept. */
+  toldBytes: number;
   /** Set once the log holds the task's last event. */
   end: TaskFinished | undefined;
   /** Settles when the batch of events that is being taken is in the log. */
@@ -20,7 +22,7 @@ export interface TaskProgress extends TaskFacts {
 }
 
 export function newTask(facts: TaskFacts): TaskProgress {
-  const none = { lastSeq: 0, hasHole: false, steps: 0, end: undefined };
+  const none = { lastSeq: 0, hasHole: false, steps: 0, toldBytes: 0, end: undefined };
   return { ...facts, ...none, phase: 'queued', taking: Promise.resolve() };
 }
 
@@ -30,6 +32,19 @@ export function checkOrder(task: TaskProgress, { seq, event }: NumberedTaskEvent
   if (event.type === 'output' && hasHole)
     throw new KomposeError('protocol', `event ${seq} of task ${task.id} came after ${task.lastSeq}`);
   task.hasHole = hasHole && !(event.type === 'notice' && event.outputAt !== undefined);
+}
+
+/** Far more than any task has: each is a record of the audit. */
+const mostSteps = 100;
+const mostToldBytes = 16 * 1024 * 1024;
+
+/** A host cannot fill the disk with what it tells of a task. Throws `protocol`. */
+export function checkAmount(task: TaskProgress, { type }: TaskEvent, bytes: number): void {
+  if (type === 'output') return;
+  task.toldBytes += bytes;
+  const isTooMuch = task.toldBytes > mostToldBytes || (type === 'step.finished' && task.steps >= mostSteps);
+  if (isTooMuch && type !== 'task.finished')
+    throw new KomposeError('protocol', `there is too much to tell of task ${task.id}`);
 }
 
 /** Notes an event that an earlier process of the controller has taken. */

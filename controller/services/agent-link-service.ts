@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { renewalDueMs } from '../../common/certificate-life.ts';
@@ -9,9 +10,8 @@ import type {
   AgentMessage,
   ControllerMessage,
   Heartbeat,
+  Inventory,
   LocalRun,
-  TaskControl,
-  TaskReport,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
@@ -19,11 +19,13 @@ import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
-import type { StdinLink } from '../runs/stdin-relay.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
-import { cancelSignal, incoming, type Handlers } from './handlers.ts';
+import { cancelSignal, type Handlers } from './handlers.ts';
+import type { Limits } from './limits.ts';
 import { clientAddress, lifeOf, requirePeer } from './peer.ts';
+import { RateLimit } from './rate-limit.ts';
+import { refuseForeignTask, takeReport } from './take-report.ts';
 
 export interface AgentLinkDeps {
   readonly store: Store;
@@ -34,16 +36,30 @@ export interface AgentLinkDeps {
   readonly clock: () => number;
   readonly heartbeatPeriodMs: number;
   readonly notary: AuditNotary;
+  readonly limits: Limits;
+  /** Takes away the connection of this ADDR:PORT and certificate. */
+  readonly cut: (peer: string, certificate: string) => void;
+}
+
+interface AttachDeps extends AgentLinkDeps {
+  /** Of each host. */
+  readonly localRunsOf: (host: string) => RateLimit;
 }
 
 type AttachCall = ServerDuplexStream<AgentMessage, ControllerMessage>;
-type ReportCall = ServerDuplexStream<TaskReport, TaskControl>;
 
 /** The agents' calls; see agent_link.proto. */
 export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
+  const { aSecond, burst } = deps.limits.localRuns;
+  const localRuns = new Map<string, RateLimit>();
+  const localRunsOf = (host: string): RateLimit => {
+    const limit = localRuns.get(host) ?? new RateLimit(aSecond, burst);
+    localRuns.set(host, limit);
+    return limit;
+  };
   return {
     attach: (call) => {
-      new AttachedAgent(deps, call).serve();
+      new AttachedAgent({ ...deps, localRunsOf }, call).serve();
     },
     checkHost: deps.handlers.unary(async (call) => {
       const peer = requirePeer(call, 'host');
@@ -58,17 +74,23 @@ export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
   };
 }
 
-/** One Attach stream from hello to its end. */
+/*
+ * One Attach stream from hello to its end.
+ *
+ * INVARIANT: memory is bounded. So many messages are dealt with at a time, and the next are left to the network; an
+ * agent that does not read what it is told loses its connection.
+ */
 class AttachedAgent {
-  readonly #deps: AgentLinkDeps;
+  readonly #deps: AttachDeps;
   readonly #call: AttachCall;
   #session: AgentSession | undefined;
   #silence: NodeJS.Timeout | undefined;
   #isOver = false;
+  #underWay = 0;
   /** Of the certificate that this link stands on. */
   #renewalDueMs = Number.POSITIVE_INFINITY;
 
-  constructor(deps: AgentLinkDeps, call: AttachCall) {
+  constructor(deps: AttachDeps, call: AttachCall) {
     this.#deps = deps;
     this.#call = call;
   }
@@ -91,7 +113,15 @@ class AttachedAgent {
   #receive(message: AgentMessage): void {
     if (this.#isOver) return;
     this.#expectWord();
-    this.#handle(message).catch((error: unknown) => this.#end(KomposeError.from(error)));
+    this.#underWay++;
+    if (this.#underWay >= this.#deps.limits.messagesUnderWay) this.#call.pause();
+    this.#handle(message)
+      .catch((error: unknown) => this.#end(KomposeError.from(error)))
+      .finally(() => {
+        this.#deps.handlers.taken(this.#call);
+        this.#underWay--;
+        this.#call.resume();
+      });
   }
 
   async #handle({ kind }: AgentMessage): Promise<void> {
@@ -100,8 +130,7 @@ class AttachedAgent {
     if (session === undefined) throw new KomposeError('protocol', 'an agent says hello first');
     switch (kind?.$case) {
       case 'inventory':
-        this.#deps.fleet.setStacks(session, kind.value.stacks);
-        session.answer(kind.value.requestId, kind.value.stacks);
+        await this.#takeInventory(session, kind.value);
         return undefined;
       case 'heartbeat':
         this.#deps.fleet.heard(session, kind.value.nowUnixMs);
@@ -129,6 +158,13 @@ class AttachedAgent {
     }
   }
 
+  /** Whoever asked for it goes on at once; the next message waits until it is kept. */
+  async #takeInventory(session: AgentSession, { stacks, requestId }: Inventory): Promise<void> {
+    const kept = this.#deps.fleet.setStacks(session, stacks);
+    session.answer(requestId, stacks);
+    await kept;
+  }
+
   #heartbeat(): Heartbeat {
     const { clock, notary } = this.#deps;
     const renewCertificate = clock() >= this.#renewalDueMs;
@@ -143,9 +179,12 @@ class AttachedAgent {
     }
     await findHost(this.#deps.store, peer);
     if (this.#isOver || this.#session !== undefined) return;
-    const session = new AgentSession(peer.name, hello, this.#call, this.#deps.clock(), (error) =>
-      this.#end(error),
-    );
+    const { clock, limits, cut } = this.#deps;
+    const session = new AgentSession(peer.name, hello, this.#call, clock(), {
+      end: (error) => this.#end(error),
+      unreadBytes: limits.unreadBytes,
+      cut: () => cut(this.#call.getPeer(), peer.fingerprint),
+    });
     this.#deps.fleet.refuseEarlier(session);
     this.#session = session;
     const life = lifeOf(this.#call);
@@ -184,6 +223,7 @@ class AttachedAgent {
     const parent = parentRunId === '' ? undefined : { run: parentRunId, task: parentTaskId };
     const tasks = targets.map(({ taskId, stack }) => ({ id: taskId, stack }));
     const run = { ...rest, id: runId, parent, tasks, startedMs: startedUnixMs };
+    await delay(this.#deps.localRunsOf(session.host).reserve(), undefined, { ref: false });
     await this.#deps.runs.adopt(run, session.host, clientAddress(this.#call));
     session.send({ $case: 'localRunAck', value: { runId } });
   }
@@ -207,48 +247,4 @@ class AttachedAgent {
     }
     this.#call.emit('error', this.#deps.handlers.status(error));
   }
-}
-
-/** Takes a task's events; acknowledges what is in the log, and has been seen where somebody sets the pace. */
-async function takeReport({ runs, fleet, store }: AgentLinkDeps, call: ReportCall): Promise<void> {
-  const peer = requirePeer(call, 'host');
-  await findHost(store, peer);
-  const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
-  let task: string | undefined;
-  let isFed = false;
-  const link: StdinLink = {
-    send: (piece) => void call.write({ kind: { $case: 'stdin', value: piece } }),
-    resize: (size) => void call.write({ kind: { $case: 'resize', value: size } }),
-  };
-  for await (const { kind } of incoming<TaskReport>(call)) {
-    if (kind?.$case === 'opening') {
-      task = kind.value.taskId;
-      refuseForeignTask(runs, task, peer.name);
-      call.write(ack(runs.ofTask(task).lastSeq(task)));
-    } else if (kind?.$case === 'events' && task !== undefined) {
-      const run = runs.ofTask(task);
-      await run.take(task, kind.value.events, agentVersion);
-      const seq = run.lastSeq(task);
-      void run.seen().then(() => call.writable && call.write(ack(seq)));
-    } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
-      const run = runs.ofTask(task);
-      run.stdin?.progress(kind.value.taken);
-      // An earlier process of the controller had the link to the client, and what had come over it.
-      if (run.stdin === undefined) run.abandon('its stdin was lost when the controller was restarted');
-      else if (!isFed) run.stdin.attach(link);
-      isFed = true;
-    } else {
-      throw new KomposeError('protocol', 'a report is opened first, then holds events');
-    }
-  }
-}
-
-/** A host reports its own tasks only. */
-function refuseForeignTask(runs: RunRegistry, task: string, host: string): void {
-  if (runs.ofTask(task).hostOf(task) === host) return;
-  throw new KomposeError('not-found', `there is no open task ${task} of ${host}`);
-}
-
-function ack(seq: number): TaskControl {
-  return { kind: { $case: 'ack', value: { seq } } };
 }

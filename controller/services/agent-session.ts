@@ -2,8 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
-import type { AgentHello, AgentMessage, ControllerMessage } from '../../proto/gen/kompose/v1/agent_link.ts';
+import {
+  ControllerMessage,
+  type AgentHello,
+  type AgentMessage,
+} from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { HostSession, MaskQuestion, TaskOrder } from '../fleet/host-session.ts';
+import { BoundedWriter } from './bounded-writer.ts';
 
 type Stream = ServerDuplexStream<AgentMessage, ControllerMessage>;
 interface Answers {
@@ -16,6 +21,14 @@ type Question = Extract<NonNullable<ControllerMessage['kind']>, { $case: Kind }>
 
 const answerTimeoutMs = 12_000;
 
+/** What an agent's link ends with, and how much of what it is told it may leave unread. */
+export interface LinkEnd {
+  readonly end: (error: KomposeError) => void;
+  readonly unreadBytes: number;
+  /** Takes the connection away, with what waits on it. */
+  readonly cut: () => void;
+}
+
 /** The live link of one agent, as the rest of the controller sees it, over its Attach stream. */
 export class AgentSession implements HostSession {
   readonly host: string;
@@ -23,7 +36,7 @@ export class AgentSession implements HostSession {
   readonly instanceStartedMs: number;
   readonly connectedMs: number;
   readonly #capabilities: ReadonlySet<string>;
-  readonly #stream: Stream;
+  readonly #writer: BoundedWriter<ControllerMessage>;
   readonly #end: (error: KomposeError) => void;
   readonly #waiting = new Map<
     string,
@@ -35,15 +48,19 @@ export class AgentSession implements HostSession {
     hello: AgentHello,
     stream: Stream,
     nowMs: number,
-    end: (error: KomposeError) => void,
+    { end, unreadBytes: mostBytes, cut }: LinkEnd,
   ) {
     this.host = host;
     this.instanceId = hello.instanceId;
     this.instanceStartedMs = hello.startedUnixMs;
     this.connectedMs = nowMs;
     this.#capabilities = new Set(hello.capabilities);
-    this.#stream = stream;
     this.#end = end;
+    const giveUp = (): void => {
+      end(new KomposeError('unreachable', `the agent of ${host} does not read its link`));
+      cut();
+    };
+    this.#writer = new BoundedWriter(stream, { sizeOf, mostBytes, giveUp });
   }
 
   startTask({ task, run, ...order }: TaskOrder): void {
@@ -100,7 +117,7 @@ export class AgentSession implements HostSession {
   }
 
   send(kind: NonNullable<ControllerMessage['kind']>): void {
-    this.#stream.write({ kind });
+    this.#writer.write({ kind });
   }
 
   #ask<Asked extends Kind>(
@@ -116,4 +133,8 @@ export class AgentSession implements HostSession {
     this.send(question(requestId));
     return promise.finally(() => clearTimeout(timer));
   }
+}
+
+function sizeOf(message: ControllerMessage): number {
+  return ControllerMessage.encode(message).finish().length;
 }

@@ -11,23 +11,29 @@ type AuditMethods = 'listAudit' | 'getAudit' | 'exportAudit' | 'getAuditHead' | 
 export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethods> {
   const { store, handlers, callers, notary, clock } = context;
   return {
-    listAudit: handlers.stream(async function* (call) {
-      await callers.admin(call, 'the audit');
-      const { limit, filter } = call.request;
-      for await (const row of listAudit(store, limit, filter)) yield { ...row, script: '' };
-    }),
+    listAudit: handlers.stream(
+      async function* (call) {
+        await callers.admin(call, 'the audit');
+        const { limit, filter } = call.request;
+        for await (const row of listAudit(store, limit, filter)) yield { ...row, script: '' };
+      },
+      ({ json }) => json.length,
+    ),
     getAudit: handlers.unary(async (call) => {
       await callers.admin(call, 'the audit');
       const { seq, withScript } = call.request;
       const row = await findAudit(store, seq);
       return { ...row, script: withScript ? await scriptOf(store, row) : '' };
     }),
-    exportAudit: handlers.stream(async function* (call) {
-      await callers.admin(call, 'the audit');
-      const { sinceUnixMs: sinceMs, untilUnixMs: untilMs } = call.request;
-      for await (const piece of exportAudit(store, notary, { sinceMs, untilMs }))
-        yield { data: Buffer.from(piece) };
-    }),
+    exportAudit: handlers.stream(
+      async function* (call) {
+        await callers.admin(call, 'the audit');
+        const { sinceUnixMs: sinceMs, untilUnixMs: untilMs } = call.request;
+        for await (const piece of exportAudit(store, notary, { sinceMs, untilMs }))
+          yield { data: Buffer.from(piece) };
+      },
+      ({ data }) => data.length,
+    ),
     getAuditHead: handlers.unary(async (call) => {
       await callers.user(call);
       return { contradictions: await notary.contradictions(), head: await notary.head() };

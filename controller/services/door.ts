@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { KomposeError } from '../../common/errors.ts';
 import type { Limits } from './limits.ts';
 
-type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers'>;
+type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers' | 'connectionsPerCertificate'>;
 
 interface Newcomer {
   readonly socket: Socket;
@@ -17,10 +17,13 @@ interface Newcomer {
  * - A connection is a newcomer from its first packet until it is known or closed; a newcomer has a deadline.
  * - There are never more newcomers than the limit: the oldest makes room. Those who know their way are known within
  *   a round trip or two, so that the oldest are those who linger.
+ * - Nobody is known over more connections than the limit: those beyond it stay newcomers.
  */
 export class Door {
   readonly #limits: DoorLimits;
   readonly #newcomers = new Map<string, Newcomer>();
+  /** Connections by certificate. */
+  readonly #known = new Map<string, Map<string, Socket>>();
   readonly #server: Server;
 
   /** `admit` takes over each connection, as it came. */
@@ -52,10 +55,29 @@ export class Door {
     return address.port;
   }
 
-  /** The connection from this ADDR:PORT has shown a certificate: it may stay. */
-  knows(peer: string): void {
-    clearTimeout(this.#newcomers.get(peer)?.deadline);
+  /** The connection from this ADDR:PORT has shown this certificate: it may stay. Throws `too-many-requests`. */
+  knows(peer: string, certificate: string): void {
+    const newcomer = this.#newcomers.get(peer);
+    if (newcomer === undefined) return;
+    const connections = this.#known.get(certificate) ?? new Map<string, Socket>();
+    if (connections.size >= this.#limits.connectionsPerCertificate) {
+      const message = `${connections.size} connections of yours are open already: close some, then try again`;
+      throw new KomposeError('too-many-requests', message);
+    }
+    const { socket, deadline } = newcomer;
+    clearTimeout(deadline);
     this.#newcomers.delete(peer);
+    this.#known.set(certificate, connections.set(peer, socket));
+    socket.once('close', () => {
+      connections.delete(peer);
+      if (connections.size === 0 && this.#known.get(certificate) === connections)
+        this.#known.delete(certificate);
+    });
+  }
+
+  /** Cuts the connection from this ADDR:PORT, with all that waits for it to be read. */
+  cut(peer: string, certificate: string): void {
+    this.#known.get(certificate)?.get(peer)?.destroy();
   }
 
   /** Takes no more connections; those that are known stay. */

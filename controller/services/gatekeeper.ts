@@ -20,8 +20,8 @@ interface Deps {
   readonly limits: Limits;
   readonly store: Store;
   readonly refusals: Refusals;
-  /** Told of each ADDR:PORT that has shown a certificate. */
-  readonly knows: (peer: string) => void;
+  /** Told of each ADDR:PORT that has shown a certificate; throws where it has too many connections. */
+  readonly knows: (peer: string, certificate: string) => void;
 }
 
 type Call = Parameters<ServerInterceptor>[1];
@@ -81,7 +81,7 @@ function admit({ limits, knows }: Deps, turnstile: Turnstile, path: string, call
     leave();
     throw unknownPeer(agentPaths.has(path) ? 'host' : 'user');
   }
-  knows(call.getPeer());
+  knows(call.getPeer(), peer.fingerprint);
   return turnstile.enter(peer.fingerprint, limits[peer.kind]);
 }
 

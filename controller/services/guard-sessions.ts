@@ -1,11 +1,16 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
+import { stdinWindowBytes } from '../../common/stdin-window.ts';
 import { flowControlWindowBytes } from '../../proto/channel-options.ts';
+import type { HeldBytes } from './held-bytes.ts';
 import type { Limits } from './limits.ts';
+import { ofCertificate, streamHeader } from './peer.ts';
 
 const channel = 'http2.server.stream.start';
 const encodingHeader = 'grpc-encoding';
+/** What is on its way on one connection; a user sends much only as stdin. */
+const windows = { host: flowControlWindowBytes, user: 2 * stdinWindowBytes };
 
 interface StreamStart {
   readonly stream: ServerHttp2Stream;
@@ -15,12 +20,13 @@ interface StreamStart {
 
 /**
  * Looks at each HTTP/2 stream before gRPC does: grpc-js hides its sessions, and Node tells of each new stream on a
- * diagnostics channel. Peers with a certificate get a window that lets them send at the network's pace. Those without
- * keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login takes. Compressed messages meet
+ * diagnostics channel. Peers with a certificate get a window that lets them send at the network's pace, and what is held
+ * for them is counted. Those without keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login takes. Compressed messages meet
  * with UNIMPLEMENTED: no client of ours sends any, and what they grow to is known too late.
  */
-export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>): Disposable {
-  const raised = new WeakSet<ServerHttp2Session>();
+export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, held: HeldBytes): Disposable {
+  /** The fingerprints of those whose window is raised. */
+  const known = new WeakMap<ServerHttp2Session, string>();
   const received = new WeakMap<ServerHttp2Session, number>();
 
   function guard(message: unknown): void {
@@ -28,22 +34,31 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>):
     const { session } = stream;
     if (!isServerSession(session)) return;
     if ((headers[encodingHeader] ?? 'identity') !== 'identity') headers[encodingHeader] = 'none-is-taken';
+    delete headers[streamHeader];
     answerOnlyTheLiving(stream);
-    if (!isKnown(session)) {
+    const { socket } = session;
+    if (!isAuthorized(socket)) {
       stream.on('data', (chunk: Buffer) => {
         const bytes = (received.get(session) ?? 0) + chunk.length;
         received.set(session, bytes);
         if (bytes > newcomerBytes) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       });
       stream.pause();
-    } else if (!raised.has(session)) {
-      raised.add(session);
-      session.setLocalWindowSize(flowControlWindowBytes);
+      return;
     }
+    const peer = known.get(session) ?? welcome(session, socket);
+    known.set(session, peer);
+    headers[streamHeader] = held.follow(stream, peer);
   }
 
   subscribe(channel, guard);
   return { [Symbol.dispose]: () => void unsubscribe(channel, guard) };
+}
+
+function welcome(session: ServerHttp2Session, socket: TLSSocket): string {
+  const { kind, fingerprint } = ofCertificate(socket.getPeerCertificate());
+  session.setLocalWindowSize(windows[kind ?? 'user']);
+  return fingerprint;
 }
 
 /** grpc-js answers a wrong path or content type at once, and takes what Node throws where the peer is gone for a bug. */
@@ -54,7 +69,7 @@ function answerOnlyTheLiving(stream: ServerHttp2Stream): void {
   };
 }
 
-function isKnown({ socket }: ServerHttp2Session): boolean {
+function isAuthorized(socket: ServerHttp2Session['socket']): socket is TLSSocket {
   return socket instanceof TLSSocket && socket.authorized;
 }
 

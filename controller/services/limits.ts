@@ -20,6 +20,19 @@ export interface Limits {
   /** A connection with a certificate, without an open call. */
   readonly idleMs: number;
   readonly streamsPerConnection: number;
+  /** Connections at a time that have shown the same certificate. */
+  readonly connectionsPerCertificate: number;
+  /**
+   * Of a certificate: messages that are not whole, or not taken yet, and answers that are not read. The call that goes
+   * over it is ended.
+   */
+  readonly heldBytes: number;
+  /** Messages that a host has not read, of its link or of a task's; more, and its connection is cut. */
+  readonly unreadBytes: number;
+  /** Messages of a host's link that are dealt with at a time; the next are not taken from the network yet. */
+  readonly messagesUnderWay: number;
+  /** Runs that begin on a host itself: more have to wait. */
+  readonly localRuns: { readonly aSecond: number; readonly burst: number };
   /** All headers of a call, as HTTP/2 counts them. */
   readonly headerBytes: number;
   /** For an address, of the calls without a certificate. */
@@ -44,6 +57,11 @@ export const defaultLimits: Limits = {
   newcomerBytes: 64 * 1024,
   idleMs: 300_000,
   streamsPerConnection: 1_000,
+  connectionsPerCertificate: 250,
+  heldBytes: 64 * 1024 * 1024,
+  unreadBytes: 16 * 1024 * 1024,
+  messagesUnderWay: 16,
+  localRuns: { aSecond: 20, burst: 500 },
   headerBytes: 16 * 1024,
   stranger: { openCalls: 50, callsPerSecond: 10, burst: 100 },
   user: { openCalls: 250, callsPerSecond: 200, burst: 1_000 },

@@ -1,8 +1,12 @@
+import type { PeerCertificate } from 'node:tls';
 import type { Metadata, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import type { CertificateLife } from '../../common/certificate-life.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { protocolMetadataKey, protocolVersion } from '../../proto/protocol-version.ts';
 import type { Peer } from '../identity/directory.ts';
+
+/** In the metadata of each call with a certificate: its stream, as `HeldBytes` knows it. Never the peer's own word. */
+export const streamHeader = 'kompose-stream';
 
 /** Any call, as far as it tells of the one who makes it. */
 export type AnyCall =
@@ -18,15 +22,26 @@ type Caller = Pick<AnyCall, 'getAuthContext' | 'getPeer'> & { readonly metadata:
  */
 export function peerOf(call: Pick<AnyCall, 'getAuthContext'>): Peer | undefined {
   const certificate = call.getAuthContext().sslPeerCertificate;
-  const match = /^URI:spiffe:\/\/kompose\/(host|user)\/([A-Za-z0-9._@-]+)$/.exec(
-    certificate?.subjectaltname ?? '',
-  );
-  const [, kind, name] = match ?? [];
-  if (certificate === undefined || name === undefined) return undefined;
+  if (certificate === undefined) return undefined;
+  const { kind, name, fingerprint } = ofCertificate(certificate);
   // TLS looked when the connection began, which may be long ago.
-  if (Date.parse(certificate.valid_to) <= Date.now()) return undefined;
-  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-  return { kind: kind === 'host' ? 'host' : 'user', name, fingerprint };
+  if (kind === undefined || Date.parse(certificate.valid_to) <= Date.now()) return undefined;
+  return { kind, name, fingerprint };
+}
+
+/** Whom a certificate names, if it is one of ours. */
+export function ofCertificate({
+  subjectaltname,
+  fingerprint256,
+}: Pick<PeerCertificate, 'subjectaltname' | 'fingerprint256'>): {
+  kind: Peer['kind'] | undefined;
+  name: string;
+  fingerprint: string;
+} {
+  const match = /^URI:spiffe:\/\/kompose\/(host|user)\/([A-Za-z0-9._@-]+)$/.exec(subjectaltname ?? '');
+  const [, kind, name = ''] = match ?? [];
+  const fingerprint = fingerprint256.replaceAll(':', '').toLowerCase();
+  return { kind: kind === 'host' || kind === 'user' ? kind : undefined, name, fingerprint };
 }
 
 /**

@@ -19,11 +19,22 @@ export class RateLimit {
 
   /** Throws `too-many-requests` when the bucket is empty; `what` there are too many of. */
   take(what: string): void {
-    const nowMs = this.#now();
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((nowMs - this.#filledMs) / 1000) * this.#perSecond);
-    this.#filledMs = nowMs;
+    this.#fill();
     if (this.#tokens < 1)
       throw new KomposeError('too-many-requests', `too many ${what} at once: try again soon`);
     this.#tokens--;
+  }
+
+  /** Takes one that may be yet to come, and gives how long to wait for it, in milliseconds. */
+  reserve(): number {
+    this.#fill();
+    this.#tokens--;
+    return Math.max(0, (-this.#tokens / this.#perSecond) * 1000);
+  }
+
+  #fill(): void {
+    const nowMs = this.#now();
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((nowMs - this.#filledMs) / 1000) * this.#perSecond);
+    this.#filledMs = nowMs;
   }
 }

@@ -4,17 +4,19 @@ import { KomposeError } from '../../common/errors.ts';
 import { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
 import type {
   FleetServer,
+  Run as WireRun,
   RunRequest as WireRunRequest,
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
-import { send } from '../../proto/streams.ts';
 import type { Actor } from '../audit/audit.ts';
 import { planRetry } from '../runs/retry.ts';
 import { completeRunId, findRun, listRuns, stepsOfRun } from '../runs/run-queries.ts';
 import type { Run } from '../runs/run.ts';
 import { checkEnv, checkedRequest } from './checked-request.ts';
 import type { FleetContext } from './fleet-context.ts';
-import { cancelSignal, incoming } from './handlers.ts';
+import { cancelSignal } from './handlers.ts';
+import { NewestWriter } from './newest-writer.ts';
+import { PacedWriter } from './paced-writer.ts';
 import { clientAddress } from './peer.ts';
 import { toWireRun, toWireTask } from './wire-rows.ts';
 
@@ -71,7 +73,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     const actor = await callers.user(call);
     const started = Promise.withResolvers<string>();
     const read = async (): Promise<void> => {
-      for await (const { kind } of incoming<StartRunInput>(call)) {
+      for await (const { kind } of handlers.incoming<StartRunInput>(call)) {
         if (kind?.$case === 'request') {
           const run = await start(kind.value, actor, clientAddress(call));
           started.resolve(run.facts.id);
@@ -96,8 +98,9 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
     const id = await started.promise;
     reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
+    const writer = new PacedWriter<RunEvent>(call, sizeOfEvent, signal);
     for await (const event of follow(actor, id, { isStarter: true, afterSeq: 0 }, signal))
-      await send(call, event, signal);
+      await writer.write(event);
   }
 
   return {
@@ -109,7 +112,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
       yield* follow(user, id, { isStarter: false, afterSeq: call.request.afterSeq }, signal);
-    }),
+    }, sizeOfEvent),
     planRetry: handlers.unary(async (call) => {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
@@ -137,7 +140,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
         yield toWireRun(row);
         left--;
       }
-    }),
+    }, sizeOfRun),
     getRun: handlers.unary(async (call) => {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
@@ -153,14 +156,25 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
   };
 }
 
+const usualBytes = 256;
+
+function sizeOfEvent({ kind }: RunEvent): number {
+  return usualBytes + (kind?.$case === 'taskEvent' ? kind.value.length : 0);
+}
+
+function sizeOfRun({ args, pattern }: WireRun): number {
+  return args.reduce((sum, word) => sum + word.length, usualBytes + pattern.length);
+}
+
 /** Tells the client how far its stdin is; a run whose stdin breaks off with its client cannot go on. */
 function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
   const { stdin } = run;
   if (stdin === undefined) return;
+  const newest = new NewestWriter<RunEvent>(call);
   stdin.reportTo((taken) => {
     if (signal.aborted) return;
     const kind = { $case: 'stdinProgress', value: { taken } } as const;
-    call.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined });
+    newest.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined });
   });
   signal.addEventListener('abort', () => {
     if (stdin.terminal !== undefined) run.abandon('the terminal that it ran on is gone');

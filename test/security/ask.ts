@@ -8,7 +8,7 @@ import {
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { FleetService, RunRequest, StartRunInput } from '../../proto/gen/kompose/v1/fleet.ts';
 import { protocolVersion } from '../../proto/protocol-version.ts';
-import { Inbox, streamEnd, type StreamEnd } from '../integration/controller/inbox.ts';
+import { Inbox, streamEnd, within, type StreamEnd } from '../integration/controller/inbox.ts';
 import { call, type TestController } from '../integration/controller/test-controller.ts';
 import { versionMetadata } from '../integration/controller/version-metadata.ts';
 import type { Method } from './methods.ts';
@@ -57,4 +57,15 @@ export function clientWith(controller: TestController, channel: ChannelCredentia
 
 export function anonymous(controller: TestController): Client {
   return clientWith(controller, credentials.createSsl(Buffer.from(controller.caCertificate)));
+}
+
+/** The others are served: the whole way, over a connection of its own. */
+export async function serves(controller: TestController): Promise<void> {
+  const { identity } = await controller.admin();
+  const { client, metadata } = controller.userWith(identity);
+  await within(
+    3_000,
+    'an answer to somebody else',
+    call((done) => client.whoAmI({}, metadata, done)),
+  );
 }

@@ -2,18 +2,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectPlain } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
-import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import { defaultLimits, type Limits } from '../../controller/services/limits.ts';
-import { controllerTlsName } from '../../proto/channel-options.ts';
 import { identityCredentials, type Identity } from '../../proto/enrol.ts';
 import { AgentLinkService } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../../proto/gen/kompose/v1/enrolment.ts';
 import { FleetService } from '../../proto/gen/kompose/v1/fleet.ts';
-import { protocolMetadataKey, protocolVersion } from '../../proto/protocol-version.ts';
 import { within } from '../integration/controller/inbox.ts';
 import { call, refusal, TestController } from '../integration/controller/test-controller.ts';
-import { ask, clientWith } from './ask.ts';
+import { ask, clientWith, serves } from './ask.ts';
+import { grpcHeaders, http2To } from './http2-peer.ts';
 import { allMethods } from './methods.ts';
 import { callHeaders, flag, frame, frameType, preface, RawPeer, reset } from './raw-peer.ts';
 
@@ -25,17 +24,6 @@ function start(t: TestContext, limits: Partial<Limits> = {}): Promise<TestContro
   return TestController.start(t, { limits });
 }
 
-/** The others are served: the whole way, over a connection of its own. */
-async function serves(controller: TestController): Promise<void> {
-  const { identity } = await controller.admin();
-  const { client, metadata } = controller.userWith(identity);
-  await within(
-    3_000,
-    'an answer to somebody else',
-    call((done) => client.whoAmI({}, metadata, done)),
-  );
-}
-
 function open(stream: number, path: string, more: Readonly<Record<string, string>> = {}): Buffer {
   return frame(frameType.headers, flag.endHeaders, stream, callHeaders(path, more));
 }
@@ -45,25 +33,6 @@ function data(stream: number, bytes: number): Buffer[] {
   return Array.from({ length: Math.ceil(bytes / piece) }, () =>
     frame(frameType.data, flag.none, stream, Buffer.alloc(piece)),
   );
-}
-
-function http2To(
-  t: TestContext,
-  { port }: TestController,
-  identity?: Identity,
-  localAddress = '127.0.0.1',
-): ClientHttp2Session {
-  const key = identity === undefined ? {} : { key: identity.privateKey, cert: identity.certificate };
-  const options = { ...key, localAddress, rejectUnauthorized: false, servername: controllerTlsName };
-  const session = connectHttp2(`https://127.0.0.1:${port}`, options);
-  session.on('error', () => undefined);
-  t.after(() => session.destroy());
-  return session;
-}
-
-function grpcHeaders(path: string, more: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const usual = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
-  return { ...usual, [protocolMetadataKey]: String(protocolVersion), ...more };
 }
 
 describe('a connection without a certificate', () => {
@@ -218,7 +187,9 @@ describe('the share of one peer', () => {
     const told = Array.from({ length: 8 }, () => refusal(call((done) => flood.login(message, done))));
     const statuses = (await Promise.all(told)).map(({ status }) => status);
     assert.equal(statuses.filter((status) => status === 'RESOURCE_EXHAUSTED').length, 3);
-    const elsewhere = http2To(t, controller, undefined, '127.0.0.2').request(grpcHeaders(login));
+    const elsewhere = http2To(t, controller, undefined, { localAddress: '127.0.0.2' }).request(
+      grpcHeaders(login),
+    );
     elsewhere.end(Buffer.from([0, 0, 0, 0, 0]));
     const [answer] = await within(3_000, 'an answer', once(elsewhere, 'response'));
     assert.equal((answer as IncomingHttpHeaders)['grpc-status'], '16');

@@ -1,0 +1,98 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { KomposeError } from '../../common/errors.ts';
+import { TaskControl, type TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
+import { findHost } from '../identity/directory.ts';
+import type { Run } from '../runs/run.ts';
+import type { RunRegistry } from '../runs/run-registry.ts';
+import type { StdinLink } from '../runs/stdin-relay.ts';
+import type { AgentLinkDeps } from './agent-link-service.ts';
+import { BoundedWriter } from './bounded-writer.ts';
+import { NewestWriter } from './newest-writer.ts';
+import { requirePeer } from './peer.ts';
+
+type ReportCall = ServerDuplexStream<TaskReport, TaskControl>;
+
+/** Takes a task's events; acknowledges what is in the log, and has been seen where somebody sets the pace. */
+export async function takeReport(deps: AgentLinkDeps, call: ReportCall): Promise<void> {
+  const { runs, fleet, store, handlers } = deps;
+  const peer = requirePeer(call, 'host');
+  await findHost(store, peer);
+  const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
+  const link = stdinLink(deps, call, peer.fingerprint);
+  const acks = new Acknowledgements(call);
+  let task: string | undefined;
+  let isFed = false;
+  for await (const { kind } of handlers.incoming<TaskReport>(call)) {
+    if (kind?.$case === 'opening') {
+      task = kind.value.taskId;
+      refuseForeignTask(runs, task, peer.name);
+      acks.tell(runs.ofTask(task).lastSeq(task));
+    } else if (kind?.$case === 'events' && task !== undefined) {
+      const run = runs.ofTask(task);
+      await run.take(task, kind.value.events, agentVersion);
+      acks.onceSeen(run, task);
+    } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
+      const run = runs.ofTask(task);
+      run.stdin?.progress(kind.value.taken);
+      // An earlier process of the controller had the link to the client, and what had come over it.
+      if (run.stdin === undefined) run.abandon('its stdin was lost when the controller was restarted');
+      else if (!isFed) run.stdin.attach(link);
+      isFed = true;
+    } else {
+      throw new KomposeError('protocol', 'a report is opened first, then holds events');
+    }
+  }
+}
+
+/** A host reports its own tasks only. */
+export function refuseForeignTask(runs: RunRegistry, task: string, host: string): void {
+  if (runs.ofTask(task).hostOf(task) === host) return;
+  throw new KomposeError('not-found', `there is no open task ${task} of ${host}`);
+}
+
+/** A host that asks for stdin and does not read it loses its connection. */
+function stdinLink({ limits, cut }: AgentLinkDeps, call: ReportCall, certificate: string): StdinLink {
+  const sizeOf = (message: TaskControl): number => TaskControl.encode(message).finish().length;
+  const giveUp = (): void => cut(call.getPeer(), certificate);
+  const writer = new BoundedWriter(call, { sizeOf, mostBytes: limits.unreadBytes, giveUp });
+  const sizes = new NewestWriter<TaskControl>(call);
+  return {
+    send: (piece) => writer.write({ kind: { $case: 'stdin', value: piece } }),
+    resize: (size) => sizes.write({ kind: { $case: 'resize', value: size } }),
+  };
+}
+
+/** More of them are not waited for one by one. */
+const mostWaits = 64;
+
+/** How far a task's events are known here, as its agent is told. */
+class Acknowledgements {
+  readonly #call: NewestWriter<TaskControl>;
+  #waits = 0;
+  #isBehind = false;
+
+  constructor(call: ReportCall) {
+    this.#call = new NewestWriter(call);
+  }
+
+  tell(seq: number): void {
+    this.#call.write({ kind: { $case: 'ack', value: { seq } } });
+  }
+
+  /** Tells, when that has been seen, of what is in the log now. */
+  onceSeen(run: Run, task: string): void {
+    if (this.#waits >= mostWaits) {
+      this.#isBehind = true;
+      return;
+    }
+    const seq = run.lastSeq(task);
+    this.#waits++;
+    void run.seen().then(() => {
+      this.#waits--;
+      this.tell(seq);
+      if (!this.#isBehind) return;
+      this.#isBehind = false;
+      this.onceSeen(run, task);
+    });
+  }
+}
