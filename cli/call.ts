@@ -1,7 +1,7 @@
 import type { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
 import type { GlobalOptions } from './options.ts';
-import { printable } from './output/printable.ts';
+import { printable } from '../common/printable.ts';
 import type { Style } from './output/style.ts';
 import type { Terminal } from './terminal.ts';
 

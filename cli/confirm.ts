@@ -1,5 +1,6 @@
 import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
+import { printable } from '../common/printable.ts';
 import type { Call } from './call.ts';
 import { targetName } from './output/prefix.ts';
 import { shellQuote } from './output/shell-quote.ts';
@@ -23,7 +24,7 @@ function mustAsk({ terminal }: Call, { command, args, isConfirmed, isDryRun }: W
 /** The same where the targets are known: `names`, as `host:stack`. */
 export async function confirmTargets(call: Call, order: Words, names: readonly string[]): Promise<void> {
   if (!mustAsk(call, order) || names.length < 2) return;
-  const shown = names.slice(0, mostShown).map((name) => `  ${name}\n`);
+  const shown = names.slice(0, mostShown).map((name) => `  ${printable(name)}\n`);
   const rest = names.length > mostShown ? `  and ${names.length - mostShown} more\n` : '';
   call.terminal.stderr(`${shown.join('')}${rest}`);
   const question = `${shellQuote([order.command, ...order.args])} on these ${names.length} targets? [y/N] `;

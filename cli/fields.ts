@@ -1,10 +1,10 @@
 import type { Call } from './call.ts';
 import { longest } from './output/prefix.ts';
-import { printable } from './output/printable.ts';
+import { jsonLine, printable } from '../common/printable.ts';
 
 /** One thing, field by field, or as one JSON object. Gives the exit code. */
 export function showFields(call: Call, json: object, fields: readonly (readonly [string, string])[]): number {
-  call.terminal.stdout(call.globals.output === 'json' ? `${JSON.stringify(json)}\n` : fieldLines(fields));
+  call.terminal.stdout(call.globals.output === 'json' ? `${jsonLine(json)}\n` : fieldLines(fields));
   return 0;
 }
 

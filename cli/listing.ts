@@ -1,3 +1,4 @@
+import { jsonLine } from '../common/printable.ts';
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import type { Option } from 'commander';
 import type { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
@@ -41,7 +42,7 @@ export async function showRows<Row>(
   let count = 0;
   for await (const row of rows) {
     if (isJson) {
-      call.terminal.stdout(`${JSON.stringify(listing.json(row))}\n`);
+      call.terminal.stdout(`${jsonLine(listing.json(row))}\n`);
       await call.terminal.drained();
     } else {
       held.push(row);

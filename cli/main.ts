@@ -10,7 +10,8 @@ import { nouns } from './nouns.ts';
 import { notBuilt } from './not-built.ts';
 import { parseNoun } from './noun.ts';
 import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './options.ts';
-import { printable } from './output/printable.ts';
+import { printable } from '../common/printable.ts';
+import { stackLines } from './output/stack-lines.ts';
 import type { Style } from './output/style.ts';
 import { parseArguments, type Invocation } from './program.ts';
 import { parseScriptCall } from './script-call.ts';
@@ -148,7 +149,7 @@ async function runNoun(
 
 function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions, isLocal: boolean): Call {
   terminal.endWithReader();
-  const warn = (text: string): void => terminal.stderr(`kompose: ${text}\n`);
+  const warn = (text: string): void => terminal.stderr(`kompose: ${printable(text)}\n`);
   return {
     settings,
     globals,
@@ -164,6 +165,7 @@ function styleOf({ quiet, color }: GlobalOptions, settings: Settings, terminal: 
   return {
     quiet,
     colour: { stdout: isWanted && terminal.isStdoutTerminal, stderr: isWanted && terminal.isStderrTerminal },
+    onTerminal: { stdout: terminal.isStdoutTerminal, stderr: terminal.isStderrTerminal },
     sharedTerminal: terminal.isStdoutTerminal && terminal.isStderrTerminal,
   };
 }
@@ -187,12 +189,6 @@ function report(thrown: unknown, { isDebugging }: Settings, terminal: Terminal):
   const isBug = error.code === 'internal' && error.cause !== undefined;
   const hint = isBug && !isDebugging ? ' (a bug; KOMPOSE_DEBUG=1 shows the stack)' : '';
   terminal.stderr(`kompose: ${printable(error.message)}${hint}\n`);
-  if (isDebugging) terminal.stderr(`${stackOf(thrown)}\n`);
+  if (isDebugging) terminal.stderr(stackLines(thrown));
   return error.exitCode;
-}
-
-function stackOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return String(thrown);
-  const cause = thrown.cause === undefined ? '' : `\ncaused by ${stackOf(thrown.cause)}`;
-  return `${thrown.stack ?? thrown.message}${cause}`;
 }

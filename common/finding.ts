@@ -1,3 +1,5 @@
+import { jsonLine, printable } from './printable.ts';
+
 /** What `doctor` says of one thing that it looked at. */
 export interface Finding {
   /** What was looked at, in a word or two. */
@@ -24,7 +26,7 @@ export function fail(check: string, text: string, remedy: string): Finding {
 
 /** A line each, or one JSON object a line. Pure. */
 export function findingLines(findings: readonly Finding[], isJson: boolean): string {
-  if (isJson) return findings.map((finding) => `${JSON.stringify(finding)}\n`).join('');
+  if (isJson) return findings.map((finding) => `${jsonLine(finding)}\n`).join('');
   const width = Math.max(0, ...findings.map(({ check }) => check.length));
   return findings
     .map(({ check, status, text, remedy }) => {
@@ -41,7 +43,7 @@ export function findingsExitCode(findings: readonly Finding[]): number {
 
 /** Texts come from elsewhere: none of them may move the cursor or begin a line. */
 function oneLine(text: string): string {
-  return text.replaceAll(/\p{Cc}+/gu, ' ');
+  return printable(text.replaceAll(/\s+/g, ' '));
 }
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -1,5 +1,6 @@
 /** What a name may look like, checked once, where it comes in. Each check returns its argument or throws `usage`. */
 import { KomposeError } from './errors.ts';
+import { isPrintable } from './printable.ts';
 import { quoted } from './quoted.ts';
 
 const identityName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -48,7 +49,7 @@ export function checkLabelKey(key: string): string {
 }
 
 export function checkLabelValue(value: string): string {
-  if (value.length > maxLabelValue || hasControlCharacter(value)) {
+  if (value.length > maxLabelValue || !isPrintable(value)) {
     fail(
       `bad value of a label ${quoted(value)}: use at most ${maxLabelValue} characters, none of them control`,
     );
@@ -58,8 +59,7 @@ export function checkLabelValue(value: string): string {
 
 /** A stack is a direct, non-hidden folder: its name cannot lead anywhere else. */
 export function checkStackName(name: string): string {
-  const isFolder = name !== '' && !name.startsWith('.') && !name.includes('/');
-  if (!isFolder || !name.isWellFormed() || hasControlCharacter(name)) {
+  if (!isFolderName(name)) {
     fail(
       `bad stack name ${quoted(name)}: name a folder of the stacks root, without "/", control characters or a leading "."`,
     );
@@ -70,6 +70,15 @@ export function checkStackName(name: string): string {
     );
   }
   return name;
+}
+
+/** Whether a folder of the stacks root may be a stack. */
+export function isStackName(name: string): boolean {
+  return isFolderName(name) && Buffer.byteLength(name) <= maxFolderBytes;
+}
+
+function isFolderName(name: string): boolean {
+  return name !== '' && !name.startsWith('.') && !name.includes('/') && isPrintable(name);
 }
 
 /** `K=V` of `-e`, split at the first `=`. Errors never show the value, which may be a secret. */
@@ -99,10 +108,6 @@ export function checkCommand(word: string): string {
     );
   }
   return word;
-}
-
-function hasControlCharacter(text: string): boolean {
-  return /\p{Cc}/u.test(text);
 }
 
 function fail(message: string): never {

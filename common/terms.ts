@@ -1,6 +1,7 @@
 /** What all comma lists of globs and `!globs` share, before a glob is looked at by itself. */
 import { KomposeError } from './errors.ts';
 import { classEnd, type GlobContext } from './glob.ts';
+import { isPrintable } from './printable.ts';
 import { quoted } from './quoted.ts';
 
 /** A part of what the user wrote, and the index where it begins there. */
@@ -23,7 +24,7 @@ export function globContext(what: string, text: string): GlobContext {
     throw new KomposeError('usage', `bad ${what} ${quoted(text)}: ${problem}`);
   };
   if (text.length > maxLength) fail(`it has more than ${maxLength} characters; use globs to say it shorter`);
-  const control = text.search(/\p{Cc}/u);
+  const control = Array.from(text).findIndex((char) => !isPrintable(char));
   if (control >= 0) fail(`the control character at character ${control + 1} cannot be in a name; remove it`);
   return { fail, budget: maxAlternatives };
 }

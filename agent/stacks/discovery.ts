@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
+import { isStackName } from '../../common/names.ts';
 
 /** Compose's own order of preference. */
 export const composeFileNames = [
@@ -45,14 +46,6 @@ export async function findStack(root: string, name: string): Promise<StackFolder
   const entries = await readdir(root, { withFileTypes: true });
   const isRealFolder = entries.some((entry) => entry.name === name && entry.isDirectory());
   return isRealFolder ? inspectFolder(root, name) : undefined;
-}
-
-function isStackName(name: string): boolean {
-  return !name.startsWith('.') && !name.includes('/') && !hasControlCharacter(name);
-}
-
-function hasControlCharacter(name: string): boolean {
-  return [...name].some((character) => character < ' ' || character === '\x7f');
 }
 
 async function inspectFolder(root: string, name: string): Promise<StackFolder | undefined> {

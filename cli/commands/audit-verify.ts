@@ -7,7 +7,7 @@ import type { GetAuditHeadResponse } from '../../proto/gen/kompose/v1/fleet.ts';
 import { AuditWitness } from '../audit-witness.ts';
 import type { Call } from '../call.ts';
 import { loadContext } from '../contexts.ts';
-import { printable } from '../output/printable.ts';
+import { jsonLine, printable } from '../../common/printable.ts';
 import { exportChunks } from './audit-export.ts';
 
 /** The live store, all of it as the controller gives it out. */
@@ -62,9 +62,7 @@ async function* readFile(file: string): AsyncGenerator<Uint8Array> {
 function show({ terminal, globals }: Call, verdict: Verdict): number {
   const { bad, first, last, count, signedAt } = verdict;
   const json = { whole: bad === undefined, ...bad, first, last, count, signedAt };
-  terminal.stdout(
-    globals.output === 'json' ? `${JSON.stringify(json)}\n` : `${printable(verdictText(verdict))}\n`,
-  );
+  terminal.stdout(globals.output === 'json' ? `${jsonLine(json)}\n` : `${printable(verdictText(verdict))}\n`);
   return bad === undefined ? 0 : 1;
 }
 

@@ -9,7 +9,7 @@ import { showFields } from '../fields.ts';
 import { hostOption, parseCount, parseFingerprint, parseMoment, parseName, valued } from '../options.ts';
 import { exportAudit } from './audit-export.ts';
 import { verifyFile, verifyStore } from './audit-verify.ts';
-import { printable } from '../output/printable.ts';
+import { jsonLine, printable } from '../../common/printable.ts';
 import { limitOption, showRows, type Listing } from '../listing.ts';
 
 export const audit: Noun = {
@@ -120,7 +120,7 @@ async function showScript(call: Call, seq: number): Promise<number> {
   const { script } = await getRecord(call, seq, true);
   const { globals, terminal } = call;
   const shown = terminal.isStdoutTerminal ? script.split('\n').map(printable).join('\n') : script;
-  terminal.stdout(globals.output === 'json' ? `${JSON.stringify({ seq, script })}\n` : shown);
+  terminal.stdout(globals.output === 'json' ? `${jsonLine({ seq, script })}\n` : shown);
   return 0;
 }
 

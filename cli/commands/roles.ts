@@ -1,3 +1,4 @@
+import { jsonLine, printable } from '../../common/printable.ts';
 import { Option } from 'commander';
 import { KomposeError } from '../../common/errors.ts';
 import { checkEnvAssignment } from '../../common/names.ts';
@@ -91,7 +92,11 @@ async function showRole(call: Call, name: string): Promise<number> {
     names.push(role.name);
     if (role.name !== name) continue;
     const isJson = call.globals.output === 'json';
-    call.terminal.stdout(isJson ? `${JSON.stringify(roleListing.json(role))}\n` : `${role.rules}\n`);
+    call.terminal.stdout(
+      isJson
+        ? `${jsonLine(roleListing.json(role))}\n`
+        : `${role.rules.split('\n').map(printable).join('\n')}\n`,
+    );
     return 0;
   }
   const [meant] = nearest(name, names, 1);

@@ -1,3 +1,4 @@
+import { printable } from '../../common/printable.ts';
 import type { Call } from '../call.ts';
 import { terminalFor } from '../client-terminal.ts';
 import { checkRawOrder } from '../check-raw.ts';
@@ -24,7 +25,7 @@ export async function run(call: Call, order: RunOrder): Promise<number> {
 
 /** Starts a run and prints its id only. */
 export async function detach(call: Call, request: RunRequest): Promise<number> {
-  const say = (text: string): void => call.terminal.stderr(`${text}\n`);
+  const say = (text: string): void => call.terminal.stderr(`${printable(text)}\n`);
   const watch = new RunWatch({ connect: call.connect, run: request, say });
   for await (const event of watch.events()) {
     if (call.globals.output === 'json') jsonRenderer(call.terminal, true).render(event);

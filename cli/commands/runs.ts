@@ -1,3 +1,4 @@
+import { jsonLine } from '../../common/printable.ts';
 import { Option } from 'commander';
 import type { GetRunResponse, Run, Step, Task } from '../../proto/gen/kompose/v1/fleet.ts';
 import { formatDuration } from '../../common/durations.ts';
@@ -118,7 +119,7 @@ async function show(call: Call, { run, tasks }: GetRunResponse): Promise<number>
   if (run === undefined) throw new KomposeError('protocol', 'the controller sent no run');
   if (call.globals.output === 'json') {
     for (const line of [runJson(run), ...tasks.map((task) => taskJson(run.id, task))]) {
-      call.terminal.stdout(`${JSON.stringify(line)}\n`);
+      call.terminal.stdout(`${jsonLine(line)}\n`);
     }
     return 0;
   }

@@ -1,3 +1,4 @@
+import { jsonLine, printable } from '../../common/printable.ts';
 import type { Option } from 'commander';
 import { KomposeError } from '../../common/errors.ts';
 import { parseDuration } from '../../common/durations.ts';
@@ -72,8 +73,8 @@ export async function createToken(
   const made = await fleet.ask<CreateTokenResponse>((answer) => fleet.client.createToken(request, answer));
   const { token, id } = made;
   if (call.globals.output === 'json')
-    call.terminal.stdout(`${JSON.stringify({ token, id, role, name: made.name })}\n`);
-  else call.terminal.stdout(`${token}\n`);
+    call.terminal.stdout(`${jsonLine({ token, id, role, name: made.name })}\n`);
+  else call.terminal.stdout(`${printable(token)}\n`);
   return 0;
 }
 

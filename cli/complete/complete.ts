@@ -1,3 +1,4 @@
+import { isPrintable } from '../../common/printable.ts';
 import type { Settings } from '../config.ts';
 import type { Terminal } from '../terminal.ts';
 import { candidatesOf, type Completion } from './completion.ts';
@@ -20,7 +21,7 @@ export async function complete(
     const { words, offset } = typedWords(argv);
     const completion = await whatToComplete(words);
     const names = await liveNames(settings, completion);
-    const candidates = candidatesOf(completion, names).map((word) => word.slice(offset));
+    const candidates = candidatesOf(completion, names.filter(isPrintable)).map((word) => word.slice(offset));
     terminal.stdout(candidates.map((word) => `${word}\n`).join(''));
   } catch {
     // A damaged login or a word that is not whole yet: there is nothing to offer.

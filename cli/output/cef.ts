@@ -1,3 +1,5 @@
+import { printable } from '../../common/printable.ts';
+
 /**
  * An audit record as a line of the Common Event Format (version 0), which log collectors read. It leaves out what that
  * has no place for, so it proves nothing. Pure.
@@ -11,7 +13,7 @@ export function cefLine(record: Readonly<Record<string, unknown>>): string {
       ([key, value]) =>
         `${key}=${value.replaceAll(/[\\=]/g, String.raw`\$&`).replaceAll(/\r?\n/g, String.raw`\n`)}`,
     );
-  return `CEF:0|${header.map(escapeHeader).join('|')}|${extension.join(' ')}`;
+  return printable(`CEF:0|${header.map(escapeHeader).join('|')}|${extension.join(' ')}`);
 }
 
 function extensionOf(record: Readonly<Record<string, unknown>>): Record<string, string> {

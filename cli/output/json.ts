@@ -8,7 +8,7 @@ import type {
   TaskState,
 } from '../../common/task-event.ts';
 import { taskStates } from '../../common/task-event.ts';
-import { printable } from './printable.ts';
+import { jsonLine, printable } from '../../common/printable.ts';
 import type { Renderer, Sink } from './sink.ts';
 import { wholeCharacters } from './utf8.ts';
 
@@ -21,7 +21,7 @@ export function jsonRenderer(sink: Sink, isQuiet: boolean): Renderer {
     },
     render: (event) => {
       if (event.event.type === 'run.started') lines = new RunLines(event.event);
-      for (const line of lines?.of(event) ?? []) sink.stdout(`${JSON.stringify(line)}\n`);
+      for (const line of lines?.of(event) ?? []) sink.stdout(`${jsonLine(line)}\n`);
     },
     [Symbol.dispose]: () => undefined,
   };

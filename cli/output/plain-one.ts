@@ -1,7 +1,7 @@
 import type { Output, StepStarted, Target, TaskEvent } from '../../common/task-event.ts';
 import type { TaskView } from './plain.ts';
 import { targetName } from './prefix.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import type { Sink } from './sink.ts';
 import { painter, type Paint, type Style } from './style.ts';
 import { endOf, isFine, stateColour } from './summary.ts';

@@ -11,8 +11,9 @@ import { LastWords } from './last-words.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { TaskView } from './plain.ts';
 import { longest, prefixes, targetName } from './prefix.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import type { Sink } from './sink.ts';
+import { harmlessBytes } from './terminal-text.ts';
 import { painter, type Paint, type Style } from './style.ts';
 import { endOf, isFine, stateColour, summaryLines } from './summary.ts';
 import { padded } from './text-width.ts';
@@ -25,7 +26,10 @@ interface HeldOutput {
   readonly stderr: LineBuffer;
 }
 
-/** A run of several targets: lines are whole and bear their target, the report at the end names every one. */
+/**
+ * A run of several targets: lines are whole and bear their target, the report at the end names every one. On a terminal
+ * a line of one host's cannot reach another's.
+ */
 export class SeveralTargets implements TaskView {
   readonly #started: RunStarted;
   readonly #sink: Sink;
@@ -141,6 +145,7 @@ export class SeveralTargets implements TaskView {
   #write(task: number, stream: 'stdout' | 'stderr', lines: readonly Uint8Array[]): void {
     if (lines.length === 0) return;
     const prefix = Buffer.from(this.#prefixes[stream][task - 1] ?? '');
-    this.#sink[stream](Buffer.concat(lines.flatMap((line) => [prefix, line, newline])));
+    const shown = this.#style.onTerminal[stream] ? lines.map(harmlessBytes) : lines;
+    this.#sink[stream](Buffer.concat(shown.flatMap((line) => [prefix, line, newline])));
   }
 }

@@ -2,7 +2,7 @@ import type { RunEvent, RunStarted, TaskEvent } from '../../common/task-event.ts
 import { OneTarget } from './plain-one.ts';
 import { SeveralTargets } from './plain-several.ts';
 import { PlannedSteps } from './plan.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import type { Renderer, Sink } from './sink.ts';
 import { painter, type Style } from './style.ts';
 import type { RunFinished } from '../../common/task-event.ts';

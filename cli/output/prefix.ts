@@ -1,5 +1,5 @@
 import type { Target } from '../../common/task-event.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import type { Paint } from './style.ts';
 import { padded, textWidth } from './text-width.ts';
 

@@ -1,3 +1,5 @@
+import { isPrintable, unicodeEscape } from '../../common/printable.ts';
+
 const plainWord = /^[\w@%+=:,./-]+$/;
 
 /** The words as bash reads them back, on one line. */
@@ -7,7 +9,7 @@ export function shellQuote(argv: readonly string[]): string {
 
 function quoteWord(word: string): string {
   if (plainWord.test(word)) return word;
-  if (/\p{Cc}/u.test(word)) return `$'${word.replaceAll(/[\\'\p{Cc}]/gu, ansiC)}'`;
+  if (!isPrintable(word)) return `$'${Array.from(word, ansiC).join('')}'`;
   return `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
@@ -16,5 +18,5 @@ function ansiC(char: string): string {
   if (char === '\n') return String.raw`\n`;
   if (char === '\t') return String.raw`\t`;
   if (char === '\\' || char === "'") return `\\${char}`;
-  return `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
+  return isPrintable(char) ? char : unicodeEscape(char);
 }

@@ -18,6 +18,8 @@ export interface Style {
   /** Drop kompose's own lines; failures stay. */
   readonly quiet: boolean;
   readonly colour: { readonly stdout: boolean; readonly stderr: boolean };
+  /** Which of the two somebody looks at on a terminal. */
+  readonly onTerminal: { readonly stdout: boolean; readonly stderr: boolean };
   /** Both streams end on the same terminal. */
   readonly sharedTerminal: boolean;
   /** Nobody keeps a record of the run to be asked for. */

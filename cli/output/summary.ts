@@ -1,7 +1,7 @@
 import type { RunFinished, Target, TaskFinished, TaskState } from '../../common/task-event.ts';
 import { formatDuration } from '../../common/durations.ts';
 import { longest, targetName } from './prefix.ts';
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import type { Colour, Paint } from './style.ts';
 import { padded } from './text-width.ts';
 

@@ -1,4 +1,4 @@
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import { padded, textWidth, wrapped } from './text-width.ts';
 
 /** One column of a listing: its title and a row's text. */

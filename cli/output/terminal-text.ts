@@ -1,4 +1,4 @@
-import { printable } from './printable.ts';
+import { printable } from '../../common/printable.ts';
 import { cutTo } from './text-width.ts';
 
 /* ECMA-48: control sequences, and strings such as titles and links. */
@@ -8,6 +8,12 @@ const escapes = new RegExp(`(?:${control}|${string})`, 'g');
 const pieces = new RegExp(`(?:${control}|${string})|[^\u001b]+|\u001b`, 'g');
 const colouring = /^.\[[\d;:]*m$/;
 const reset = '\u001b[0m';
+
+/** A line of a host's output as it may go to a terminal that shows more than it. */
+export function harmlessBytes(line: Uint8Array): Uint8Array {
+  const isPlain = line.every((byte) => byte >= 0x20 && byte < 0x7f);
+  return isPlain ? line : Buffer.from(harmlessLine(Buffer.from(line).toString('utf8')));
+}
 
 /** Lines of a host's output as they may go to a terminal that shows more than them: colours pass, and end with the line. */
 export function harmless(text: string): string {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { jsonLine } from '../printable.ts';
 
 /*
  * The form of the audit's chain, which anybody can verify with a SHA-256.
@@ -25,7 +26,7 @@ export const chainStart: ChainEnd = { seq: 0, hash: noHash };
 
 /** A record's bytes, as text, without its hash. */
 export function recordText(previous: ChainEnd, fields: object): string {
-  return JSON.stringify({ seq: previous.seq + 1, ...fields, previous: previous.hash });
+  return jsonLine({ seq: previous.seq + 1, ...fields, previous: previous.hash });
 }
 
 /** Lower-case hex. */

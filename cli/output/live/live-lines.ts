@@ -2,7 +2,7 @@ import type { TerminalSize } from '../../../common/client-terminal.ts';
 import { formatDuration } from '../../../common/durations.ts';
 import type { TaskState } from '../../../common/task-event.ts';
 import { longest } from '../prefix.ts';
-import { printable } from '../printable.ts';
+import { printable } from '../../../common/printable.ts';
 import type { Colour, Paint } from '../style.ts';
 import { endOf, isFine, stateColour, statesByTrouble } from '../summary.ts';
 import { cutTo, padded, textWidth } from '../text-width.ts';

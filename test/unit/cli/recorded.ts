@@ -40,6 +40,7 @@ export class Recorder implements Sink {
 export const plainStyle: Style = {
   quiet: false,
   colour: { stdout: false, stderr: false },
+  onTerminal: { stdout: false, stderr: false },
   sharedTerminal: false,
 };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeAudit } from '../../../cli/output/audit-line.ts';
-import { printable } from '../../../cli/output/printable.ts';
+import { printable } from '../../../common/printable.ts';
 import { shellQuote } from '../../../cli/output/shell-quote.ts';
 import { table } from '../../../cli/output/table.ts';
 import { cutTo, textWidth } from '../../../cli/output/text-width.ts';

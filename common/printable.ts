@@ -1,0 +1,38 @@
+/**
+ * What no text from elsewhere may hold where people read it: control characters move the cursor and begin lines, also
+ * those from U+0080 on; separators begin lines; bidirectional controls turn around what stands beside them; a lone
+ * surrogate is no character.
+ */
+const unprintable = String.raw`\p{Cc}\p{Cs}\p{Bidi_Control}\u2028\u2029`;
+const anyUnprintable = new RegExp(`[${unprintable}]`, 'u');
+const eachUnprintable = new RegExp(`[${unprintable}]`, 'gu');
+
+export function isPrintable(text: string): boolean {
+  return !anyUnprintable.test(text);
+}
+
+/** Names and reasons come from elsewhere: none of them may move the cursor, begin a line or turn others around. */
+export function printable(text: string): string {
+  return text.replaceAll(eachUnprintable, escaped);
+}
+
+/** One line of JSON that says the same wherever it is shown: JSON itself escapes only some of them. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replaceAll(eachUnprintable, unicodeEscape);
+}
+
+/** `\u001b`, as JSON, JavaScript and bash's `$'…'` have it. */
+export function unicodeEscape(char: string): string {
+  return `\\u${hex(char.charCodeAt(0), 4)}`;
+}
+
+function escaped(char: string): string {
+  if (char === '\n') return String.raw`\n`;
+  if (char === '\t') return String.raw`\t`;
+  const code = char.charCodeAt(0);
+  return code < 0x100 ? `\\x${hex(code, 2)}` : unicodeEscape(char);
+}
+
+function hex(code: number, digits: number): string {
+  return code.toString(16).padStart(digits, '0');
+}
