@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicFactory } from 'ulid';
@@ -22,7 +22,9 @@ import type {
 import { chainEnv, embeddedParent } from './local/embedded-chain.ts';
 import { goThrough, type LocalTask } from './local/go-through.ts';
 import { keepKomposeScript, type Launcher } from './local/kompose-script.ts';
+import { endLeftBehindVerb, type WatchedRun } from './local/left-behind.ts';
 import { findLocalTargets } from './local/local-targets.ts';
+import { startWatchdog, type Watchdog } from './process/watchdog.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { discoverStacks } from './stacks/discovery.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
@@ -33,7 +35,7 @@ import { askStatus } from './stacks/status.ts';
 import { maskWords } from './tasks/mask-words.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
-import { killStepsOf } from './tasks/execute.ts';
+import { killStepsOf, withoutMark } from './tasks/execute.ts';
 import { StopSignal } from './tasks/stop-signal.ts';
 import type { Chain, TaskSpec } from './tasks/task-spec.ts';
 import { TaskStdin } from './tasks/task-stdin.ts';
@@ -46,6 +48,8 @@ export interface EmbeddedHost {
   readonly name: string;
   /** The lowest layer of a step's environment: the caller's own, whole. */
   readonly env: Readonly<Record<string, string>>;
+  /** This program, called again as the agent's part of it. */
+  readonly launcher: Launcher;
 }
 
 export interface EmbeddedOrder extends HostOrder {
@@ -83,7 +87,18 @@ export async function runEmbedded(
   caller: EmbeddedCaller,
 ): Promise<void> {
   const targets = await findLocalTargets(order, host, order.chain?.stacks ?? []);
-  await new EmbeddedRun(order, await toTaskHost(host), targets, caller).perform();
+  const run = nextId();
+  const place = { run, folder: join(tmpdir(), `kompose-run-${run}`) };
+  const watchdog = order.dryRun ? undefined : await watch(order, host, place.folder, targets);
+  const watched = watchdog === undefined ? {} : { watchdog: watchdog.identity };
+  try {
+    await mkdir(place.folder, { mode: 0o700 });
+    const taskHost = { ...(await toTaskHost(host)), ...watched };
+    await new EmbeddedRun(place, order, taskHost, targets, caller).perform();
+  } finally {
+    await rm(place.folder, { recursive: true, force: true });
+    await watchdog?.dismiss();
+  }
 }
 
 /**
@@ -109,6 +124,19 @@ export function asChained(
   return { order: { ...order, ...inherited }, host: { ...host, env: allowedAgentEnv(host.env) } };
 }
 
+/** Steps live in sessions of their own, so they would go on if this process were killed. */
+function watch(
+  { command, env, network }: EmbeddedOrder,
+  { root, env: callersEnv, launcher }: EmbeddedHost,
+  folder: string,
+  targets: readonly Target[],
+): Promise<Watchdog | undefined> {
+  const tasks = targets.map(({ task, stack }) => ({ task, stack }));
+  const run: WatchedRun = { root, folder, command, env, network, tasks };
+  const about = JSON.stringify(run);
+  return startWatchdog([...launcher, endLeftBehindVerb], { about, env: withoutMark(callersEnv) });
+}
+
 async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> {
   const hooksParser = new HooksParser(env, (await stat(root)).uid);
   const compose = new ComposeFinder(env);
@@ -116,16 +144,22 @@ async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> 
   return { root, name, agentEnv: env, hooksParser, services, compose, chainEnv };
 }
 
+interface RunPlace {
+  readonly run: string;
+  /** Private to the run. */
+  readonly folder: string;
+}
+
 /*
  * One run in this process, from `run.started` to `run.finished`.
  *
  * INVARIANTS
- * - A task's steps are processes of sessions of their own: only we end them, so this process must not end before them,
- *   unless it is killed.
+ * - A task's steps are processes of sessions of their own: only we end them, so this process must not end before them.
+ *   If it is killed, its watchdog does.
  * - A task's folder is gone when the task has ended, also when `kill` fired.
  */
 class EmbeddedRun {
-  readonly #id = nextId();
+  readonly #place: RunPlace;
   readonly #order: EmbeddedOrder;
   readonly #host: TaskHost;
   readonly #targets: readonly Target[];
@@ -133,7 +167,14 @@ class EmbeddedRun {
   readonly #stdin: TaskStdin | undefined;
   #seq = 0;
 
-  constructor(order: EmbeddedOrder, host: TaskHost, targets: readonly Target[], caller: EmbeddedCaller) {
+  constructor(
+    place: RunPlace,
+    order: EmbeddedOrder,
+    host: TaskHost,
+    targets: readonly Target[],
+    caller: EmbeddedCaller,
+  ) {
+    this.#place = place;
     this.#order = order;
     this.#host = host;
     this.#targets = targets;
@@ -147,7 +188,15 @@ class EmbeddedRun {
     const { stop } = this.#caller;
     const stacks = this.#targets.map(({ stack }) => stack);
     const shown = await maskWords({ words: args, stacks, env, network, secrets }, this.#host);
-    const started = { run: this.#id, targets: this.#targets, pattern, command, args: shown, user, dryRun };
+    const started = {
+      run: this.#place.run,
+      targets: this.#targets,
+      pattern,
+      command,
+      args: shown,
+      user,
+      dryRun,
+    };
     await this.#tell({ type: 'run.started', ...started });
     const { reads } = commandTraits(command, args);
     const tasks = this.#targets.map((target, at) => this.#taskOf(target, at + 1));
@@ -169,7 +218,8 @@ class EmbeddedRun {
   }
 
   async #perform(target: Target, place: number): Promise<TaskFinished> {
-    const workFolder = await mkdtemp(join(tmpdir(), 'kompose-task-'));
+    const workFolder = join(this.#place.folder, target.task);
+    await mkdir(workFolder, { mode: 0o700 });
     const stop = new StopSignal();
     const cancel = (): void => stop.stop({ state: 'cancelled', reason: 'cancelled by the user' });
     const kill = (): void => {
@@ -212,7 +262,7 @@ class EmbeddedRun {
       secrets,
       hasStdin: this.#stdin !== undefined,
     };
-    return { task, run: this.#id, stack, ...order, ...named, ...chained };
+    return { task, run: this.#place.run, stack, ...order, ...named, ...chained };
   }
 
   #tell(event: RunStarted | RunFinished): void | Promise<void> {

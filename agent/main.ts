@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { Command, CommanderError, Option } from 'commander';
 import { findingLines, findingsExitCode } from '../common/finding.ts';
 import { createLog } from '../common/log.ts';
@@ -10,6 +11,7 @@ import { readEnvironment } from './config.ts';
 import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
+import { endLeftBehind, endLeftBehindVerb, type WatchedRun } from './local/left-behind.ts';
 import { serveAgent } from './serve.ts';
 import { agentUnit } from './unit.ts';
 
@@ -66,6 +68,7 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .option('--print', 'print it instead')
     .option('--to <dir>', 'where units are', unitFolder)
     .action(install);
+  program.command(endLeftBehindVerb, { hidden: true }).action(endRun);
   return program;
 }
 
@@ -86,6 +89,12 @@ async function join(token: string, { name, stacks, label, replace }: JoinOptions
   const request = { token, name: checkHostName(name), stacks, labels: label, again };
   const config = await joinFleet(request, readEnvironment().folder);
   process.stderr.write(`joined as ${config.name}; now run: kompose agent serve\n`);
+}
+
+/** Called by the watchdog of a run in local mode; stdin tells of the run. */
+async function endRun(): Promise<void> {
+  const run = (await json(process.stdin)) as WatchedRun;
+  await endLeftBehind(run, readEnvironment().env, createLog('agent'));
 }
 
 async function examine(isJson: boolean): Promise<number> {

@@ -11,7 +11,7 @@ import type { OutputRecorder } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
 
 /** How long a stopped step has between SIGTERM and SIGKILL. */
-const terminationGraceMs = 10_000;
+export const terminationGraceMs = 10_000;
 
 /** By this variable all processes of a task's steps are known, those too that left their group and session. */
 const markName = 'KOMPOSE_STEP_OF';
@@ -89,6 +89,16 @@ function executeOnTerminal(
     onStart: (input, resize) => stdin.connectTerminal(input, resize),
     onOutput: (chunk) => step.write('stdout', chunk),
   });
+}
+
+/** The environment without what it has from a task whose hook this process was begun by. */
+export function withoutMark(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== markName));
+}
+
+/** Ends what a killed process left of a task's steps on this host. */
+export async function endStepsOf(task: string): Promise<void> {
+  await terminateMarked(`${markName}=${task}`, terminationGraceMs);
 }
 
 /** SIGKILL to all that runs of a task's steps, and to what still starts, until the task has ended. */

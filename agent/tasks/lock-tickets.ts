@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
+import { isRunning, type ProcessIdentity } from '../process/process-identity.ts';
 
 /** Whom the others wait for. */
 export interface LockOwner {
@@ -14,10 +14,9 @@ export interface LockOwner {
 }
 
 /** A place in the queue for a stack's lock. */
-export interface Ticket extends LockOwner {
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat: pids come round again, start times do not. */
-  readonly processStart: string;
+export interface Ticket extends LockOwner, ProcessIdentity {
+  /** Who ends what the owner began, if that was killed: until then the ticket counts. */
+  readonly watchdog?: ProcessIdentity;
 }
 
 /** The tickets of a queue whose processes live, in order of arrival; those of dead ones are removed on the way. */
@@ -25,9 +24,13 @@ export async function* liveTickets(folder: string): AsyncGenerator<{ number: str
   for (const number of await ticketNumbers(folder)) {
     const ticket = await readTicket(join(folder, number));
     if (ticket === undefined) continue;
-    if (processStart(ticket.pid) === ticket.processStart) yield { number, ticket };
+    if (isHeld(ticket)) yield { number, ticket };
     else await rm(join(folder, number), { force: true });
   }
+}
+
+function isHeld(ticket: Ticket): boolean {
+  return isRunning(ticket) || (ticket.watchdog !== undefined && isRunning(ticket.watchdog));
 }
 
 /** In order of arrival, the dead ones' too. */
@@ -41,15 +44,5 @@ async function readTicket(path: string): Promise<Ticket | undefined> {
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
-  }
-}
-
-/** Undefined if there is no such process. */
-export function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
   }
 }

@@ -9,6 +9,7 @@ import { findStack, type StackFolder } from '../stacks/discovery.ts';
 import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
 import type { ServiceNames } from '../stacks/service-names.ts';
 import type { SentScripts } from './sent-scripts.ts';
+import type { ProcessIdentity } from '../process/process-identity.ts';
 import { StopSignal } from './stop-signal.ts';
 import { readTaskEnv } from './task-env.ts';
 import type { TaskSpec } from './task-spec.ts';
@@ -29,6 +30,8 @@ export interface TaskHost {
   readonly scripts?: SentScripts;
   /** What hooks get on top, so that a chained command knows where it stands. */
   readonly chainEnv?: (spec: TaskSpec) => Readonly<Record<string, string>>;
+  /** Who ends what tasks began, should this process be killed. */
+  readonly watchdog?: ProcessIdentity;
 }
 
 /** A task ready to run: everything decided, nothing done. */

@@ -74,7 +74,7 @@ async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Prom
   const tell = (ahead: LockOwner): void => {
     void sink({ type: 'task.queued', waitingFor: `run ${ahead.run} (${ahead.command} by ${ahead.user})` });
   };
-  return acquireStackLock(host.root, stack, owner, tell, stop.signal);
+  return acquireStackLock(host.root, stack, owner, tell, stop.signal, host.watchdog);
 }
 
 async function start(run: TaskRun, masker: Masker): Promise<Ending> {

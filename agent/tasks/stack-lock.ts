@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { refuseCircle } from './lock-circle.ts';
-import { liveTickets, processStart, ticketNumbers, type LockOwner, type Ticket } from './lock-tickets.ts';
+import { processStart, type ProcessIdentity } from '../process/process-identity.ts';
+import { liveTickets, ticketNumbers, type LockOwner, type Ticket } from './lock-tickets.ts';
 
 /*
  * Commands that change a stack wait for one another, in order of arrival, across processes: the agent and local mode
@@ -15,7 +16,8 @@ import { liveTickets, processStart, ticketNumbers, type LockOwner, type Ticket }
  *
  * INVARIANTS
  * - A ticket's number is higher than those of all that were there when it was made.
- * - A ticket whose process is gone (told by pid and start time) counts for nothing and is removed by whoever sees it.
+ * - A ticket whose process is gone (told by pid and start time), and its watchdog too, counts for nothing and is
+ *   removed by whoever sees it.
  * - Only its owner, or somebody who knows the owner to be dead, removes a ticket.
  */
 
@@ -24,7 +26,7 @@ const pollMs = 100;
 /**
  * Waits for the stack's lock; the result gives it back. `onWait` hears for whom it waits, each time that changes.
  * Rejects with the signal's reason, having left the queue; `failed` if the stacks root cannot hold the lock, or if the
- * wait would close a circle.
+ * wait would close a circle. Where this process is killed, `watchdog` has the lock until it ends.
  */
 export async function acquireStackLock(
   root: string,
@@ -32,10 +34,11 @@ export async function acquireStackLock(
   owner: LockOwner,
   onWait: (ahead: LockOwner) => void,
   signal: AbortSignal,
+  watchdog?: ProcessIdentity,
 ): Promise<() => Promise<void>> {
   const locks = join(root, '.kompose', 'locks');
   const folder = join(locks, stack);
-  const number = await takeTicket(folder, owner);
+  const number = await takeTicket(folder, owner, watchdog);
   const release = (): Promise<void> => rm(join(folder, number), { force: true });
   try {
     let told: string | undefined;
@@ -56,8 +59,23 @@ export async function acquireStackLock(
   }
 }
 
-async function takeTicket(folder: string, owner: LockOwner): Promise<string> {
-  const ticket: Ticket = { ...owner, pid: process.pid, processStart: processStart(process.pid) ?? '' };
+/** For the watchdog of a process that was killed: gives back the lock of one of its tasks, or its place in the queue. */
+export async function dropTicket(root: string, stack: string, task: string): Promise<void> {
+  const folder = join(root, '.kompose', 'locks', stack);
+  const numbers = await ticketNumbers(folder).catch(() => []);
+  if (numbers.length === 0) return;
+  for await (const { number, ticket } of liveTickets(folder))
+    if (ticket.task === task) await rm(join(folder, number), { force: true });
+}
+
+async function takeTicket(
+  folder: string,
+  owner: LockOwner,
+  watchdog: ProcessIdentity | undefined,
+): Promise<string> {
+  const { pid } = process;
+  const guarded = watchdog === undefined ? {} : { watchdog };
+  const ticket: Ticket = { ...owner, pid, processStart: processStart(pid) ?? '', ...guarded };
   const draft = join(folder, `.${randomUUID()}`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o755 });

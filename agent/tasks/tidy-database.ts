@@ -3,24 +3,24 @@ import { Masker } from '../../common/redaction/masker.ts';
 import { endUnfinished, type Unfinished } from '../database/unfinished.ts';
 import { findStack } from '../stacks/discovery.ts';
 import type { TaskHost } from './prepare-task.ts';
-import { readTaskEnv } from './task-env.ts';
+import { readTaskEnv, type GivenEnv } from './task-env.ts';
 
 /**
  * Ends and undoes what a database command of a killed agent left behind; goes on beside the agent's work. What it
- * cannot reach (the password came with `-e`, the server is down) is left to the next import. Never rejects.
+ * cannot reach (the password came with `-e` and is not `given`, the server is down) is left to the next import. Never rejects.
  */
 export async function tidyDatabase(
   unfinished: Unfinished,
   task: string,
-  host: TaskHost,
+  host: Pick<TaskHost, 'root' | 'agentEnv'>,
   log: Logger,
+  given: GivenEnv = { env: {} },
 ): Promise<void> {
   const about = { task, stack: unfinished.stack, database: unfinished.database.name };
   try {
     const stack = await findStack(host.root, unfinished.stack);
     const folder = stack?.path ?? host.root;
-    const env =
-      stack === undefined ? host.agentEnv : await readTaskEnv({ env: {} }, host, stack, new Masker());
+    const env = stack === undefined ? host.agentEnv : await readTaskEnv(given, host, stack, new Masker());
     const isDone = await endUnfinished(unfinished, folder, env);
     if (isDone) log.info(about, 'what a killed database command left is gone');
     else

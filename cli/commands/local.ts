@@ -51,10 +51,10 @@ export async function runLocal(
   by: 'kompose' | 'script' = 'kompose',
 ): Promise<number> {
   await checkOrder(call, order, root);
-  const host = { root, name: hostName(call), env: call.settings.env };
+  const host = { root, name: hostName(call), env: call.settings.env, launcher: launcher() };
   const own: EmbeddedOrder = { ...toHostOrder(order), user: userName(call), chain: undefined };
   const asked = (by === 'script' ? asChained(own, host) : undefined) ?? { order: own, host };
-  if (!order.isDryRun) await offerLocalScript(root, launcher());
+  if (!order.isDryRun) await offerLocalScript(root, host.launcher);
   const unrecorded = { ...call, style: { ...call.style, isUnrecorded: true } };
   return followLocal(unrecorded, order, (io) => runEmbedded(asked.order, asked.host, io));
 }

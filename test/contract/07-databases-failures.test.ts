@@ -9,6 +9,7 @@ import {
   DatabaseServer,
   host,
   leavesNothing,
+  password,
   processesWith,
   sleeps,
   waitsForLock,
@@ -270,26 +271,39 @@ describe('a failure', { concurrency: 4, timeout: 240_000 }, () => {
     assert.deepEqual([...(await far.told()), ...(await near.told())], []);
   });
 
-  it('kompose itself is killed without an agent: the next import drops what is left, and nothing else', async () => {
-    const place = await server.place('over TCP');
-    await place.dumpWith('SELECT pg_sleep(600);');
+  it('kompose itself is killed without an agent: what is left is ended and undone at once, and nothing else', async () => {
+    const [exporting, importing] = [await server.place('in the container'), await server.place('over TCP')];
+    await importing.dumpWith('SELECT pg_sleep(600);');
+    const variables = server.tcpVariables(importing.database).replace(/^DB_PASSWORD.*\n/m, '');
+    await fleet.writeStack(host, importing.stack, { '.env': variables });
+    await using _ = await server.holdSession(exporting.database, 'LOCK TABLE wares');
     const foreign = 'kompose_import_01jxyz0000000000000000000a';
     await server.sql('postgres', `CREATE DATABASE ${foreign}`, `COMMENT ON DATABASE ${foreign} IS 'mine'`);
-    const { env, argvPrefix } = fleet.rig.host(host);
-    const [nsenter = 'env', ...inside] = argvPrefix;
-    const argv = [...inside, process.execPath, kompose, '--local', place.stack, 'db:import', 'broken.sql'];
-    const home = { KOMPOSE_HOME: join(fleet.folder, 'nobody'), KOMPOSE_STACKS: fleet.stacks(host) };
-    const killed = execa(nsenter, argv, { env: { ...env, ...home }, reject: false });
-    await place.untilWorking(sleeps);
-    killed.kill('SIGKILL');
-    await killed;
-    await place.does('db:import', await place.dump());
-    assert.equal(await place.wares(), 'as dumped');
+    const killed = [
+      locally('-e', `DB_PASSWORD=${password}`, importing.stack, 'db:import', 'broken.sql'),
+      locally(exporting.stack, 'db:export'),
+    ];
+    await Promise.all([exporting.untilWorking(waitsForLock), importing.untilWorking(sleeps)]);
+    assert.match((await exporting.dumps()).join(), /\.sql\.partial$/);
+    for (const each of killed) each.kill('SIGKILL');
+    await Promise.all(killed);
     const scratch =
       "SELECT string_agg(datname, ' ') FROM pg_database d WHERE shobj_description(oid, 'pg_database')";
-    assert.equal(await server.sql('postgres', `${scratch} = 'kompose: import into ${place.database}'`), '');
+    const ofImport = `${scratch} = 'kompose: import into ${importing.database}'`;
+    await until('the scratch database is gone', async () => (await server.sql('postgres', ofImport)) === '');
+    await until('the partial dump is gone', async () => (await exporting.dumps()).length === 0);
+    assert.equal(await importing.wares(), 'as dumped');
     assert.equal(await server.sql('postgres', `${scratch} = 'mine'`), foreign);
-    const tools = (await processesWith(`DB_NAME=${place.database}`)).filter((line) => line.includes('psql'));
-    assert.deepEqual(tools, []);
+    for (const { database } of [exporting, importing])
+      await until('no tool is left', async () => (await processesWith(`DB_NAME=${database}`)).length === 0);
   });
 });
+
+/** `kompose --local` on the stacks of the host. */
+function locally(...words: string[]) {
+  const { env, argvPrefix } = fleet.rig.host(host);
+  const [nsenter = 'env', ...inside] = argvPrefix;
+  const home = { KOMPOSE_HOME: join(fleet.folder, 'nobody'), KOMPOSE_STACKS: fleet.stacks(host) };
+  const argv = [...inside, process.execPath, kompose, '--local', ...words];
+  return execa(nsenter, argv, { env: { ...env, ...home }, reject: false });
+}

@@ -21,6 +21,10 @@ before(async () => {
 hook_pre_build() { echo begins; sleep 1000; }
 hook_fail_build() { echo "fail hook of $KOMPOSE_FAILED_STEP"; }
 hook_pre_pull() { trap 'echo unmoved' TERM; echo begins; while :; do sleep 0.05; done; }
+hook_pre_stop() {
+  [[ -n \${SECOND-} ]] && { [[ -e stopping ]] && echo too early; return 0; }
+  bash -c 'trap "sleep 1; rm stopping" TERM; touch stopping; setsid sleep 1000 & echo begins; wait; wait'
+}
 hook_pre_create() { yes | head -n 200000; touch done; }
 `,
     'other/compose.yaml': idleService,
@@ -37,7 +41,7 @@ afterEach(async () => {
   const locks = join(here.path, '.kompose', 'locks', 'app');
   assert.deepEqual(await readdir(locks), []);
   assert.deepEqual(
-    (await readdir(here.temp)).filter((name) => name.startsWith('kompose-task-')),
+    (await readdir(here.temp)).filter((name) => name.startsWith('kompose-run-')),
     [],
   );
 });
@@ -46,6 +50,14 @@ async function processesIn(stack: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
   return pids.filter((_, at) => folders[at] === join(here.path, stack));
+}
+
+async function sleepersInContainers(): Promise<string[]> {
+  const ids = (await here.rig.docker('here', ['ps', '--quiet'])).split('\n').filter((id) => id !== '');
+  const seen = await Promise.all(
+    ids.map((id) => here.rig.docker('here', ['top', id, '-eo', 'pid,args']).catch(() => '')),
+  );
+  return seen.flatMap((text) => text.split('\n')).filter((line) => line.endsWith(' sleep 4321'));
 }
 
 /** Between two looks at how the terminal is set. */
@@ -156,6 +168,32 @@ describe('an end before its time', { timeout: 120_000 }, () => {
     const { exitCode, stderr } = await run;
     assert.equal(exitCode, 130);
     assert.match(stderr, /cancelled +\S+:app .*\n.*cancelled +\S+:other .*not started/s);
+  });
+
+  test('SIGKILL ends every process of the steps all the same; until then it has the lock, and nothing is left', async () => {
+    const killed = here.kompose(['app', 'stop']);
+    await shows(killed, 'stderr', 'begins');
+    killed.kill('SIGKILL');
+    await killed;
+    assert.notEqual((await processesIn('app')).length, 0);
+    const { stderr, exitCode } = await here.kompose(['-e', 'SECOND=1', 'app', 'stop', '--timeout', '0']);
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stderr, /waits for run .*\(stop by /);
+    assert.doesNotMatch(stderr, /too early/);
+    assert.equal((await here.kompose(['app', 'start'])).exitCode, 0);
+  });
+
+  test('SIGKILL ends what exec and run began in containers', async () => {
+    const began = ['sh', '-c', 'echo begins; exec sleep 4321'];
+    const killed = [
+      here.kompose(['app', 'exec', '-T', 'api', ...began]),
+      here.kompose(['app', 'run', '--rm', '-T', 'api', ...began]),
+    ];
+    await Promise.all(killed.map((each) => shows(each, 'stdout', 'begins')));
+    assert.equal((await sleepersInContainers()).length, 2);
+    for (const each of killed) each.kill('SIGKILL');
+    await Promise.all(killed);
+    await until('nothing is left inside', async () => (await sleepersInContainers()).length === 0, 30_000);
   });
 
   test('what reads ends with its reader, what changes goes on', async () => {

@@ -3,8 +3,9 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { processStart } from '../../../agent/process/process-identity.ts';
 import type { LockOwner } from '../../../agent/tasks/lock-tickets.ts';
-import { acquireStackLock } from '../../../agent/tasks/stack-lock.ts';
+import { acquireStackLock, dropTicket } from '../../../agent/tasks/stack-lock.ts';
 
 const never = new AbortController().signal;
 const owner = (run: string): LockOwner => ({
@@ -77,12 +78,29 @@ test('leaves the queue when it is cancelled', async () => {
   });
 });
 
+test('waits for a process that is gone as long as its watchdog is at work', async () => {
+  await withRoot(async (root) => {
+    const folder = join(root, '.kompose/locks/app');
+    await mkdir(folder, { recursive: true });
+    const { pid } = process;
+    const watchdog = { pid, processStart: processStart(pid) };
+    const gone = { ...owner('gone'), pid, processStart: 'another', watchdog };
+    await writeFile(join(folder, '0000000000000001'), JSON.stringify(gone));
+    const next = ask(root, 'next', []);
+    assert.equal(await next.waitsFor, 'gone');
+    await dropTicket(root, 'app', gone.task);
+    await (
+      await next.held
+    )();
+  });
+});
+
 test('passes over the ticket of a process that is gone, also where its pid lives on in another', async () => {
   await withRoot(async (root) => {
     const folder = join(root, '.kompose/locks/app');
     await mkdir(folder, { recursive: true });
     const gone = { ...owner('gone'), pid: process.pid, processStart: 'another' };
-    await writeFile(join(folder, '0000000000000001'), JSON.stringify(gone));
+    await writeFile(join(folder, '0000000000000001'), JSON.stringify({ ...gone, watchdog: gone }));
     const release = await acquireStackLock(root, 'app', owner('one'), () => assert.fail('waited'), never);
     assert.deepEqual(await readdir(folder), ['0000000000000002']);
     await release();
