@@ -1,13 +1,12 @@
 import { aptInstall } from './apt.ts';
-import { fetchCompose, findComposeFolder } from './compose-plugin.ts';
+import { fetchClient, findClient } from './docker-client.ts';
 import { withLock } from './lock.ts';
 import { readDistribution, type Distribution } from './os-release.ts';
 import { missingPackages, partsFor, type Part } from './packages.ts';
-import { programPath } from './which.ts';
 
 /** What hosts are made of on this machine. */
 export interface Engine {
-  /** PATH on which dockerd, docker, ip and iptables are found. */
+  /** PATH on which dockerd, docker (23 or newer), ip and iptables are found. */
   path: string;
   /** Folder with the docker client's plugins: `docker-compose`, and `docker-buildx` where we got them ourselves. */
   plugins: string;
@@ -16,7 +15,7 @@ export interface Engine {
 export interface EnsureOptions {
   /** Hears one line before each step that takes long. */
   report?: (line: string) => void;
-  /** Ends the waiting and the download of Compose; an `apt-get install` under way is let finish. */
+  /** Ends the waiting and the download of the client; an `apt-get install` under way is let finish. */
   signal?: AbortSignal;
 }
 
@@ -44,21 +43,21 @@ export async function ensureParts(parts: readonly Part[]): Promise<void> {
 }
 
 async function findEngine(): Promise<Engine | undefined> {
-  const { packages, plugins } = await survey(await readDistribution());
-  return packages.length === 0 && plugins !== undefined ? { path: programPath, plugins } : undefined;
+  const { packages, client } = await survey(await readDistribution());
+  return packages.length === 0 ? client : undefined;
 }
 
 async function installEngine({ report = () => {}, signal }: EnsureOptions): Promise<Engine> {
   const distribution = await readDistribution();
-  const { packages, plugins } = await survey(distribution);
-  const composePackages = plugins === undefined ? composePackagesOf(distribution) : [];
+  const { packages, client } = await survey(distribution);
+  const composePackages = client === undefined ? composePackagesOf(distribution) : [];
   refuseWhereWeCannotInstall(distribution, [...packages, ...composePackages]);
 
   const wanted = [...packages, ...(hasComposeV2(distribution) ? composePackages : [])];
   const [installed, fetched] = await Promise.allSettled([
     wanted.length > 0 ? (report(`apt-get install ${wanted.join(' ')}`), aptInstall(wanted)) : undefined,
-    plugins === undefined && !hasComposeV2(distribution)
-      ? (report('fetching Compose v2 of Debian trixie'), fetchCompose(signal))
+    client === undefined && !hasComposeV2(distribution)
+      ? (report('fetching the docker client and Compose v2 of Debian trixie'), fetchClient(signal))
       : undefined,
   ]);
   signal?.throwIfAborted();
@@ -71,11 +70,8 @@ async function installEngine({ report = () => {}, signal }: EnsureOptions): Prom
 }
 
 async function survey(distribution: Distribution) {
-  const [packages, plugins] = await Promise.all([
-    missingPackages(partsFor(distribution)),
-    findComposeFolder(),
-  ]);
-  return { packages, plugins };
+  const [packages, client] = await Promise.all([missingPackages(partsFor(distribution)), findClient()]);
+  return { packages, client };
 }
 
 function hasComposeV2({ id, version }: Distribution): boolean {

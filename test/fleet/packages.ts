@@ -8,7 +8,7 @@ export interface Part {
   isThere: () => Promise<boolean>;
 }
 
-/** The parts apt brings on `distribution`. Debian up to 12 has no Compose v2 of its own: see compose-plugin.ts. */
+/** The parts apt brings on `distribution`. Debian up to 12 has no Compose v2 of its own: see docker-client.ts. */
 export function partsFor(distribution: Distribution): readonly Part[] {
   const hasOwnClientPackage = distribution.id === 'debian' && distribution.version >= 13;
   return [

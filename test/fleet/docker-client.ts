@@ -1,37 +1,56 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { arch, homedir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { cached, cacheFolder } from './cache.ts';
 import { exists } from './exists.ts';
 import { run } from './run.ts';
+import { programPath, which } from './which.ts';
 
-const release = 'trixie'; // the first Debian with Compose v2: docker-compose 2.26, docker-buildx
-const packages = ['docker-compose', 'docker-buildx'];
+const release = 'trixie'; // the first Debian with Compose v2: docker-compose 2.26, docker-cli 26, docker-buildx
+const packages = ['docker-cli', 'docker-compose', 'docker-buildx'];
 const pluginsIn = 'usr/libexec/docker/cli-plugins';
-const cacheEntry = `cli-plugins-${release}-${arch()}`;
+const cacheEntry = `docker-client-${release}-${arch()}`;
 
-/** The folder with a usable Compose v2 plugin: the machine's, else the one {@link fetchCompose} got; or undefined. */
-export async function findComposeFolder(): Promise<string | undefined> {
+/** The first major version that takes `-v ./folder:/backup`, as the hooks page has it. */
+const oldestClient = 23;
+
+/** A docker client with its plugins. */
+export interface DockerClient {
+  /** PATH on which it is the first. */
+  path: string;
+  /** Folder with `docker-compose`, and `docker-buildx` where we got them ourselves. */
+  plugins: string;
+}
+
+/** The machine's client and a usable Compose v2 plugin of the machine's, else what {@link fetchClient} got; or undefined. */
+export async function findClient(): Promise<DockerClient | undefined> {
   const fetched = join(cacheFolder, cacheEntry);
-  if (await exists(join(fetched, 'docker-compose'))) return fetched;
+  const isFetched = await exists(fetched);
+  const isNew = await hasNewClient();
   const usable = await Promise.all(pluginFolders().map(hasComposeV2));
-  return pluginFolders().find((_, index) => usable[index]);
+  const own = pluginFolders().find((_, index) => usable[index]);
+  const plugins = isFetched ? join(fetched, 'cli-plugins') : own;
+  if (plugins === undefined || !(isNew || isFetched)) return undefined;
+  return { plugins, path: isNew ? programPath : [join(fetched, 'bin'), programPath].join(delimiter) };
 }
 
 /**
- * Gets Compose v2 and buildx of Debian trixie into the cache folder and gives that folder. apt works on lists
- * and folders of its own, from the mirror this machine uses: the machine's sources and packages stay untouched.
+ * Gets the docker client, Compose v2 and buildx of Debian trixie into the cache folder. apt works on lists and
+ * folders of its own, from the mirror this machine uses: the machine's sources and packages stay untouched.
  */
-export async function fetchCompose(signal?: AbortSignal): Promise<string> {
-  return cached(cacheEntry, async (scratch) => {
+export async function fetchClient(signal?: AbortSignal): Promise<void> {
+  await cached(cacheEntry, async (scratch) => {
     const apt = await privateApt(`${scratch}-apt`);
     const options = { cwd: `${scratch}-apt`, ...(signal && { cancelSignal: signal }) };
     await run('apt-get', [...apt, 'update'], options);
     await run('apt-get', [...apt, 'download', ...packages], options);
     const { stdout: debs } = await run('find', ['.', '-name', '*.deb'], { ...options, lines: true });
     await Promise.all(debs.map((deb) => run('dpkg-deb', ['-x', deb, 'root'], options)));
-    await cp(join(`${scratch}-apt`, 'root', pluginsIn), scratch, { recursive: true });
-    await run(join(scratch, 'docker-compose'), ['version'], options);
+    const root = join(`${scratch}-apt`, 'root');
+    await cp(join(root, pluginsIn), join(scratch, 'cli-plugins'), { recursive: true });
+    await cp(join(root, 'usr/bin/docker'), join(scratch, 'bin', 'docker'));
+    await run(join(scratch, 'cli-plugins', 'docker-compose'), ['version'], options);
+    await run(join(scratch, 'bin', 'docker'), ['--version'], options);
   });
 }
 
@@ -75,6 +94,13 @@ function pluginFolders(): readonly string[] {
     '/usr/lib/docker/cli-plugins',
     '/usr/libexec/docker/cli-plugins',
   ];
+}
+
+async function hasNewClient(): Promise<boolean> {
+  const docker = await which('docker');
+  if (docker === undefined) return false;
+  const { stdout } = await run(docker, ['--version']);
+  return Number.parseInt(/version (\d+)/.exec(stdout)?.[1] ?? '', 10) >= oldestClient;
 }
 
 async function hasComposeV2(folder: string): Promise<boolean> {
