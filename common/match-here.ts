@@ -18,6 +18,7 @@ export function matchHere(pattern: string, hosts: readonly string[], { host, roo
   const matched = matchPattern(parsePattern(pattern), targets);
   if (matched.length > 0) return matched.map(({ stack }) => stack);
   const near = nearest(pattern.replace(/^.*:/, ''), stacks);
-  const hint = near.length === 0 ? '' : `; did you mean ${near.join(', ')}?`;
+  const hint =
+    near.length === 0 ? ' (kompose --list shows what is there)' : `; did you mean ${near.join(', ')}?`;
   throw new KomposeError('not-found', `nothing matches ${pattern} in ${root}${hint}`);
 }

@@ -4,10 +4,11 @@ const maxDistance = 4;
 /**
  * The `candidates` that someone who typed `word` may have meant, best first: those that begin with it, then by
  * Damerau-Levenshtein distance (optimal string alignment: no letter is moved twice), at most one error for every
- * three letters; ties stay in the candidates' order. Upper and lower case count as the same.
+ * three letters; ties stay in the candidates' order. Upper and lower case count as the same, and so do a letter and
+ * the same with an accent.
  */
 export function nearest(word: string, candidates: Iterable<string>, limit = 3): string[] {
-  const wanted = word.toLowerCase();
+  const wanted = plain(word);
   if (wanted === '') return [];
   const threshold = Math.min(maxDistance, Math.floor((wanted.length + 1) / 3));
   return Array.from(new Set(candidates), (name) => rank(wanted, name, threshold))
@@ -17,8 +18,12 @@ export function nearest(word: string, candidates: Iterable<string>, limit = 3): 
     .map(({ name }) => name);
 }
 
+function plain(word: string): string {
+  return word.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase();
+}
+
 function rank(wanted: string, name: string, threshold: number) {
-  const candidate = name.toLowerCase();
+  const candidate = plain(name);
   const isPrefixed = candidate.startsWith(wanted);
   const missing = Math.abs(candidate.length - wanted.length);
   const isDecided = isPrefixed || missing > threshold;
