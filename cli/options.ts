@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { confirmedCommands } from '../common/compose-command.ts';
 import { parseDuration } from '../common/durations.ts';
 import { KomposeError } from '../common/errors.ts';
 import { checkEnvAssignment } from '../common/names.ts';
@@ -40,6 +41,9 @@ function lastOf<Name extends keyof TypedGlobals>(
 ): TypedGlobals[Name] | undefined {
   return places.findLast((typed) => typed[name] !== undefined)?.[name];
 }
+
+/** Of `-y`. */
+export const confirmHelp = `do not ask before ${confirmedCommands.slice(0, -1).join(', ')} or ${confirmedCommands.at(-1)} on several targets`;
 
 export function addGlobalOptions(command: Command): Command {
   return command

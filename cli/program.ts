@@ -229,7 +229,7 @@ function buildProgram(version: string): Command {
     )
     .option('--detach', "print the run's id and return; the run goes on")
     .option('--raw', 'exec and run on one target, into a pipe or file: no masking')
-    .option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets');
+    .option('-y, --yes', options.confirmHelp);
   addRolling(program);
   return options.addGlobalOptions(program).addHelpText('after', helpFooter());
 }

@@ -28,7 +28,8 @@ const readingCommands = new Set([
   'version',
   'volumes',
 ]);
-const confirmedCommands = new Set(['down', 'kill', 'rm', 'stop', 'db:import', 'db:cleanup']);
+/** Those that take something away. */
+export const confirmedCommands: readonly string[] = ['down', 'kill', 'rm', 'stop', 'db:import', 'db:cleanup'];
 const attachedCommands = new Set(['watch', 'attach', 'wait']);
 const stdinCommands = new Set(['exec', 'run']);
 
@@ -41,7 +42,7 @@ export function commandTraits(command: string, args: readonly string[]): Command
     readsStdin,
     endsWithWatcher: attachedCommands.has(command) || (command === 'up' && !isDetachedUp(args)),
     locks: !reads && !readsStdin,
-    confirms: confirmedCommands.has(command),
+    confirms: confirmedCommands.includes(command),
   };
 }
 

@@ -7,7 +7,7 @@ import { KomposeError } from '../../common/errors.ts';
 import { say, type Call } from '../call.ts';
 import { follow } from '../follow.ts';
 import type { Noun } from '../noun.ts';
-import { withVariable } from '../options.ts';
+import { confirmHelp, withVariable } from '../options.ts';
 import { retry } from './retry.ts';
 import { limitOption, showListing, type Listing } from '../listing.ts';
 import { fieldLines } from '../fields.ts';
@@ -60,7 +60,7 @@ export const runs: Noun = {
           'the value of a secret variable, which is not kept; repeatable',
         ).argParser(withVariable),
         new Option('--detach', "print the new run's id and return; the run goes on"),
-        new Option('-y, --yes', 'do not ask before down, kill, rm or stop on several targets'),
+        new Option('-y, --yes', confirmHelp),
       ],
       run: (call, [runId = ''], options) => retry(call, runId, options),
     },

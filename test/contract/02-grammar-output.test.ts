@@ -226,7 +226,7 @@ describe('--no-color', { timeout: 60_000 }, () => {
 });
 
 describe('-y', { timeout: 60_000 }, () => {
-  for (const command of [['down'], ['kill'], ['rm', '-f'], ['stop']]) {
+  for (const command of [['down'], ['kill'], ['rm', '-f'], ['stop'], ['db:import'], ['db:cleanup']]) {
     it(`is asked for ${command[0]} on several targets on a terminal, before anything is drawn`, async () => {
       using screen = kompose(['*', ...command]);
       await screen.shows(/on these 3 targets\? \[y\/N\] /);
