@@ -68,7 +68,7 @@ export async function prepareTask(
     throw new KomposeError('failed', `there is no stack ${spec.stack} on this host any more`);
   const [hooks, compose, services, env] = await Promise.all([
     host.hooksParser.read(stack.path),
-    host.compose.find(),
+    findCompose(spec, host.compose),
     host.services.read(stack.path, stack.composeFile),
     readTaskEnv(spec, host, stack, masker),
   ]);
@@ -85,10 +85,24 @@ export async function prepareTask(
     names: new Set([...compose.argv, spec.command, spec.stack, host.name, ...services]),
     hookEnv: { ...hookEnv(spec, host.name), ...host.chainEnv?.(spec) },
     notices: [
+      ...(compose.problem === undefined ? [] : [compose.problem]),
       ...(planned.steps.some(({ kind }) => kind === 'hook') ? hints(hooks) : []),
       ...(database === undefined ? [] : [database.notice]),
     ],
   };
+}
+
+/** A plan of compose commands can be told without it, and what is missing with it. */
+async function findCompose(
+  { dryRun, command }: TaskSpec,
+  finder: ComposeFinder,
+): Promise<{ argv: readonly [string, ...string[]]; problem?: string }> {
+  try {
+    return await finder.find();
+  } catch (error) {
+    if (!dryRun || isDatabaseCommand(command)) throw error;
+    return { argv: ['docker', 'compose'], problem: KomposeError.from(error).message };
+  }
 }
 
 /** Undefined for a command that is docker compose's, `none` for a stack without a database. */

@@ -49,6 +49,17 @@ describe('the same command runs here and now', { timeout: 120_000 }, () => {
     assert.deepEqual((await readdir(here.path)).toSorted(), ['hosts', 'one', 'two']);
   });
 
+  test('a dry run without docker compose plans all the same, and says what is missing', async () => {
+    const without = (words: string) =>
+      here.bash(`bin=$(mktemp -d) && ln -s "$(type -P bash)" "$bin" && PATH=$bin exec $KOMPOSE ${words}`);
+    const { stdout, stderr, exitCode } = await without('-n one up -d');
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stdout, /hook_pre_up up -d\n.*docker compose up -d/s);
+    assert.match(stderr, /no docker compose on this host: install/);
+    const run = await without('one up -d');
+    assert.deepEqual([run.exitCode, /no docker compose on this host/.test(run.stderr)], [1, true]);
+  });
+
   test('runs hooks and compose, one stack by one, each line with its target', async () => {
     const { stderr, exitCode } = await here.kompose(['{one,two}', 'up', '-d']);
     assert.equal(exitCode, 0, stderr);
@@ -86,6 +97,8 @@ describe('the same command runs here and now', { timeout: 120_000 }, () => {
   test('a mistake has its exit code, and the nearest name', async () => {
     const near = await here.kompose(['on', 'ps']);
     assert.deepEqual([near.exitCode, near.stderr.includes('did you mean one?')], [3, true]);
+    const far = await here.kompose(['nowhere-near', 'ps']);
+    assert.deepEqual([far.exitCode, far.stderr.includes('(kompose --list shows what is there)')], [3, true]);
     const attached = await here.kompose(['*', 'up']);
     assert.deepEqual([attached.exitCode, attached.stderr.includes('give it -d')], [2, true]);
     assert.equal((await here.kompose(['two', 'pull'])).exitCode, 1);
