@@ -1,3 +1,4 @@
+import { parse as parseYaml } from 'yaml';
 import { KomposeError } from '../../common/errors.ts';
 import { capture } from '../process/capture.ts';
 
@@ -15,10 +16,9 @@ export async function readServices(
   folder: string,
   env: Readonly<Record<string, string>>,
 ): Promise<ComposeService[]> {
-  const { exitCode, stdout, stderr } = await capture([...compose, 'config', '--format', 'json'], {
-    env,
-    cwd: folder,
-  });
+  const isOld = compose.length === 1; // It has no --format, and writes YAML.
+  const asked = isOld ? ['config'] : ['config', '--format', 'json'];
+  const { exitCode, stdout, stderr } = await capture([...compose, ...asked], { env, cwd: folder });
   if (exitCode !== 0) {
     const [why = `exit code ${exitCode}`] = stderr
       .split('\n')
@@ -29,9 +29,9 @@ export async function readServices(
   return parseServices(stdout);
 }
 
-/** Of the output of `docker compose config --format json`. Throws `failed`. */
-export function parseServices(json: string): ComposeService[] {
-  const services = fieldsOf(fieldsOf(parse(json))['services']);
+/** Of the output of `docker compose config`, JSON or YAML. Throws `failed`. */
+export function parseServices(text: string): ComposeService[] {
+  const services = fieldsOf(fieldsOf(parse(text))['services']);
   return Object.entries(services)
     .map(([name, service]) => {
       const { image, environment } = fieldsOf(service);
@@ -49,11 +49,11 @@ export function isPostgresImage(image: string): boolean {
   return name.includes('postgres') || otherNames.has(name);
 }
 
-function parse(json: string): unknown {
+function parse(text: string): unknown {
   try {
-    return JSON.parse(json);
+    return text.startsWith('{') ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
-    throw new KomposeError('failed', 'docker compose config printed no JSON', { cause: error });
+    throw new KomposeError('failed', 'docker compose config printed neither JSON nor YAML', { cause: error });
   }
 }
 
@@ -61,7 +61,9 @@ function parse(json: string): unknown {
 function variablesOf(environment: unknown): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fieldsOf(environment)).flatMap(([name, value]) =>
-      typeof value === 'string' ? [[name, value.replaceAll('$$', '$')]] : [],
+      typeof value === 'string' || typeof value === 'number'
+        ? [[name, String(value).replaceAll('$$', '$')]]
+        : [],
     ),
   );
 }

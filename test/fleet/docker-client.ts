@@ -1,9 +1,10 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import { arch, homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { cached, cacheFolder } from './cache.ts';
 import { exists } from './exists.ts';
 import { run } from './run.ts';
+import { unpackPackages } from './unpacked-packages.ts';
 import { programPath, which } from './which.ts';
 
 const release = 'trixie'; // the first Debian with Compose v2: docker-compose 2.26, docker-cli 26, docker-buildx
@@ -35,54 +36,17 @@ export async function findClient(): Promise<DockerClient | undefined> {
 }
 
 /**
- * Gets the docker client, Compose v2 and buildx of Debian trixie into the cache folder. apt works on lists and
- * folders of its own, from the mirror this machine uses: the machine's sources and packages stay untouched.
+ * Gets the docker client, Compose v2 and buildx of Debian trixie into the cache folder.
  */
 export async function fetchClient(signal?: AbortSignal): Promise<void> {
   await cached(cacheEntry, async (scratch) => {
-    const apt = await privateApt(`${scratch}-apt`);
-    const options = { cwd: `${scratch}-apt`, ...(signal && { cancelSignal: signal }) };
-    await run('apt-get', [...apt, 'update'], options);
-    await run('apt-get', [...apt, 'download', ...packages], options);
-    const { stdout: debs } = await run('find', ['.', '-name', '*.deb'], { ...options, lines: true });
-    await Promise.all(debs.map((deb) => run('dpkg-deb', ['-x', deb, 'root'], options)));
-    const root = join(`${scratch}-apt`, 'root');
+    const options = { ...(signal && { cancelSignal: signal }) };
+    const root = await unpackPackages(`${scratch}-apt`, { release, packages, ...(signal && { signal }) });
     await cp(join(root, pluginsIn), join(scratch, 'cli-plugins'), { recursive: true });
     await cp(join(root, 'usr/bin/docker'), join(scratch, 'bin', 'docker'));
     await run(join(scratch, 'cli-plugins', 'docker-compose'), ['version'], options);
     await run(join(scratch, 'bin', 'docker'), ['--version'], options);
   });
-}
-
-/** Makes the folders of an apt that knows nothing but `release`, and gives the options that point to them. */
-async function privateApt(folder: string): Promise<string[]> {
-  await mkdir(join(folder, 'lists', 'partial'), { recursive: true });
-  await mkdir(join(folder, 'archives', 'partial'), { recursive: true });
-  const list = join(folder, 'sources.list');
-  const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  await writeFile(list, `deb [signed-by=${keys}] ${await debianMirror()} ${release} main\n`);
-  return [
-    '--quiet',
-    `-oDir::Etc::sourcelist=${list}`,
-    '-oDir::Etc::sourceparts=/dev/null',
-    '-oDir::Etc::preferencesparts=/dev/null',
-    `-oDir::State::lists=${join(folder, 'lists')}`,
-    `-oDir::Cache=${folder}`,
-    `-oDir::Cache::archives=${join(folder, 'archives')}`,
-    '-oAcquire::Languages=none',
-    '-oAPT::Sandbox::User=root',
-  ];
-}
-
-async function debianMirror(): Promise<string> {
-  const { stdout } = await run(
-    'apt-get',
-    ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'],
-    {
-      lines: true,
-    },
-  );
-  return stdout.find((uri) => /\/debian\/?$/.test(uri)) ?? 'http://deb.debian.org/debian/';
 }
 
 /** Where the docker client looks for plugins, its own configuration folder first. */
