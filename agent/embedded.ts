@@ -35,7 +35,7 @@ import { askStatus } from './stacks/status.ts';
 import { maskWords } from './tasks/mask-words.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { runTask } from './tasks/run-task.ts';
-import { killStepsOf, withoutMark } from './tasks/execute.ts';
+import { killStepsOf, ofNoTask } from './tasks/execute.ts';
 import { StopSignal } from './tasks/stop-signal.ts';
 import type { Chain, TaskSpec } from './tasks/task-spec.ts';
 import { TaskStdin } from './tasks/task-stdin.ts';
@@ -134,7 +134,7 @@ function watch(
   const tasks = targets.map(({ task, stack }) => ({ task, stack }));
   const run: WatchedRun = { root, folder, command, env, network, tasks };
   const about = JSON.stringify(run);
-  return startWatchdog([...launcher, endLeftBehindVerb], { about, env: withoutMark(callersEnv) });
+  return startWatchdog([...launcher, endLeftBehindVerb], { about, env: ofNoTask(callersEnv) });
 }
 
 async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> {

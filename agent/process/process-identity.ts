@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** One process of this machine since it started, and no other. */
 export interface ProcessIdentity {
@@ -9,14 +9,45 @@ export interface ProcessIdentity {
 
 /** Undefined if there is no such process. */
 export function processStart(pid: number): string | undefined {
+  return readStat(pid)?.processStart;
+}
+
+/** One that has ended and waits for its parent does not count. */
+export function isRunning({ pid, processStart: since }: ProcessIdentity): boolean {
+  const stat = readStat(pid);
+  return stat?.processStart === since && stat.state !== 'Z';
+}
+
+/** The processes that these have begun, and those they have, as far as each one's parent lives. */
+export function descentOf(roots: readonly number[]): ProcessIdentity[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const children = Map.groupBy(
+    pids.flatMap((pid) => readStat(Number(pid)) ?? []),
+    ({ parent }) => parent,
+  );
+  const found: ProcessIdentity[] = [];
+  const parents = [...roots];
+  for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
+    for (const { pid, processStart: since } of children.get(parent) ?? []) {
+      found.push({ pid, processStart: since });
+      parents.push(pid);
+    }
+  }
+  return found;
+}
+
+interface Stat extends ProcessIdentity {
+  readonly state: string;
+  readonly parent: number;
+}
+
+/** Its name, the second field, may hold blanks and brackets. */
+function readStat(pid: number): Stat | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return { pid, state: fields[0] ?? '', parent: Number(fields[1]), processStart: fields[19] ?? '' };
   } catch {
     return undefined;
   }
-}
-
-export function isRunning({ pid, processStart: since }: ProcessIdentity): boolean {
-  return processStart(pid) === since;
 }

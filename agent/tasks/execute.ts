@@ -3,7 +3,8 @@ import type { OutputStream } from '../../common/task-event.ts';
 import type { ContainerWork } from '../containers/container-work.ts';
 import { execMark } from '../containers/exec-work.ts';
 import type { ActionEnd } from '../database/action.ts';
-import { terminateMarked } from '../process/marked-processes.ts';
+import { findUnmarked, terminateMarked } from '../process/marked-processes.ts';
+import type { ProcessIdentity } from '../process/process-identity.ts';
 import { startProcess, type RunningProcess } from '../process/running-process.ts';
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
 import type { StopSignal } from './stop-signal.ts';
@@ -13,7 +14,10 @@ import type { TaskStdin } from './task-stdin.ts';
 /** How long a stopped step has between SIGTERM and SIGKILL. */
 export const terminationGraceMs = 10_000;
 
-/** By this variable all processes of a task's steps are known, those too that left their group and session. */
+/**
+ * By this variable all processes of a task's steps are known, those too that left their group and session. (No cgroup:
+ * an agent need not be root, nor have one of its own.)
+ */
 const markName = 'KOMPOSE_STEP_OF';
 
 /** What to execute: a program in a stack's folder, as a step of a task. */
@@ -60,7 +64,9 @@ export async function execute(
         })
       : await executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
   const ending = Promise.withResolvers<string | undefined>();
+  let kin: Promise<ProcessIdentity[]> | undefined;
   const forget = stop.onStop(() => {
+    kin = findUnmarked(process.pid === undefined ? [] : [process.pid], markName);
     const both = Promise.all([process.terminate(terminationGraceMs), work?.end(terminationGraceMs)]);
     void both.then(([, left]) => ending.resolve(left));
   });
@@ -68,7 +74,7 @@ export async function execute(
   forget();
   if (stop.cause === undefined) return end;
   const left = await ending.promise;
-  const survivors = await terminateMarked(`${markName}=${task}`, terminationGraceMs);
+  const survivors = await terminateMarked(`${markName}=${task}`, terminationGraceMs, await kin);
   // Its client may have begun something more inside before it ended.
   const inside = left ?? (await work?.end(terminationGraceMs));
   const outside = survivors.length === 0 ? undefined : `process ${survivors.join(', ')} could not be ended`;
@@ -91,9 +97,9 @@ function executeOnTerminal(
   });
 }
 
-/** The environment without what it has from a task whose hook this process was begun by. */
-export function withoutMark(env: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== markName));
+/** The environment for a process that belongs to no task's steps, although one of theirs may begin it. */
+export function ofNoTask(env: Readonly<Record<string, string>>): Record<string, string> {
+  return { ...env, [markName]: 'none' };
 }
 
 /** Ends what a killed process left of a task's steps on this host. */

@@ -25,6 +25,8 @@ export interface TaskRun {
   readonly stdin: TaskStdin | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** How long a fail hook has, if not a minute. */
+  readonly failHookMs?: number;
 }
 
 type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
@@ -128,7 +130,7 @@ async function perform(run: TaskRun, masker: Masker): Promise<Ending> {
   const ending = last === undefined || last.outcome === 'succeeded' ? endOfAll(stop) : endingOf(last, stop);
   const { failHook } = prepared.plan;
   if (ending.state !== 'succeeded' && last !== undefined && failHook !== undefined)
-    await runFailHook(withPaths(failHook, action), env, last, context);
+    await runFailHook(withPaths(failHook, action), env, { failed: last, limitMs: run.failHookMs }, context);
   return { ...ending, ...(action?.dump === undefined ? {} : { dump: action.dump }) };
 }
 
@@ -144,19 +146,19 @@ function endOfAll({ cause }: StopSignal): Ending {
 }
 
 /** How long a fail hook has: its task's own deadline or cancel is what brought it about. */
-const failHookMs = 60_000;
+const defaultFailHookMs = 60_000;
 
 /** Its own result is told and changes nothing. */
 async function runFailHook(
   hook: HookStep,
   env: Readonly<Record<string, string>>,
-  failed: StepResult,
+  { failed, limitMs = defaultFailHookMs }: { failed: StepResult; limitMs: number | undefined },
   context: StepContext,
 ): Promise<void> {
   const { prepared } = context;
   const stop = new StopSignal();
-  const reason = `not done after ${failHookMs / 1000} s`;
-  const timer = setTimeout(() => stop.stop({ state: 'timed-out', reason }), failHookMs);
+  const reason = `not done after ${limitMs / 1000} s`;
+  const timer = setTimeout(() => stop.stop({ state: 'timed-out', reason }), limitMs);
   const why = { KOMPOSE_FAILED_STEP: failed.step, KOMPOSE_EXIT_CODE: String(failed.exitCode) };
   const hookEnv = { ...prepared.hookEnv, ...why };
   await runStep(hook, env, { ...context, stop, prepared: { ...prepared, hookEnv } });

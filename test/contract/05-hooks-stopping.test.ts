@@ -10,6 +10,7 @@ import {
   jsonLines,
   outputOf,
   processesOf,
+  readStackFile,
   runJson,
   shows,
   startFleet,
@@ -92,6 +93,21 @@ hook_pre_up() {
       );
       assert.equal(outputOf(events, 'pre'), 'heard\n');
       assert.deepEqual(await processesOf(fleet, host, 'late'), []);
+    });
+
+    it('is killed though it ignores SIGTERM, left the group by setsid, and cleared its environment', async () => {
+      const deaf = `trap '' TERM HUP; echo begun >>begun; while :; do sleep 1; done\n`;
+      const strays = ['setsid', 'env -i', 'setsid env -i', 'setsid -f'];
+      const hooks = `hook_pre_up() {\n${strays.map((how) => `${how} /bin/bash deaf.sh &\n`).join('')}wait\n}\n`;
+      await writeStacks(fleet, { [`${host}:strays`]: { 'hooks.sh': hooks, 'deaf.sh': deaf } });
+      const client = fleet.spawnKompose(['strays', 'up', '-d']);
+      const begunAll = 'begun\n'.repeat(strays.length);
+      const haveBegun = async (): Promise<boolean> =>
+        (await readStackFile(fleet, host, 'strays', 'begun')) === begunAll;
+      await until('all have begun', haveBegun, 60_000);
+      client.kill('SIGINT');
+      assert.equal((await client).exitCode, 130);
+      assert.deepEqual(await processesOf(fleet, host, 'strays'), []);
     });
 
     it('is killed ten seconds after a SIGTERM that it ignores', async () => {

@@ -130,6 +130,13 @@ describe('fail hook', all, () => {
     assert.deepEqual([steps, state], [['pre timed-out', 'fail failed'], 'timed-out']);
   });
 
+  it('has a time of its own, beyond the deadline of the task', async () => {
+    const hooks = `hook_pre_config() { sleep 1000; }\nhook_fail_config() { sleep 2; echo after all; }`;
+    const { steps, events, state } = await run(hooks, showTag, ['--timeout', '1s']);
+    assert.deepEqual([steps, state], [['pre timed-out', 'fail succeeded'], 'timed-out']);
+    assert.equal(outputOf(events, 'fail'), 'after all\n');
+  });
+
   it('runs when a task was cancelled after its first step began', async () => {
     const hooks = `hook_pre_config() { echo begun; sleep 1000; }\n${fail}`;
     await writeStacks(fleet, { [`${host}:cancelled`]: { 'hooks.sh': hooks } });

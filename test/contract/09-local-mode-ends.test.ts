@@ -23,7 +23,7 @@ hook_fail_build() { echo "fail hook of $KOMPOSE_FAILED_STEP"; }
 hook_pre_pull() { trap 'echo unmoved' TERM; echo begins; while :; do sleep 0.05; done; }
 hook_pre_stop() {
   [[ -n \${SECOND-} ]] && { [[ -e stopping ]] && echo too early; return 0; }
-  bash -c 'trap "sleep 1; rm stopping" TERM; touch stopping; setsid sleep 1000 & echo begins; wait; wait'
+  bash -c 'trap "sleep 1; rm stopping" TERM; touch stopping; setsid env -i sleep 1000 & echo begins; wait; wait'
 }
 hook_pre_create() { yes | head -n 200000; touch done; }
 `,

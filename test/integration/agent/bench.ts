@@ -6,7 +6,7 @@ import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
 import { ServiceNames } from '../../../agent/stacks/service-names.ts';
 import type { TaskHost } from '../../../agent/tasks/prepare-task.ts';
-import { runTask } from '../../../agent/tasks/run-task.ts';
+import { runTask, type TaskRun } from '../../../agent/tasks/run-task.ts';
 import { StopSignal } from '../../../agent/tasks/stop-signal.ts';
 import type { TaskSpec } from '../../../agent/tasks/task-spec.ts';
 import type { OutputStream, StepKind, TaskEvent, TaskFinished } from '../../../common/task-event.ts';
@@ -32,6 +32,8 @@ export interface StackFiles {
   readonly env?: string;
   readonly files?: Readonly<Record<string, string>>;
 }
+
+type Limits = Pick<TaskRun, 'failHookMs'>;
 
 /** A host named prod-1 whose tasks run with this environment. */
 export function taskHost(
@@ -87,13 +89,13 @@ export class Bench {
   }
 
   /** Starts a task: `up` on `sexy` unless the spec says otherwise. */
-  start(spec: Partial<TaskSpec> = {}): RecordedTask {
-    return new RecordedTask(this, spec);
+  start(spec: Partial<TaskSpec> = {}, limits: Limits = {}): RecordedTask {
+    return new RecordedTask(this, spec, limits);
   }
 
   /** Runs a task to its end. */
-  async run(spec: Partial<TaskSpec> = {}): Promise<RecordedTask> {
-    const task = this.start(spec);
+  async run(spec: Partial<TaskSpec> = {}, limits: Limits = {}): Promise<RecordedTask> {
+    const task = this.start(spec, limits);
     await task.done;
     return task;
   }
@@ -120,11 +122,11 @@ export class RecordedTask {
   readonly done: Promise<void>;
   #changed = Promise.withResolvers<void>();
 
-  constructor(bench: Bench, spec: Partial<TaskSpec>) {
-    this.done = this.#run(bench, { ...defaultSpec, ...spec });
+  constructor(bench: Bench, spec: Partial<TaskSpec>, limits: Limits) {
+    this.done = this.#run(bench, { ...defaultSpec, ...spec }, limits);
   }
 
-  async #run({ folder, host }: Bench, spec: TaskSpec): Promise<void> {
+  async #run({ folder, host }: Bench, spec: TaskSpec, limits: Limits): Promise<void> {
     const workFolder = await mkdtemp(join(folder, 'work-'));
     const sink = (event: TaskEvent): void => {
       this.events.push(event);
@@ -139,6 +141,7 @@ export class RecordedTask {
       sink,
       stop: this.stop,
       now: () => performance.now(),
+      ...limits,
     });
   }
 

@@ -114,6 +114,29 @@ describe('a task that is stopped', () => {
     await task.done;
     assert.deepEqual(all.filter(isAlive), []);
   });
+
+  test('leaves none either that cleared its environment, too', async (t) => {
+    const bench = await Bench.create(t);
+    const script = 'echo "pid $$"; echo ready; exec sleep 1000';
+    await bench.stack('sexy', { action: `setsid env -i /bin/bash -c '${script}' & wait` });
+    const task = bench.start();
+    await task.shows('ready');
+    const all = pids(t, task.output());
+    task.stop.stop({ state: 'cancelled', reason: 'x' });
+    await task.done;
+    assert.deepEqual(all.filter(isAlive), []);
+  });
+
+  test('gives its fail hook a limit of its own', async (t) => {
+    const bench = await Bench.create(t);
+    const hooks = 'hook_pre_up() { sleep 1000; }\nhook_fail_up() { sleep 0.5; echo still; sleep 1000; }';
+    await bench.stack('sexy', { hooks });
+    const task = await bench.run({ timeoutMs: 300 }, { failHookMs: 1000 });
+    assert.equal(task.output('fail'), 'still\n');
+    const fail = task.events.find((event) => event.type === 'step.finished' && event.step === 'fail');
+    assert.ok(fail?.type === 'step.finished' && fail.outcome === 'timed-out' && fail.durationMs >= 1000);
+    assert.equal(task.end.state, 'timed-out');
+  });
 });
 
 describe('a process', () => {
