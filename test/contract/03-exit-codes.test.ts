@@ -199,6 +199,39 @@ describe('4', { timeout: 60_000 }, () => {
     assert.deepEqual(await codeOf('bad,prod-2:app', 'ps'), [1, 'failed unreachable']);
   });
 
+  it('after 5, which is after 1, which is after 130: denied, failed, unreachable and cancelled in one run', async () => {
+    const slow = { 'prod-1:slow': { 'hooks.sh': 'hook_pre_ps() { echo begun; sleep 1000; }\n' } };
+    await writeStacks(fleet, slow);
+    const rules = [
+      '--allow',
+      '*:{bad,slow} @read',
+      '--allow',
+      'prod-2:* @read',
+      '--allow',
+      'prod-1:app logs',
+    ];
+    assert.equal((await fleet.kompose(['roles', 'set', 'some', ...rules])).exitCode, 0);
+    const token = await fleet.token('--role', 'some', '--name', 'sam');
+    const home = join(fleet.folder, 'sam');
+    assert.equal((await fleet.kompose(['login', token], { home })).exitCode, 0);
+    const rows = [
+      ['prod-2:app', 4, 'unreachable'],
+      ['app', 5, 'denied unreachable'],
+      ['app,bad', 1, 'denied failed unreachable'],
+    ] as const;
+    for (const [pattern, code, states] of rows) {
+      const { exitCode, ends } = await runJson(fleet, [pattern, 'ps'], { home });
+      const inOrder = Object.entries(ends).toSorted(([a], [b]) => (a < b ? -1 : 1));
+      assert.deepEqual([exitCode, inOrder.map(([, { state }]) => state).join(' ')], [code, states]);
+    }
+    const run = fleet.spawnKompose(['app,bad,slow', 'ps'], { home });
+    await Promise.all([shows(run, 'stderr', 'begun'), shows(run, 'stderr', 'failed after')]);
+    run.kill('SIGINT');
+    const { exitCode, stderr } = await run;
+    assert.equal(exitCode, 130);
+    assert.match(stderr, /^4 targets: 1 failed, 1 unreachable, 1 denied, 1 cancelled in /m);
+  });
+
   it('and not 3 for a stack that is named, on a host that joined but is away', async () => {
     assert.equal((await fleet.kompose(['prod-2:never-seen', 'ps'])).exitCode, 4);
   });
