@@ -1,27 +1,29 @@
-import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 
 /*
  * Runs the tests: `npm test` all of them, `npm test -- unit` or `npm test -- e2e/rig` those whose path holds the
- * word. Unit, integration and security tests run two files at a time; e2e and contract tests, each file on hosts of
- * its own, three: they wait more than they work.
+ * word. Each file is a process of its own, four at a time: those on real hosts come first, the longest before all
+ * others, since they wait more than they work; the rest fills what they leave of the processor.
  */
 const words = process.argv.slice(2);
-const isAsked = (file: string): boolean => words.length === 0 || words.some((word) => file.includes(word));
-const stages = [
-  {
-    files: ['unit', 'integration', 'security'].map((folder) => `test/${folder}/**/*.test.ts`),
-    concurrency: 2,
-  },
-  { files: ['test/e2e/**/*.test.ts', 'test/contract/**/*.test.ts'], concurrency: 3 },
+const order = [
+  /07-databases|terminal|pace|locks/,
+  /contract\/05-hooks/,
+  /test\/(?:e2e|contract)\//,
+  /test\/integration\//,
+  /./,
 ];
+const rank = (file: string): number => order.findIndex((pattern) => pattern.test(file));
+const files = globSync('test/**/*.test.ts')
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 
-let exitCode = 0;
-for (const { files, concurrency } of stages) {
-  const asked = globSync(files).filter(isAsked).toSorted();
-  if (asked.length === 0) continue;
-  const args = ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...asked];
-  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
-  exitCode ||= status ?? 1;
+if (files.length === 0) {
+  process.stderr.write(`no test file's path holds ${words.join(' or ')}\n`);
+  process.exit(1);
 }
-process.exitCode = exitCode;
+const results = run({ files, concurrency: 4 });
+results.on('test:fail', () => void (process.exitCode = 1));
+for await (const text of results.compose(spec)) process.stdout.write(text as string);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const pieceBytes = 256 * 1024;
+const pieceBytes = 1024 * 1024;
 const idleMs = 20;
 
 /** Size and SHA-256 (lower-case hex) of a file. */
