@@ -1,4 +1,5 @@
 import type { RunRequest } from '../proto/gen/kompose/v1/fleet.ts';
+import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
 import type { Call } from './call.ts';
 import { interruptedExitCode, onInterrupt } from './interrupts.ts';
@@ -10,7 +11,9 @@ import { StdinPump } from '../common/stdin-pump.ts';
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
- * `cancels` the run (it is ours) or `leaves` it alone (we only look on); a second leaves at once.
+ * `cancels` the run (it is ours) or `leaves` it alone (we only look on); a second leaves at once. Throws `failed` where
+ * all went well but we were away for so long that some output is gone of a command on one target that is run for it:
+ * half of it must not pass for the whole.
  */
 export async function follow(
   call: Call,
@@ -18,7 +21,8 @@ export async function follow(
   interrupt: 'cancels' | 'leaves',
 ): Promise<number> {
   const { terminal } = call;
-  using renderer = rendererFor(call);
+  let missingBytes = 0;
+  using renderer = rendererFor(call, ({ stdout }) => void (missingBytes += stdout));
   using lent = typeof run === 'string' || run.terminal === undefined ? undefined : terminal.lend();
   const stdin =
     typeof run !== 'string' && run.hasStdin ? new StdinPump(lent?.input ?? terminal.stdin) : undefined;
@@ -31,9 +35,24 @@ export async function follow(
   for await (const event of watch.events()) {
     showEvent(renderer, watch.isOfOneTarget ? lent : undefined, event);
     await terminal.drained();
-    if (event.event.type === 'run.finished') return event.event.exitCode;
+    if (event.event.type !== 'run.finished') continue;
+    const { exitCode } = event.event;
+    if (exitCode === 0 && missingBytes > 0 && isForItsOutput(run, watch)) throw incomplete(missingBytes);
+    return exitCode;
   }
   throw new KomposeError('internal', 'the events ended without the end of the run');
+}
+
+/** It goes at our pace, so that what we show is whole. */
+function isForItsOutput(run: RunRequest | string, { isOfOneTarget }: RunWatch): boolean {
+  if (typeof run === 'string' || !isOfOneTarget) return false;
+  const { reads, readsStdin } = commandTraits(run.command, run.args);
+  return reads || readsStdin;
+}
+
+function incomplete(bytes: number): KomposeError {
+  const message = `${bytes} bytes of stdout are missing: the link to the controller was lost for too long`;
+  return new KomposeError('failed', `the command succeeded, but ${message}`);
 }
 
 function cancelOnInterrupt(call: Call, watch: RunWatch, renderer: Renderer): Disposable {

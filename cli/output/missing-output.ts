@@ -3,13 +3,15 @@ import type { Renderer } from './sink.ts';
 
 /**
  * Counts the output of each task, so that a notice about output that is gone tells how much of it is missing here, and
- * is not shown where nothing is.
+ * is not shown where nothing is. `onMissing` hears of it, too.
  */
-export function tellMissing(renderer: Renderer): Renderer {
+export function tellMissing(renderer: Renderer, onMissing: (missing: OutputBytes) => void): Renderer {
   const seen = new Map<number, OutputBytes>();
   const render = (event: RunEvent): void => {
     const shown = 'taskSeq' in event ? count(seen, event) : event;
-    if (shown !== undefined) renderer.render(shown);
+    if (shown === undefined) return;
+    if (shown.event.type === 'notice' && shown.event.missing !== undefined) onMissing(shown.event.missing);
+    renderer.render(shown);
   };
   return {
     render,

@@ -6,6 +6,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { text as textOf } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import { kompose as program } from '../fleet/release.ts';
@@ -159,6 +160,23 @@ describe('the pace of a watcher', { timeout: 120_000 }, () => {
     await client.ended;
     await until('it has ended', async () => (await lastRun()).state === 'succeeded', 30_000);
     assert.equal(await progress('left'), 64);
+  });
+
+  test('holds nobody when the client is away for long; what it missed is told, and no 0', async () => {
+    const client = start('-q', 'app', 'exec', '-T', 'api', 'sh', '-c', writer(64, 'away'));
+    assert.ok((await standstill('away')) < 40);
+    client.child.kill('SIGSTOP');
+    await fleet.kill('controller');
+    await fleet.startController();
+    await until('it has gone on', async () => (await progress('away')) === 64, 60_000);
+    await until('it has ended', async () => (await lastRun()).state === 'succeeded', 30_000);
+    client.child.kill('SIGCONT');
+    const [{ size }, stderr] = await Promise.all([digest(client.child.stdout), textOf(client.child.stderr)]);
+    const [, missing = '0'] =
+      /the command succeeded, but (\d+) bytes of stdout are missing/.exec(stderr) ?? [];
+    assert.equal(size + Number(missing), 64 * megabyte);
+    assert.ok(Number(missing) > 0, stderr);
+    assert.deepEqual(await client.ended, [1, null]);
   });
 
   test('holds no command that changes something', async () => {
