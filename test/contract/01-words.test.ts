@@ -102,6 +102,14 @@ describe('stack', { timeout: 60_000 }, () => {
     await rm(join(fleet.stacks('prod-1'), 'both'), { recursive: true });
   });
 
+  test('may have an override beside it, which compose finds', async () => {
+    const override = 'services:\n  api:\n    hostname: overridden\n';
+    await writeStacks(fleet, { 'prod-1:both': { 'compose.override.yaml': override } });
+    const { stdout } = await fleet.kompose(['both', 'config']);
+    assert.match(stdout, /hostname: overridden/);
+    await rm(join(fleet.stacks('prod-1'), 'both'), { recursive: true });
+  });
+
   test('is known within a second when it appears, changes or goes', async () => {
     const folder = join(fleet.stacks('prod-1'), 'fresh');
     const file = async (): Promise<unknown> => (await stacksOf('prod-1'))['fresh'];

@@ -6,6 +6,7 @@ import {
   containers,
   dockerLines,
   endFleet,
+  hostDoctor,
   idleService,
   jsonLines,
   knownTargets,
@@ -201,8 +202,14 @@ describe('a run', { timeout: 60_000 }, () => {
   it('in a fleet with one stopped engine fails there alone, with the message of docker', async () => {
     await fleet.rig.stopEngine('prod-2');
     const { exitCode, stderr } = await fleet.kompose(['*', 'restart']);
+    const found = await hostDoctor(fleet, 'prod-2');
     await fleet.rig.startEngine('prod-2');
     assert.equal(exitCode, 1);
+    const others = ['compose', 'stacks root', 'hooks', 'controller', 'link', 'clock', 'certificate'];
+    const statuses = ['engine', ...others].map((check) => found[check]?.status);
+    assert.deepEqual(statuses, ['fail', ...others.map(() => 'ok')]);
+    assert.match(found['engine']?.text ?? '', /does not answer \(Cannot connect to the Docker daemon/);
+    assert.match(found['engine']?.remedy ?? '', /start docker, or set DOCKER_HOST/);
     assert.match(stderr, /^prod-2:sexy +\| .*Cannot connect to the Docker daemon/m);
     assert.match(
       stderr,

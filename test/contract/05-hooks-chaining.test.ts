@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import {
   endFleet,
+  hostDoctor,
   idleService,
   outputOf,
   processesOf,
@@ -14,7 +15,6 @@ import {
   startFleet,
   until,
 } from '../e2e/support.ts';
-import { kompose as program } from '../fleet/release.ts';
 
 /** Section 5 of the command contract: the paragraph on chaining, sentence by sentence. */
 
@@ -192,11 +192,8 @@ test('leaves a kompose.sh that is not its own alone', async () => {
   await fleet.kill(host, 'SIGTERM');
   await fleet.startAgent(host);
   assert.equal(Buffer.compare(theirs, await readFile(script)), 0);
-  const { argvPrefix, env } = fleet.rig.host(host);
-  const [file, ...rest] = [...argvPrefix, process.execPath, program, 'agent', 'doctor'];
-  const home = { KOMPOSE_HOME: join(fleet.folder, `agent-${host}`) };
-  const { stdout } = await execa(file, rest, { env: { ...env, ...home }, reject: false });
-  assert.ok(stdout.includes(`${script} is not the agent's own and is left alone`), stdout);
+  const { 'kompose.sh': found } = await hostDoctor(fleet, host);
+  assert.equal(found?.text, `${script} is not the agent's own and is left alone`);
 });
 
 test('leaves no lock behind', async () => {

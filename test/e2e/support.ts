@@ -2,8 +2,10 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setInterval } from 'node:timers/promises';
+import { execa } from 'execa';
 import type { Image } from '../fleet/images.ts';
 import { KomposeFleet, type CommandOptions, type FleetOptions } from '../fleet/kompose-fleet.ts';
+import { kompose } from '../fleet/release.ts';
 import { startRig } from '../fleet/rig.ts';
 
 /** One service `api` that runs for ever, ends at once when stopped, and needs no network. */
@@ -223,4 +225,22 @@ export async function processesOf(fleet: KomposeFleet, host: string, stack: stri
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
   return pids.filter((_, index) => folders[index] === folder);
+}
+
+/** `kompose agent doctor` on a host, with `-o json`: what it found, by what it looked at. */
+export async function hostDoctor(
+  fleet: KomposeFleet,
+  host: string,
+): Promise<Record<string, { readonly status: string; readonly text: string; readonly remedy: string }>> {
+  const { argvPrefix, env } = fleet.rig.host(host);
+  const [file, ...rest] = [...argvPrefix, process.execPath, kompose, '-o', 'json', 'agent', 'doctor'];
+  const home = { KOMPOSE_HOME: join(fleet.folder, `agent-${host}`) };
+  const { stdout } = await execa(file, rest, { env: { ...env, ...home }, reject: false });
+  const findings = jsonLines(stdout) as unknown as {
+    check: string;
+    status: string;
+    text: string;
+    remedy: string;
+  }[];
+  return Object.fromEntries(findings.map(({ check, ...finding }) => [check, finding]));
 }

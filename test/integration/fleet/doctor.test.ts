@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -96,6 +98,24 @@ test('finds an engine that does not answer and a machine that has not joined', a
   assert.equal(host.code, 1);
   assert.deepEqual(statuses(host.stdout), { ...healthy, engine: 'fail', compose: 'fail' });
   assert.match(host.stdout, /Cannot connect to the Docker daemon/);
+});
+
+test('gives up on a controller that says nothing, and looks at the next address', async () => {
+  const path = join(fleet.home('prod-1'), 'agent/config.json');
+  const config = await readFile(path, 'utf8');
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  await writeFile(path, config.replace(`"${fleet.address}"`, `"127.0.0.1:${port}", "${fleet.address}"`));
+  const { code, stdout } = await fleet.run('prod-1', ['agent', 'doctor']);
+  await writeFile(path, config);
+  silent.close();
+  assert.equal(code, 1);
+  assert.match(
+    stdout,
+    new RegExp(`^fail {2}controller +.*:${port}.*: see that kompose controller serve runs`, 'm'),
+  );
+  assert.match(stdout, new RegExp(`^ok {4}controller +${fleet.address} answers`, 'm'));
 });
 
 test('finds the fleet well, then a host that is away, then the controller', async () => {
