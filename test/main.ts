@@ -26,4 +26,4 @@ if (files.length === 0) {
 }
 const results = run({ files, concurrency: 4 });
 results.on('test:fail', () => void (process.exitCode = 1));
-for await (const text of results.compose(spec)) process.stdout.write(text as string);
+for await (const text of results.compose(spec)) process.stdout.write(text);
