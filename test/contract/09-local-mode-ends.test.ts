@@ -21,6 +21,7 @@ before(async () => {
 hook_pre_build() { echo begins; sleep 1000; }
 hook_fail_build() { echo "fail hook of $KOMPOSE_FAILED_STEP"; }
 hook_pre_pull() { trap 'echo unmoved' TERM; echo begins; while :; do sleep 0.05; done; }
+hook_pre_kill() { "$SCRIPT_DIR/kompose.sh" other kill; }
 hook_pre_stop() {
   [[ -n \${SECOND-} ]] && { [[ -e stopping ]] && echo too early; return 0; }
   bash -c 'trap "sleep 1; rm stopping" TERM; touch stopping; setsid env -i sleep 1000 & echo begins; wait; wait'
@@ -28,6 +29,7 @@ hook_pre_stop() {
 hook_pre_create() { yes | head -n 200000; touch done; }
 `,
     'other/compose.yaml': idleService,
+    'other/hooks.sh': 'hook_pre_kill() { echo begins; sleep 1000; }\n',
   });
   const { exitCode, stderr } = await here.kompose(['*', 'up', '-d']);
   assert.equal(exitCode, 0, stderr);
@@ -35,16 +37,32 @@ hook_pre_create() { yes | head -n 200000; touch done; }
 
 after(() => here[Symbol.asyncDispose]());
 
-/** Whatever the end was, no process works in the stack's folder, and no lock nor work folder is left. */
+/** Whatever the end was, no process works in a stack's folder, and no watchdog, lock nor work folder is left. */
 afterEach(async () => {
-  await until('nothing is left running', async () => (await processesIn('app')).length === 0);
-  const locks = join(here.path, '.kompose', 'locks', 'app');
-  assert.deepEqual(await readdir(locks), []);
+  for (const stack of ['app', 'other']) {
+    await until('nothing is left running', async () => (await processesIn(stack)).length === 0);
+    const locks = join(here.path, '.kompose', 'locks', stack);
+    await until('no lock is left', async () => (await readdir(locks)).length === 0);
+  }
+  await until('no watchdog is left', async () => (await watchdogs()).length === 0);
   assert.deepEqual(
     (await readdir(here.temp)).filter((name) => name.startsWith('kompose-run-')),
     [],
   );
 });
+
+async function watchdogs(): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const told = async (pid: string, file: string): Promise<string> =>
+    readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+  const ours = pids.map(
+    async (pid) =>
+      (await told(pid, 'cmdline')).includes('kompose-watchdog') &&
+      (await told(pid, 'environ')).includes(`TMPDIR=${here.temp}\0`),
+  );
+  const found = await Promise.all(ours);
+  return pids.filter((_, at) => found[at]);
+}
 
 async function processesIn(stack: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
@@ -181,6 +199,14 @@ describe('an end before its time', { timeout: 120_000 }, () => {
     assert.match(stderr, /waits for run .*\(stop by /);
     assert.doesNotMatch(stderr, /too early/);
     assert.equal((await here.kompose(['app', 'start'])).exitCode, 0);
+  });
+
+  test('SIGKILL ends what a hook began in another stack, too', async () => {
+    const killed = here.kompose(['app', 'kill']);
+    await shows(killed, 'stderr', 'begins');
+    await until('each of the two is watched', async () => (await watchdogs()).length === 2);
+    killed.kill('SIGKILL');
+    await killed;
   });
 
   test('SIGKILL ends what exec and run began in containers', async () => {
