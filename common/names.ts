@@ -19,6 +19,11 @@ export function checkUserName(name: string): string {
   return checkIdentityName('user', name);
 }
 
+/** As `checkUserName`, as a question. */
+export function isUserName(name: string): boolean {
+  return identityName.test(name);
+}
+
 /** Of users: records also bear `agent` and the like, which are none. */
 export function checkRoleName(name: string): string {
   if (!/^[a-z][a-z0-9_-]{0,62}$/.test(name)) {
