@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
@@ -16,6 +16,8 @@ export interface AgentConfig {
   /** HOST:PORT of the controller, to be tried in order. */
   readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** The fingerprint of the key that the roster must begin with: whose commands are executed here. */
+  readonly root: string;
 }
 
 /** The agent's environment and folder; read once, by main. */
@@ -41,10 +43,35 @@ const configFile = 'config.json';
 /** Keeps a fresh membership, the configuration last: an agent without it has not joined. */
 export async function saveMembership(folder: string, config: AgentConfig, identity: Identity): Promise<void> {
   await ensurePrivateFolder(folder);
+  await rm(rosterPath(folder), { force: true });
   for (const part of ['privateKey', 'certificate', 'caCertificate'] as const) {
     await writePrivateFile(join(folder, identityFiles[part]), identity[part]);
   }
-  await writePrivateFile(join(folder, configFile), `${JSON.stringify(config, undefined, 2)}\n`);
+  await writeConfig(folder, config);
+}
+
+/** The roster as this host has last seen it. */
+export function rosterPath(folder: string): string {
+  return join(folder, 'roster');
+}
+
+/**
+ * From the agent's next start on a roster with another beginning is believed, and what was seen of the one before is
+ * forgotten. Throws what `loadMembership` throws, and `usage` for what is no fingerprint.
+ */
+export async function trustRoot(folder: string, root: string): Promise<void> {
+  if (!/^[0-9a-f]{64}$/.test(root)) {
+    const message =
+      'this is not a fingerprint, 64 digits of 0-9 and a-f: an admin sees it with kompose whoami';
+    throw new KomposeError('usage', message);
+  }
+  const { config } = await loadMembership(folder);
+  await rm(rosterPath(folder), { force: true });
+  await writeConfig(folder, { ...config, root });
+}
+
+function writeConfig(folder: string, config: AgentConfig): Promise<void> {
+  return writePrivateFile(join(folder, configFile), `${JSON.stringify(config, undefined, 2)}\n`);
 }
 
 /** Throws `failed` with the next step if this machine has not joined. */
@@ -87,8 +114,7 @@ function parseConfig(text: string, path: string): AgentConfig {
 
 function isConfig(value: unknown): value is AgentConfig {
   if (typeof value !== 'object' || value === null) return false;
-  const { name, stacks, addresses } = value as Partial<Record<keyof AgentConfig, unknown>>;
-  return (
-    typeof name === 'string' && typeof stacks === 'string' && Array.isArray(addresses) && addresses.length > 0
-  );
+  const { name, stacks, addresses, root } = value as Partial<Record<keyof AgentConfig, unknown>>;
+  const areTexts = [name, stacks, root].every((field) => typeof field === 'string');
+  return areTexts && Array.isArray(addresses) && addresses.length > 0;
 }

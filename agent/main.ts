@@ -7,7 +7,7 @@ import { createLog } from '../common/log.ts';
 import { checkHostName, checkLabel } from '../common/names.ts';
 import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
-import { readEnvironment } from './config.ts';
+import { readEnvironment, trustRoot } from './config.ts';
 import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
@@ -52,6 +52,13 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .option('--label <k=v>', 'a label; repeatable', collectLabel, {})
     .option('--replace', 'this machine is a host already: join anew')
     .action(join);
+  program
+    .command('trust')
+    .description(
+      'believe the commands of another roster: after kompose controller recover, or a fleet set up anew',
+    )
+    .argument('<fingerprint>', 'the root that kompose whoami shows to an admin; compare it over another way')
+    .action(trust);
   program.command('serve').description('serve this host, in the foreground').action(serve);
   program
     .command('doctor')
@@ -95,6 +102,11 @@ async function join(token: string, { name, stacks, label, replace }: JoinOptions
 async function endRun(): Promise<void> {
   const run = (await json(process.stdin)) as WatchedRun;
   await endLeftBehind(run, readEnvironment().env, createLog('agent'));
+}
+
+async function trust(fingerprint: string): Promise<void> {
+  await trustRoot(readEnvironment().folder, fingerprint);
+  process.stderr.write('this host believes that root now; start the agent anew\n');
 }
 
 async function examine(isJson: boolean): Promise<number> {

@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
+import { RosterFile } from '../common/roster/roster-file.ts';
 import { version } from '../common/version.ts';
-import { loadMembership, readPatience, saveRenewed, type AgentEnvironment } from './config.ts';
+import { loadMembership, readPatience, rosterPath, saveRenewed, type AgentEnvironment } from './config.ts';
 import { loadPolicy } from './policy.ts';
 import { formatDuration } from '../common/durations.ts';
 import { CutOff } from './session/cut-off.ts';
@@ -21,6 +22,7 @@ import { ServiceNames } from './stacks/service-names.ts';
 import { askStatus } from './stacks/status.ts';
 import { maskWords, type WordsToMask } from './tasks/mask-words.ts';
 import { SentScripts } from './tasks/sent-scripts.ts';
+import { TaskJournal } from './tasks/task-journal.ts';
 import { TaskRegistry } from './tasks/task-registry.ts';
 
 /** How often the newest head of the audit is written, at most; a stop writes it too. */
@@ -56,6 +58,8 @@ export async function serveAgent(
     policy,
     scripts,
   };
+  const roster = RosterFile.open(rosterPath(folder), config.root);
+  const journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
   const socket = localSocketPath(folder);
@@ -65,6 +69,9 @@ export async function serveAgent(
     takeInventory(config.stacks, hooksParser, services);
   const host = {
     version,
+    name: config.name,
+    roster,
+    journal,
     tasks,
     localRuns,
     auditWitness: new HeadWitness(join(folder, 'audit-head.json'), witnessPeriodMs),
@@ -92,6 +99,7 @@ export async function serveAgent(
     tasks.cancelAll('the agent is stopping');
     await tasks.settled();
     await local.answered();
+    journal.close();
   }
 }
 

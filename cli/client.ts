@@ -16,11 +16,18 @@ import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.
 import { fromStatus } from '../proto/status.ts';
 import type { AuditWitness } from './audit-witness.ts';
 import type { Context } from './contexts.ts';
+import type { LoginRoster } from './login-roster.ts';
 
 /** For all addresses together. */
 const connectTimeoutMs = 9000;
 /** Of a call with one answer. Streams have no deadline: keep-alives find out whether the peer still lives. */
 const unaryTimeoutMs = 30_000;
+
+/** What a login knows beside who it is. */
+export interface LoginMemory {
+  readonly auditWitness: AuditWitness;
+  readonly roster: LoginRoster;
+}
 
 /** A link to the controller. Dispose of it to let the process end. */
 export class Fleet implements Disposable {
@@ -28,13 +35,16 @@ export class Fleet implements Disposable {
   readonly client: FleetClient;
   /** What this login knows of the controller's audit; heads that come with answers go there. */
   readonly auditWitness: AuditWitness;
+  /** What this login signs with. */
+  readonly roster: LoginRoster;
   readonly #certificate: string;
 
-  private constructor(address: string, context: Context, auditWitness: AuditWitness) {
+  private constructor(address: string, context: Context, { auditWitness, roster }: LoginMemory) {
     const options = { ...clientChannelOptions, interceptors: [intercept(auditWitness)] };
     this.address = address;
     this.client = new FleetClient(address, identityCredentials(context), options);
     this.auditWitness = auditWitness;
+    this.roster = roster;
     this.#certificate = context.certificate;
   }
 
@@ -42,16 +52,12 @@ export class Fleet implements Disposable {
    * Dials the addresses in order until one answers. Errors: `controller-unreachable` within ten seconds,
    * `unauthenticated` where the certificate has expired, `usage` for a bad address.
    */
-  static async connect(
-    addresses: readonly string[],
-    context: Context,
-    auditWitness: AuditWitness,
-  ): Promise<Fleet> {
+  static async connect(addresses: readonly string[], context: Context, memory: LoginMemory): Promise<Fleet> {
     for (const address of addresses) splitAddress(address);
     const end = Date.now() + connectTimeoutMs;
     let failure: unknown = new KomposeError('controller-unreachable', 'no address of a controller is known');
     for (const [index, address] of addresses.entries()) {
-      const fleet = new Fleet(address, context, auditWitness);
+      const fleet = new Fleet(address, context, memory);
       const share = (end - Date.now()) / (addresses.length - index);
       const outcome = await handshake(fleet.client, Date.now() + share);
       if (outcome === 'ready') return fleet;

@@ -10,9 +10,15 @@ import { interruptedExitCode } from './interrupts.ts';
 /** More than this are counted instead of named. */
 const mostShown = 20;
 
-/** Asks before a command that takes away does so on several targets. Throws `failed` if the answer is no. */
-export async function confirm(call: Call, order: RunOrder): Promise<void> {
-  if (mustAsk(call, order)) await confirmTargets(call, order, await matching(call, order));
+/**
+ * Asks before a command that takes away does so on several targets. Gives the targets that were shown, by `targetName`;
+ * undefined if nobody was to be asked. Throws `failed` if the answer is no.
+ */
+export async function confirm(call: Call, order: RunOrder): Promise<ReadonlySet<string> | undefined> {
+  if (!mustAsk(call, order)) return undefined;
+  const names = await matching(call, order);
+  await confirmTargets(call, order, names);
+  return names.length < 2 ? undefined : new Set(names);
 }
 
 type Words = Pick<RunOrder, 'command' | 'args' | 'isDryRun' | 'isConfirmed'>;

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { AuditWitness } from './audit-witness.ts';
 import { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
 import { loadContext } from './contexts.ts';
+import { LoginRoster, rosterFile } from './login-roster.ts';
 import type { GlobalOptions } from './options.ts';
 import { renewLogin } from './renew-login.ts';
 
@@ -17,7 +19,9 @@ export async function connect(
   const identity = await loadContext(settings.userFolder, context);
   const address = controller ?? settings.controller;
   const addresses = address === undefined ? identity.addresses : [address];
-  const fleet = await Fleet.connect(addresses, identity, new AuditWitness(identity.folder));
+  const { folder, root, signingKey } = identity;
+  const roster = new LoginRoster(join(folder, rosterFile), root, signingKey);
+  const fleet = await Fleet.connect(addresses, identity, { auditWitness: new AuditWitness(folder), roster });
   await renewLogin(identity, fleet.address, warn);
   return fleet;
 }

@@ -6,15 +6,19 @@ import { loadPair, type KeyFiles } from '../common/key-files.ts';
 import { nearest } from '../common/nearest.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { quoted } from '../common/quoted.ts';
+import { signingKeyFromPem, signingKeyToPem, type SigningKey } from '../common/signing/signing-key.ts';
 import { auditKeyFile } from './audit-witness.ts';
 
 /*
  * USER-FOLDER/current                    the name of the context in use
- * USER-FOLDER/contexts/NAME/context.json addresses, name, role
+ * USER-FOLDER/contexts/NAME/context.json addresses, name, role, root
  * USER-FOLDER/contexts/NAME/{ca.crt,client.crt,client.key}
+ * USER-FOLDER/contexts/NAME/{signing.key,roster}: what this login signs with, and the newest roster that it has seen
  * USER-FOLDER/contexts/NAME/{audit-key,audit-head.json}: see audit-witness.ts
  * A context's folder is written beside its place and renamed: a key never stands beside another's certificate.
  */
+
+const signingKeyFile = 'signing.key';
 
 /** A login: which controller, as whom. */
 export interface Context {
@@ -26,6 +30,10 @@ export interface Context {
   readonly caCertificate: string;
   readonly certificate: string;
   readonly privateKey: string;
+  /** What this user signs their commands with; it stays when the certificate is renewed. */
+  readonly signingKey: SigningKey;
+  /** The fingerprint of the key that the roster begins with: it tells whose signatures count. */
+  readonly root: string;
 }
 
 /** One that is kept in a folder. */
@@ -57,8 +65,12 @@ export async function saveContext(
   const folder = folderOf(userFolder, contextName);
   const beside = `${folder}.${randomBytes(6).toString('hex')}`;
   await ensurePrivateFolder(beside);
-  const { addresses, name, role } = context;
-  await writePrivateFile(join(beside, 'context.json'), `${JSON.stringify({ addresses, name, role })}\n`);
+  const { addresses, name, role, root } = context;
+  await writePrivateFile(
+    join(beside, 'context.json'),
+    `${JSON.stringify({ addresses, name, role, root })}\n`,
+  );
+  await writePrivateFile(join(beside, signingKeyFile), signingKeyToPem(context.signingKey));
   await writePrivateFile(join(beside, 'ca.crt'), context.caCertificate);
   await writePrivateFile(join(beside, 'client.crt'), context.certificate);
   await writePrivateFile(join(beside, 'client.key'), context.privateKey);
@@ -83,6 +95,7 @@ export async function loadContext(
       ...parseDescription(await read('context.json')),
       caCertificate: await read('ca.crt'),
       ...(await loadPair(contextKeyFiles(folder))),
+      signingKey: signingKeyFromPem(await read(signingKeyFile)),
       folder,
     };
   } catch (error) {
@@ -132,21 +145,23 @@ function folderOf(userFolder: string, contextName: string): string {
 }
 
 async function refuseOpenKey(folder: string): Promise<void> {
-  for (const path of [folder, join(folder, 'client.key')]) {
+  for (const path of [folder, join(folder, 'client.key'), join(folder, signingKeyFile)]) {
     const { mode } = await stat(path);
     if ((mode & 0o077) === 0) continue;
     throw new KomposeError('failed', `${path} is open to others: run chmod go= ${path}, or log in anew`);
   }
 }
 
-function parseDescription(text: string): Pick<Context, 'addresses' | 'name' | 'role'> {
+function parseDescription(text: string): Pick<Context, 'addresses' | 'name' | 'role' | 'root'> {
   const parsed: unknown = JSON.parse(text);
   if (typeof parsed !== 'object' || parsed === null) throw new SyntaxError('not an object');
-  const { addresses, name, role } = { addresses: undefined, name: undefined, role: undefined, ...parsed };
+  const none = { addresses: undefined, name: undefined, role: undefined, root: undefined };
+  const { addresses, name, role, root } = { ...none, ...parsed };
   if (!isTextList(addresses) || typeof name !== 'string' || typeof role !== 'string') {
     throw new SyntaxError('a field is missing');
   }
-  return { addresses, name, role };
+  if (typeof root !== 'string') throw new SyntaxError('it knows no roster');
+  return { addresses, name, role, root };
 }
 
 function isTextList(value: unknown): value is string[] {

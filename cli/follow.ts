@@ -1,4 +1,3 @@
-import type { RunRequest } from '../proto/gen/kompose/v1/fleet.ts';
 import { commandTraits } from '../common/compose-command.ts';
 import { KomposeError } from '../common/errors.ts';
 import type { Call } from './call.ts';
@@ -7,6 +6,7 @@ import { rendererFor } from './output/renderer.ts';
 import type { Renderer } from './output/sink.ts';
 import { showEvent } from './show-event.ts';
 import { RunWatch } from './run-watch.ts';
+import type { AskedRun } from './sign-run.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
 
 /**
@@ -17,15 +17,17 @@ import { StdinPump } from '../common/stdin-pump.ts';
  */
 export async function follow(
   call: Call,
-  run: RunRequest | string,
+  run: AskedRun | string,
   interrupt: 'cancels' | 'leaves',
 ): Promise<number> {
   const { terminal } = call;
   let missingBytes = 0;
   using renderer = rendererFor(call, ({ stdout }) => void (missingBytes += stdout));
-  using lent = typeof run === 'string' || run.terminal === undefined ? undefined : terminal.lend();
+  using lent = typeof run === 'string' || run.request.terminal === undefined ? undefined : terminal.lend();
   const stdin =
-    typeof run !== 'string' && run.hasStdin ? new StdinPump(lent?.input ?? terminal.stdin) : undefined;
+    typeof run !== 'string' && run.request.hasStdin
+      ? new StdinPump(lent?.input ?? terminal.stdin)
+      : undefined;
   const say = (text: string): void => renderer.say(text);
   const watch = new RunWatch({ connect: call.connect, run, say, stdin, terminal: lent });
   using _ =
@@ -44,9 +46,9 @@ export async function follow(
 }
 
 /** It goes at our pace, so that what we show is whole. */
-function isForItsOutput(run: RunRequest | string, { isOfOneTarget }: RunWatch): boolean {
+function isForItsOutput(run: AskedRun | string, { isOfOneTarget }: RunWatch): boolean {
   if (typeof run === 'string' || !isOfOneTarget) return false;
-  const { reads, readsStdin } = commandTraits(run.command, run.args);
+  const { reads, readsStdin } = commandTraits(run.request.command, run.request.args);
   return reads || readsStdin;
 }
 

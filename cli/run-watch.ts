@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createBackoff } from '../common/backoff.ts';
 import { KomposeError } from '../common/errors.ts';
+import { stdinText } from '../common/signing/signed-text.ts';
+import { signText, type SigningKey } from '../common/signing/signing-key.ts';
 import type { RunEvent } from '../common/task-event.ts';
 import { fromWireRunEvent } from '../proto/event-codec.ts';
-import type { RunEvent as WireRunEvent } from '../proto/gen/kompose/v1/event.ts';
-import type { RunRequest, StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
+import type { RunEvent as WireRunEvent, RunProposal } from '../proto/gen/kompose/v1/event.ts';
+import type { StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import type { Fleet } from './client.ts';
-import type { StdinPump } from '../common/stdin-pump.ts';
+import type { SendStdin, StdinPump } from '../common/stdin-pump.ts';
+import { signRun, type AskedRun } from './sign-run.ts';
 import type { TerminalSession } from './terminal-session.ts';
 
 /** How long a lost controller is looked for. The run does not need us. */
@@ -20,7 +23,7 @@ type EventStream = ClientDuplexStream<StartRunInput, WireRunEvent> | ClientReada
 interface Watching {
   readonly connect: () => Promise<Fleet>;
   /** What to start, or the id (or its beginning) of the run to watch. */
-  readonly run: RunRequest | string;
+  readonly run: AskedRun | string;
   /** Told what goes on with the link, for people. */
   readonly say: (text: string) => void;
   /** Ours, for the action of a run that we start. */
@@ -46,6 +49,8 @@ export class RunWatch {
   #seq = 0;
   #isCancelled = false;
   #sendCancel: (() => Promise<void>) | undefined;
+  /** Of the link that started the run: only its call takes stdin. */
+  #sendStdin: SendStdin | undefined;
   #linkedAtMs: number | undefined;
   #lostAtMs: number | undefined;
 
@@ -100,9 +105,13 @@ export class RunWatch {
     if (this.#isCancelled) this.#cancelOnLink();
     try {
       for await (const message of fleet.read(call)) {
+        if (message.kind?.$case === 'proposal') {
+          this.#sign(message.kind.value, call, fleet.roster.key);
+          continue;
+        }
         if (message.kind?.$case === 'stdinProgress') {
           this.#options.stdin?.progress(message.kind.value.taken, (data, isEnd) =>
-            sendStdin(call, data, isEnd),
+            this.#sendStdin?.(data, isEnd),
           );
           continue;
         }
@@ -112,7 +121,17 @@ export class RunWatch {
       }
     } finally {
       this.#sendCancel = undefined;
+      this.#sendStdin = undefined;
     }
+  }
+
+  /** Throws `denied` where the controller would start something else than we asked for. */
+  #sign(proposal: RunProposal, call: EventStream, key: SigningKey): void {
+    const { run } = this.#options;
+    if (typeof run === 'string' || !('write' in call) || this.#sendStdin !== undefined)
+      throw new KomposeError('protocol', 'the controller proposes a run that nobody asked for');
+    call.write({ kind: { $case: 'signed', value: signRun(run, proposal, key, Date.now()) } });
+    this.#sendStdin = stdinSender(call, proposal.targets[0]?.taskId ?? '', key);
   }
 
   #open(fleet: Fleet): EventStream {
@@ -125,7 +144,7 @@ export class RunWatch {
       return fleet.client.watchRun({ runId: watched, afterSeq: this.#seq });
     }
     const call = fleet.client.startRun();
-    if (typeof run !== 'string') call.write({ kind: { $case: 'request', value: run } });
+    if (typeof run !== 'string') call.write({ kind: { $case: 'request', value: run.request } });
     this.#sendCancel = async () => {
       call.write({ kind: { $case: 'cancel', value: {} } });
     };
@@ -183,7 +202,17 @@ function gone(runId: string, cause: KomposeError): KomposeError {
   return new KomposeError('controller-unreachable', message, { cause });
 }
 
-/** Only the call that started the run takes stdin. */
-function sendStdin(call: EventStream, data: Uint8Array, isEnd: boolean): void {
-  if ('write' in call && call.writable) call.write({ kind: { $case: 'stdin', value: { data, isEnd } } });
+/** Signs each piece of our stdin, for this task. */
+function stdinSender(
+  call: ClientDuplexStream<StartRunInput, WireRunEvent>,
+  task: string,
+  key: SigningKey,
+): SendStdin {
+  let offset = 0;
+  return (data, isEnd) => {
+    if (!call.writable) return;
+    const signature = signText(key, stdinText(task, offset, isEnd, data));
+    offset += data.length;
+    call.write({ kind: { $case: 'stdin', value: { data, isEnd, signature } } });
+  };
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join, basename } from 'node:path';
 import { KomposeError } from './errors.ts';
@@ -35,6 +36,30 @@ export async function writePrivateFile(path: string, content: string | Uint8Arra
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** The same at once, for what must not be overtaken by what comes after it. */
+export function writePrivateFileNow(path: string, content: string): void {
+  const beside = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    withFile(beside, 'wx', (file) => writeFileSync(file, content));
+    renameSync(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
+  }
+  withFile(dirname(path), 'r', () => undefined);
+}
+
+/** Synced before it is closed. */
+function withFile(path: string, flags: string, use: (file: number) => void): void {
+  const file = openSync(path, flags, 0o600);
+  try {
+    use(file);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Makes a rename or removal inside `folder` durable. */

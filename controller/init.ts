@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { KomposeError } from '../common/errors.ts';
 import { controllerTlsName } from '../proto/channel-options.ts';
+import { createTokenSeed, hashSecret, tokenSecrets } from '../common/signing/token-secrets.ts';
 import { formatToken } from '../proto/enrolment-token.ts';
 import { splitAddress } from '../proto/enrol.ts';
 import { record } from './audit/audit.ts';
@@ -28,16 +29,19 @@ export async function initController(folder: string, addresses: readonly string[
   const server = await createServerPair(authority, [controllerTlsName, ...hosts], Date.now());
   const store = await Store.open(databasePath(folder));
   try {
-    const secret = await firstToken(store);
+    const seed = await firstToken(store);
     const auditKey = createAuditKey();
     await saveState(folder, { config: { addresses }, authority, server, auditKey });
-    return formatToken({ addresses, secret, caFingerprint: authorityFingerprint(authority.certificate) });
+    const caFingerprint = authorityFingerprint(authority.certificate);
+    return formatToken({ addresses, caFingerprint, seed, root: '', user: 'admin' });
   } finally {
     await store.close();
   }
 }
 
+/** Whoever logs in with it begins the roster. Gives the token's seed. */
 async function firstToken(store: Store): Promise<string> {
+  const seed = createTokenSeed();
   const request = {
     role: 'admin',
     name: 'admin',
@@ -46,15 +50,17 @@ async function firstToken(store: Store): Promise<string> {
     ttlMs: 0,
     uses: 0,
     createdBy: 'controller init',
+    secretHash: hashSecret(tokenSecrets(seed).secret),
+    key: '',
   };
   return store.write(async (transaction) => {
-    const { id, secret } = await createToken(transaction, request, Date.now());
+    const id = await createToken(transaction, request, Date.now());
     const actor = { name: 'controller', role: 'controller', certificate: '' };
     await record(transaction, Date.now(), {
       type: 'token.created',
       actor,
       detail: { token: id, role: 'admin' },
     });
-    return secret;
+    return seed;
   });
 }

@@ -1,6 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { KomposeError } from '../common/errors.ts';
+import { createTokenSeed, hashSecret, tokenSecrets } from '../common/signing/token-secrets.ts';
 import { formatToken } from '../proto/enrolment-token.ts';
 import { record } from './audit/audit.ts';
 import { loadState } from './config.ts';
@@ -13,16 +14,18 @@ const attempts = 5;
 
 /**
  * A login token for a new admin, from the controller's own folder, whether the controller serves or not; in the audit
- * like any other. Throws `denied` for anybody but the folder's owner.
+ * like any other. Whoever logs in with it begins the roster anew: nobody's signature counts any more but theirs, and on
+ * hosts that believed another root, nothing of it until they are told. Throws `denied` for anybody but the folder's owner.
  */
 export async function recoverController(folder: string): Promise<string> {
   const { config, authority } = await loadState(folder);
   await refuseForeigner(folder);
   const store = await Store.open(databasePath(folder));
   try {
-    const secret = await newAdminToken(store);
+    const seed = createTokenSeed();
+    await keepAdminToken(store, hashSecret(tokenSecrets(seed).secret));
     const caFingerprint = authorityFingerprint(authority.certificate);
-    return formatToken({ addresses: config.addresses, secret, caFingerprint });
+    return formatToken({ addresses: config.addresses, caFingerprint, seed, root: '', user: 'admin-*' });
   } finally {
     await store.close();
   }
@@ -37,20 +40,19 @@ async function refuseForeigner(folder: string): Promise<void> {
 }
 
 /** A controller that serves may write at the same moment; then the database lets one of the two try again. */
-async function newAdminToken(store: Store, attempt = 1): Promise<string> {
+async function keepAdminToken(store: Store, secretHash: string, attempt = 1): Promise<void> {
   const nowMs = Date.now();
   const request = { role: 'admin', name: '', replaces: '', labels: {}, ttlMs: 0, uses: 0 };
-  const created = { ...request, createdBy: 'controller recover' };
+  const created = { ...request, createdBy: 'controller recover', secretHash, key: '' };
   try {
-    return await store.write(async (transaction) => {
-      const { id, secret } = await createToken(transaction, created, nowMs);
+    await store.write(async (transaction) => {
+      const id = await createToken(transaction, created, nowMs);
       const actor = { name: 'controller', role: 'controller', certificate: '' };
       const detail = { token: id, role: 'admin', by: userInfo().username };
       await record(transaction, nowMs, { type: 'controller.recovered', actor, detail });
-      return secret;
     });
   } catch (error) {
     if (attempt >= attempts || !KomposeError.from(error).isRetryable) throw error;
-    return newAdminToken(store, attempt + 1);
+    await keepAdminToken(store, secretHash, attempt + 1);
   }
 }

@@ -17,6 +17,7 @@ import { Fleet } from './fleet/fleet.ts';
 import { authorityFingerprint } from './identity/authority.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
 import { Roles } from './identity/roles.ts';
+import { RosterBook } from './identity/roster-book.ts';
 import { databasePath } from './init.ts';
 import { RunRegistry } from './runs/run-registry.ts';
 import { agentLinkService } from './services/agent-link-service.ts';
@@ -56,6 +57,10 @@ export async function serveController(
   const notary = await AuditNotary.open({ store, key, clock, log, windowMs, mostRecords });
   const fleet = await Fleet.open(store, clock);
   const roles = await Roles.open(store);
+  const roster = await RosterBook.open(store, clock);
+  roster.listen(({ entries }, after) => {
+    for (const { session } of fleet.list()) session?.tellRoster(after, entries.slice(after));
+  });
   const { lostAfterMs, heartbeatPeriodMs, hostCertificateMs, userCertificateMs } = settings;
   const { keptOutputBytes: keptBytes } = settings;
   const runsFolder = join(settings.folder, 'runs');
@@ -63,6 +68,7 @@ export async function serveController(
     store,
     fleet,
     roles,
+    roster,
     runsFolder,
     clock,
     logger: log,
@@ -73,7 +79,7 @@ export async function serveController(
   const handlers = new Handlers(log, held);
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
   const lives = { hostCertificateMs, userCertificateMs };
-  const desk = new EnrolmentDesk({ store, authority, clock, refusals, ...lives });
+  const desk = new EnrolmentDesk({ store, authority, clock, refusals, roster, ...lives });
   const caFingerprint = authorityFingerprint(authority.certificate);
   const sessions = guardSessions(limits, held);
   const door = new Door(limits, (socket) => injector.injectConnection(socket));
@@ -107,6 +113,7 @@ export async function serveController(
       log,
       clock,
       notary,
+      roster,
       heartbeatPeriodMs,
       limits,
       cut: (...who) => door.cut(...who),
@@ -119,6 +126,7 @@ export async function serveController(
       store,
       fleet,
       roles,
+      roster,
       runs,
       clock,
       addresses: () => addresses,

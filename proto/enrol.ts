@@ -2,6 +2,8 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
 import { credentials, Metadata, type ChannelCredentials } from '@grpc/grpc-js';
 import { KomposeError } from '../common/errors.ts';
+import type { SigningKey } from '../common/signing/signing-key.ts';
+import { tokenSecrets } from '../common/signing/token-secrets.ts';
 import { clientChannelOptions, controllerTlsName } from './channel-options.ts';
 import { parseToken } from './enrolment-token.ts';
 import { EnrolmentClient, type RenewResponse } from './gen/kompose/v1/enrolment.ts';
@@ -18,7 +20,13 @@ export interface Identity {
 export interface Enrolment {
   readonly addresses: readonly string[];
   readonly address: string;
+  /** For the controller. */
   readonly secret: string;
+  /** The token's, which signs the key of a new user; never for the controller. */
+  readonly key: SigningKey;
+  /** As in EnrolmentToken. */
+  readonly root: string;
+  readonly user: string;
   readonly caCertificate: string;
   readonly client: EnrolmentClient;
 }
@@ -31,14 +39,15 @@ const connectTimeoutMs = 10_000;
  * `unauthenticated` (another CA answers there).
  */
 export async function openEnrolment(tokenText: string): Promise<Enrolment> {
-  const { addresses, caFingerprint, secret } = parseToken(tokenText);
+  const { addresses, caFingerprint, seed, root, user } = parseToken(tokenText);
+  const told = { addresses, ...tokenSecrets(seed), root, user };
   let last: unknown;
   for (const address of addresses) {
     try {
       const caCertificate = await fetchCa(address, caFingerprint);
       const trusted = credentials.createSsl(Buffer.from(caCertificate));
       const client = new EnrolmentClient(address, trusted, clientChannelOptions);
-      return { addresses, address, secret, caCertificate, client };
+      return { ...told, address, caCertificate, client };
     } catch (error) {
       last = error;
       if (error instanceof KomposeError && error.code === 'unauthenticated') throw error;

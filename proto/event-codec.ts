@@ -224,7 +224,8 @@ export function fromWireRunEvent({ seq, task, timeUnixMs, kind }: wire.RunEvent)
       return { seq, task, taskSeq, timeMs, event };
     }
     case 'stdinProgress':
-      throw new KomposeError('protocol', 'how far stdin is, is no event of a run');
+    case 'proposal':
+      throw new KomposeError('protocol', `${kind.$case} is no event of a run`);
     case undefined:
       throw new KomposeError('protocol', 'the peer sent an event of a kind that this version does not know');
   }

@@ -11,13 +11,14 @@ const maxMessageBytes = 256 * 1024;
 
 /**
  * Sends a task's events from the first that the controller lacks, and takes its acknowledgements, until all are
- * acknowledged. Rejects when the link is lost or the signal fires; calling it again goes on where that ended.
+ * acknowledged; `cancel` ends the task where its stdin is not its user's. Rejects when the link is lost or the signal fires; calling it again goes on where that ended.
  * `not-found`: the controller does not know the task.
  */
 export async function reportTask(
   client: AgentLinkClient,
   spool: TaskSpool,
   signal: AbortSignal,
+  cancel: (reason: string) => void,
 ): Promise<void> {
   const stream = client.report();
   const ended = new AbortController();
@@ -33,7 +34,7 @@ export async function reportTask(
   stream.on('end', () => fail(new Error('the report stream ended')));
   stream.on('data', ({ kind }: TaskControl) => {
     if (kind?.$case === 'stdin') {
-      takeStdin(spool, kind.value, fail);
+      takeStdin(spool, kind.value, { fail, cancel });
     } else if (kind?.$case === 'resize') {
       spool.stdin?.resize(kind.value);
     } else if (kind?.$case === 'ack') {
@@ -56,11 +57,17 @@ export async function reportTask(
   }
 }
 
-function takeStdin(spool: TaskSpool, piece: StdinPiece, fail: (error: unknown) => void): void {
+function takeStdin(
+  spool: TaskSpool,
+  piece: StdinPiece,
+  { fail, cancel }: { fail: (error: unknown) => void; cancel: (reason: string) => void },
+): void {
   try {
     spool.stdin?.receive(piece);
   } catch (error) {
-    fail(error);
+    const { code, message } = KomposeError.from(error);
+    if (code === 'denied') cancel(message);
+    else fail(error);
   }
 }
 

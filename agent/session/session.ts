@@ -4,6 +4,8 @@ import type { HeadWitness } from '../../common/audit/head-witness.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import type { RosterFile } from '../../common/roster/roster-file.ts';
+import { clockToleranceMs } from '../../common/signing/order.ts';
 import type {
   AgentLinkClient,
   AgentMessage,
@@ -11,13 +13,16 @@ import type {
   ControllerMessage,
   MaskWordsRequest,
   StartTask,
+  Welcome,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { LocalRun, LocalRuns } from '../local/local-runs.ts';
 import type { WordsToMask } from '../tasks/mask-words.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
-import type { TaskSpec } from '../tasks/task-spec.ts';
+import type { TaskJournal } from '../tasks/task-journal.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
+import { examineTask } from './examine-task.ts';
 import { reportTask } from './reporter.ts';
 
 /** What a session serves. */
@@ -29,6 +34,11 @@ export interface SessionHost {
   readonly localRuns: LocalRuns;
   /** What this host has seen of the controller's audit. */
   readonly auditWitness: HeadWitness;
+  /** The host's name. */
+  readonly name: string;
+  /** Whose signatures count here. */
+  readonly roster: RosterFile;
+  readonly journal: TaskJournal;
   takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
   askStatus(): Promise<StackStatus[]>;
@@ -48,6 +58,8 @@ interface SessionOptions {
 }
 
 const welcomeTimeoutMs = 10_000;
+/** Of the roster; each has at most some 2 KiB. */
+const entriesAMessage = 256;
 
 /** One link's conversation: what arrives is answered here. `close` ends all that it began. */
 export class Session {
@@ -62,7 +74,7 @@ export class Session {
 
   /** Says hello; the welcome is waited for by a timer. */
   open(): void {
-    const { version, instanceId, startedMs, tasks, auditWitness } = this.#options.host;
+    const { version, instanceId, startedMs, tasks, auditWitness, roster } = this.#options.host;
     this.#expectWord(welcomeTimeoutMs);
     this.#send({
       $case: 'hello',
@@ -75,6 +87,8 @@ export class Session {
         openTasks: tasks.open.map((spool) => spool.task),
         nowUnixMs: Date.now(),
         auditHead: auditWitness.newest,
+        rosterRoot: roster.root,
+        rosterCount: roster.current.count,
       },
     });
   }
@@ -91,11 +105,15 @@ export class Session {
       case 'welcome':
         this.#begin(kind.value.protocolVersion, kind.value.heartbeatPeriodMs);
         this.#witness(kind.value.auditHead);
+        this.#giveRoster(kind.value);
         return;
       case 'heartbeat':
         this.#silence?.refresh();
         this.#witness(kind.value.auditHead);
         if (kind.value.renewCertificate) this.#options.onRenewalDue();
+        return;
+      case 'roster':
+        this.#takeRoster(kind.value);
         return;
       case 'startTask':
         this.#startTask(kind.value);
@@ -165,12 +183,45 @@ export class Session {
     if (!localRuns.isWaiting(taskId)) tasks.cancel(taskId, reason);
   }
 
-  #startTask(message: StartTask): void {
+  /** What the controller lacks of the roster, and a warning where it has another one. */
+  #giveRoster({ rosterRoot, rosterCount, rosterHead }: Welcome): void {
+    const { roster } = this.#options.host;
+    if (rosterRoot !== roster.root) this.#doubtRoster(otherRoot(rosterRoot, roster.root));
+    else if (rosterCount === roster.current.count && rosterHead !== roster.current.head)
+      this.#doubtRoster('it differs from the one that this host has seen, though it is as long');
+    else if (rosterCount < roster.current.count) {
+      for (let after = rosterCount; after < roster.current.count; after += entriesAMessage) {
+        const entries = roster.current.entries.slice(after, after + entriesAMessage);
+        this.#send({ $case: 'roster', value: { after, entries } });
+      }
+    }
+  }
+
+  #takeRoster({ after, entries }: RosterPart): void {
     try {
-      this.#options.host.tasks.start(toSpec(message));
+      this.#options.host.roster.take(after, entries);
     } catch (error) {
-      const reason = KomposeError.from(error).message;
-      this.#send({ $case: 'taskRefused', value: { taskId: message.taskId, reason } });
+      this.#doubtRoster(KomposeError.from(error).message);
+    }
+  }
+
+  #doubtRoster(why: string): void {
+    this.#options.log.error({ why }, "the controller's roster is not taken: nobody's signature counts by it");
+  }
+
+  #startTask(message: StartTask): void {
+    const { tasks, journal, name, roster } = this.#options.host;
+    const { taskId } = message;
+    if (tasks.has(taskId)) return;
+    try {
+      const { spec, notAfterMs } = examineTask(message, { name, roster: roster.current, nowMs: Date.now() });
+      journal.begin(taskId, notAfterMs + clockToleranceMs);
+      tasks.start(spec);
+    } catch (error) {
+      const { code, message: reason } = KomposeError.from(error);
+      const denied = code === 'denied';
+      if (denied) this.#options.log.warn({ task: taskId, why: reason }, 'a task is denied');
+      this.#send({ $case: 'taskRefused', value: { taskId, reason, denied } });
     }
   }
 
@@ -178,7 +229,8 @@ export class Session {
   async #report(spool: TaskSpool): Promise<void> {
     const { client, host, log, end } = this.#options;
     try {
-      await reportTask(client, spool, this.#closed.signal);
+      const cancel = (reason: string): void => host.tasks.cancel(spool.task, reason);
+      await reportTask(client, spool, this.#closed.signal, cancel);
       host.tasks.forget(spool);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
@@ -261,8 +313,8 @@ export class Session {
   }
 }
 
-function toSpec(message: StartTask): TaskSpec {
-  const { taskId, runId, network, output, ...spec } = message;
-  const named = network === undefined ? {} : { network };
-  return { ...spec, task: taskId, run: runId, output, ...named };
+function otherRoot(theirs: string, ours: string): string {
+  const told = theirs === '' ? 'the controller has no roster' : `it begins with the key ${theirs}`;
+  const way = `if an admin says that it is right: kompose agent trust ${theirs || 'FINGERPRINT'}`;
+  return `${told}; this host trusts ${ours}; ${way}`;
 }

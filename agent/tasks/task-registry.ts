@@ -2,6 +2,8 @@ import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { commandTraits } from '../../common/compose-command.ts';
 import { defaultKeptBytes, isOutputKept } from '../../common/kept-output.ts';
+import { stdinText } from '../../common/signing/signed-text.ts';
+import { isSignatureOf } from '../../common/signing/signing-key.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
 import { runTask } from './run-task.ts';
@@ -10,7 +12,7 @@ import { removeScratchFolders } from './scratch-folder.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { tidyDatabase } from './tidy-database.ts';
-import { TaskStdin } from './task-stdin.ts';
+import { TaskStdin, type IsTheirs } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
 /** What somebody on this host who runs a task has to do with it. */
@@ -73,6 +75,11 @@ export class TaskRegistry {
     this.#listener = listener;
   }
 
+  /** Whether a task was accepted and is not forgotten. */
+  has(task: string): boolean {
+    return this.#spools.has(task);
+  }
+
   /** Accepts a task and runs it; a task that was started before is left as it is. Throws when it cannot journal. */
   start(spec: TaskSpec): TaskSpool {
     const spool = this.accept(spec);
@@ -85,7 +92,7 @@ export class TaskRegistry {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
-    if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal);
+    if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal, signedBy(spec));
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
     return spool;
@@ -179,6 +186,13 @@ export class TaskRegistry {
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
     spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }
+}
+
+/** What a piece of stdin must be: the user's own, who signed the task. */
+function signedBy({ task, key }: TaskSpec): IsTheirs | undefined {
+  if (key === undefined) return undefined;
+  return ({ offset, isEnd, data, signature }) =>
+    isSignatureOf(key, stdinText(task, offset, isEnd, data), signature ?? new Uint8Array());
 }
 
 function keptBytes({ command, raw, output }: TaskSpec): number {

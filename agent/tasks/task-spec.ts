@@ -1,6 +1,6 @@
 import type { ClientTerminal } from '../../common/client-terminal.ts';
 
-/** What one task is to do, as the controller asked for it. */
+/** What one task is to do, as its user asked for it. */
 export interface TaskSpec {
   readonly task: string;
   readonly run: string;
@@ -14,6 +14,8 @@ export interface TaskSpec {
   readonly timeoutMs: number;
   readonly dryRun: boolean;
   readonly user: string;
+  /** Of the user who signed it, as they sign each piece of their stdin; absent: nobody signed, it began on this host. */
+  readonly key?: string;
   /** The client's stdin comes to the action. */
   readonly hasStdin: boolean;
   /** The action runs on a terminal, into which that stdin is typed. */

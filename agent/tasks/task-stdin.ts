@@ -8,7 +8,12 @@ export interface StdinPiece {
   readonly offset: number;
   readonly data: Uint8Array;
   readonly isEnd: boolean;
+  /** Over all of this; of a piece that comes from this host itself there is none. */
+  readonly signature?: Uint8Array;
 }
+
+/** Whether a piece is from the user whose task it is for. */
+export type IsTheirs = (piece: StdinPiece) => boolean;
 
 /*
  * The stdin of a task's action, on its way from the link to the process.
@@ -28,12 +33,14 @@ export class TaskStdin {
   readonly #closed = Promise.withResolvers<void>();
   #isPumping = false;
   #tell: (taken: number) => void = () => undefined;
+  readonly #isTheirs: IsTheirs;
   #terminal: ClientTerminal | undefined;
   #onResize: (size: TerminalSize) => void = () => undefined;
 
   /** `terminal` is where it is typed; without one it comes from a pipe or a file. */
-  constructor(terminal?: ClientTerminal) {
+  constructor(terminal?: ClientTerminal, isTheirs: IsTheirs = () => true) {
     this.#terminal = terminal;
+    this.#isTheirs = isTheirs;
   }
 
   /** With its size as it is now. */
@@ -64,8 +71,11 @@ export class TaskStdin {
     if (!this.#isEnded) tell(this.#taken);
   }
 
-  /** Throws `protocol` for a piece that comes after a gap. */
-  receive({ offset, data, isEnd }: StdinPiece): void {
+  /** Throws `denied` for a piece that is not the user's, `protocol` for one that comes after a gap. */
+  receive(piece: StdinPiece): void {
+    const { offset, data, isEnd } = piece;
+    if (!this.#isTheirs(piece))
+      throw new KomposeError('denied', 'a piece of stdin is not what its user signed');
     if (offset > this.#received) throw new KomposeError('protocol', `stdin has a gap before byte ${offset}`);
     const fresh = data.subarray(this.#received - offset);
     this.#received += fresh.length;

@@ -1,4 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { keyFingerprint } from '../../common/audit/signed-head.ts';
+import { joinEntry, rootEntry } from '../../common/roster/entry.ts';
+import { createSigningKey } from '../../common/signing/signing-key.ts';
 import { createCertificateRequest } from '../../proto/certificate-request.ts';
 import { openEnrolment, unary } from '../../proto/enrol.ts';
 import type { LoginResponse } from '../../proto/gen/kompose/v1/enrolment.ts';
@@ -24,14 +27,18 @@ async function storeLogin(call: Call, token: string): Promise<number> {
   const { settings, globals } = call;
   const contextName = checkContextName(globals.context ?? 'default');
   await ensureUserFolder(settings.userFolder);
-  const { addresses, address, secret, caCertificate, client } = await openEnrolment(token);
+  const { addresses, address, secret, key, root, user, caCertificate, client } = await openEnrolment(token);
   try {
     const { privateKey, request } = await createCertificateRequest();
-    const answer = await unary<LoginResponse>(address, (callback) =>
-      client.login({ tokenSecret: secret, certificateRequest: request }, callback),
-    );
-    const { certificate, name, role, auditKey } = answer;
-    const context = { addresses, name, role, caCertificate, certificate, privateKey };
+    const signingKey = createSigningKey();
+    const name = chosenName(user);
+    const rosterEntry =
+      root === '' ? rootEntry(name, signingKey) : joinEntry(name, signingKey.publicKey, key);
+    const message = { tokenSecret: secret, certificateRequest: request, name, rosterEntry };
+    const answer = await unary<LoginResponse>(address, (callback) => client.login(message, callback));
+    const { certificate, role, auditKey } = answer;
+    const signing = { signingKey, root: root || keyFingerprint(signingKey.publicKey) };
+    const context = { addresses, name, role, caCertificate, certificate, privateKey, ...signing };
     const knownKey = auditKey === '' ? undefined : keyFingerprint(auditKey);
     await saveContext(settings.userFolder, contextName, context, knownKey);
     say(call, `logged in to ${address} as ${name} (${role})`);
@@ -39,4 +46,10 @@ async function storeLogin(call: Call, token: string): Promise<number> {
   } finally {
     client.close();
   }
+}
+
+/** A token that leaves the end of the name open has a `*` there. */
+function chosenName(user: string): string {
+  const letters = Array.from({ length: 6 }, () => String.fromCharCode(97 + randomInt(26)));
+  return user.replace(/\*$/, letters.join(''));
 }

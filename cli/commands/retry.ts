@@ -6,6 +6,7 @@ import { follow } from '../follow.ts';
 import { interruptedExitCode } from '../interrupts.ts';
 import type { VerbOptions } from '../noun.ts';
 import { targetName } from '../output/prefix.ts';
+import { signedRepetition, type SignedRepetition } from '../repeat-run.ts';
 import { detach } from './run.ts';
 
 /** `kompose runs retry`: asks for what the controller has not kept, then starts and shows the repetition. */
@@ -14,21 +15,39 @@ export async function retry(
   run: string,
   { env = {}, detach: wantsDetach, yes }: VerbOptions,
 ): Promise<number> {
-  const plan = await planRetry(call, run);
-  const { runId, targets, command, args, dryRun: isDryRun } = plan;
-  if (targets.length === 0) {
-    say(call, `run ${runId} succeeded everywhere: nothing to do`);
-    return 0;
-  }
+  const planned = await planRetry(call, run);
+  if (planned === undefined) return 0;
+  const { plan, signed } = planned;
+  const { command, args, dryRun: isDryRun, signedUnixMs, notAfterUnixMs } = signed.order;
   const isDetached = wantsDetach === true;
-  await confirmTargets(call, { command, args, isDryRun, isConfirmed: yes === true }, targets.map(targetName));
-  const request = toWire(plan, { ...env, ...(await askForMissing(call, plan, env)) }, isDetached);
-  return isDetached ? detach(call, request) : follow(call, request, 'cancels');
+  const words = { command, args, isDryRun, isConfirmed: yes === true };
+  await confirmTargets(call, words, plan.targets.map(targetName));
+  const given = { ...env, ...(await askForMissing(call, plan, env)) };
+  const asked = {
+    request: toWire(plan, given, isDetached),
+    meant: meantBy(plan, signed, given),
+    targets: new Set(plan.targets.map(targetName)),
+    confirmed: signed.targets,
+    forceMs: notAfterUnixMs - signedUnixMs,
+  };
+  return isDetached ? detach(call, asked) : follow(call, asked, 'cancels');
 }
 
-async function planRetry(call: Call, runId: string): Promise<PlanRetryResponse> {
+/** Undefined, and said, where there is nothing left to do. */
+async function planRetry(
+  call: Call,
+  typed: string,
+): Promise<{ plan: PlanRetryResponse; signed: SignedRepetition } | undefined> {
   using fleet = await call.connect();
-  return await fleet.ask<PlanRetryResponse>((answer) => fleet.client.planRetry({ runId }, answer));
+  const plan = await fleet.ask<PlanRetryResponse>((answer) =>
+    fleet.client.planRetry({ runId: typed }, answer),
+  );
+  if (!plan.runId.startsWith(typed))
+    throw new KomposeError('denied', `the controller answers with another run`);
+  if (plan.targets.length > 0)
+    return { plan, signed: signedRepetition(plan, await fleet.roster.sync(fleet)) };
+  say(call, `run ${plan.runId} succeeded everywhere: nothing to do`);
+  return undefined;
 }
 
 /** What cannot be asked for here is missed by the controller, which names it. */
@@ -52,21 +71,42 @@ function leave(cause: unknown): never {
 }
 
 function toWire({ runId }: PlanRetryResponse, env: Record<string, string>, isDetached: boolean): RunRequest {
+  return { ...nothing, env, detach: isDetached, retryOf: runId };
+}
+
+/** All of it is what was signed then: the controller's own word for it counts for nothing. */
+function meantBy(
+  { targets }: PlanRetryResponse,
+  { order, env, network }: SignedRepetition,
+  given: Readonly<Record<string, string>>,
+): RunRequest {
+  const { command, args, dryRun, timeoutMs } = order;
+  const pattern = targets.map(({ host, stack }) => `${host}:${stack}`).join(',');
   return {
-    pattern: '',
-    command: '',
-    args: [],
-    filter: undefined,
-    env,
-    network: undefined,
-    dryRun: false,
-    timeoutMs: 0,
-    detach: isDetached,
-    raw: false,
-    rollout: undefined,
-    offline: undefined,
-    hasStdin: false,
-    terminal: undefined,
-    retryOf: runId,
+    ...nothing,
+    pattern,
+    command,
+    args: [...args],
+    env: { ...env, ...given },
+    network,
+    dryRun,
+    timeoutMs,
   };
 }
+
+const nothing = {
+  pattern: '',
+  command: '',
+  args: [],
+  filter: undefined,
+  env: {},
+  network: undefined,
+  dryRun: false,
+  timeoutMs: 0,
+  detach: false,
+  raw: false,
+  rollout: undefined,
+  offline: undefined,
+  hasStdin: false,
+  terminal: undefined,
+};

@@ -7,6 +7,7 @@ import { follow } from '../follow.ts';
 import type { Offline } from '../options.ts';
 import type { RunOrder } from '../program.ts';
 import { RunWatch } from '../run-watch.ts';
+import type { AskedRun } from '../sign-run.ts';
 import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
 import { jsonRenderer } from '../output/json.ts';
 import { commandTraits } from '../../common/compose-command.ts';
@@ -15,18 +16,18 @@ import { KomposeError } from '../../common/errors.ts';
 /** `kompose <pattern> <command>`: starts a run and shows it to its end, or only its id with `--detach`. */
 export async function run(call: Call, order: RunOrder): Promise<number> {
   checkRawOrder(call, order);
-  await confirm(call, order);
-  if (order.isDetached) return detach(call, toWire(order));
+  const confirmed = await confirm(call, order);
+  if (order.isDetached) return detach(call, { request: toWire(order), confirmed });
   const { readsStdin } = commandTraits(order.command, order.args);
   const terminal = terminalFor(call, order);
   const hasStdin = readsStdin && (call.terminal.hasPipedStdin || terminal !== undefined);
-  return follow(call, { ...toWire(order), hasStdin, terminal }, 'cancels');
+  return follow(call, { request: { ...toWire(order), hasStdin, terminal }, confirmed }, 'cancels');
 }
 
 /** Starts a run and prints its id only. */
-export async function detach(call: Call, request: RunRequest): Promise<number> {
+export async function detach(call: Call, asked: AskedRun): Promise<number> {
   const say = (text: string): void => call.terminal.stderr(`${printable(text)}\n`);
-  const watch = new RunWatch({ connect: call.connect, run: request, say });
+  const watch = new RunWatch({ connect: call.connect, run: asked, say });
   for await (const event of watch.events()) {
     if (call.globals.output === 'json') jsonRenderer(call.terminal, true).render(event);
     else call.terminal.stdout(`${watch.runId}\n`);

@@ -3,8 +3,16 @@ import type { Option } from 'commander';
 import { KomposeError } from '../../common/errors.ts';
 import { parseDuration } from '../../common/durations.ts';
 import { checkHostName, checkLabel, checkRoleName, checkUserName } from '../../common/names.ts';
+import {
+  createTokenSeed,
+  defaultTokenLifeMs,
+  hashSecret,
+  tokenSecrets,
+} from '../../common/signing/token-secrets.ts';
+import { formatToken } from '../../proto/enrolment-token.ts';
 import type { CreateTokenResponse, Token } from '../../proto/gen/kompose/v1/fleet.ts';
 import { say, type Call } from '../call.ts';
+import type { Fleet } from '../client.ts';
 import type { Noun, VerbOptions } from '../noun.ts';
 import { parseCount, repeated, valued } from '../options.ts';
 import { limitOption, showListing, type Listing } from '../listing.ts';
@@ -44,7 +52,7 @@ export const tokens: Noun = {
       summary: 'make a token useless at once',
       run: async (call, [id = '']) => {
         using fleet = await call.connect();
-        await fleet.ask((answer) => fleet.client.revokeToken({ id }, answer));
+        await revokeToken(fleet, id);
         say(call, `token ${id} is revoked`);
         return 0;
       },
@@ -68,14 +76,44 @@ export async function createToken(
 ): Promise<number> {
   if (ttl === 0) throw new KomposeError('usage', 'a token with --ttl 0 could never be used');
   const labels = Object.fromEntries(label.map(checkLabel));
+  const seed = createTokenSeed();
+  const { secret, key } = tokenSecrets(seed);
+  const isUsers = role !== 'agent';
   const request = { role, labels, ttlMs: ttl ?? 0, uses, name, replaces: replace };
+  const made = { ...request, secretHash: hashSecret(secret), key: isUsers ? key.publicKey : '' };
   using fleet = await call.connect();
-  const made = await fleet.ask<CreateTokenResponse>((answer) => fleet.client.createToken(request, answer));
-  const { token, id } = made;
-  if (call.globals.output === 'json')
-    call.terminal.stdout(`${jsonLine({ token, id, role, name: made.name })}\n`);
+  const invite = {
+    type: 'invite',
+    key: key.publicKey,
+    user: name,
+    isAdmin: role === 'admin',
+    uses: uses || 1,
+    until: Date.now() + (ttl ?? defaultTokenLifeMs(role)),
+  } as const;
+  const { id, addresses, caFingerprint } = await fleet.roster.change(
+    fleet,
+    () => (isUsers ? invite : undefined),
+    (rosterEntries) =>
+      fleet.ask<CreateTokenResponse>((answer) =>
+        fleet.client.createToken({ ...made, rosterEntries }, answer),
+      ),
+  );
+  const user = isUsers ? name || `${role}-*` : '';
+  const token = formatToken({ addresses, caFingerprint, seed, root: fleet.roster.root, user });
+  if (call.globals.output === 'json') call.terminal.stdout(`${jsonLine({ token, id, role, name })}\n`);
   else call.terminal.stdout(`${printable(token)}\n`);
   return 0;
+}
+
+/** The roster's invite goes with it, if it is open still. */
+async function revokeToken(fleet: Fleet, id: string): Promise<void> {
+  let key = '';
+  for await (const token of fleet.read(fleet.client.listTokens({}))) if (token.id === id) ({ key } = token);
+  await fleet.roster.change(
+    fleet,
+    (roster) => (roster.invite(key) === undefined ? undefined : { type: 'withdraw', key }),
+    (rosterEntries) => fleet.ask((answer) => fleet.client.revokeToken({ id, rosterEntries }, answer)),
+  );
 }
 
 const tokenListing: Listing<Token> = {

@@ -38,7 +38,16 @@ export const users: Noun = {
       summary: "change a user's role, at once, also for what is under way",
       run: async (call, [name = '', role = '']) => {
         using fleet = await call.connect();
-        await fleet.ask((answer) => fleet.client.setUserRole({ name, role }, answer));
+        const isAdmin = role === 'admin';
+        await fleet.roster.change(
+          fleet,
+          (roster) => {
+            const isChanged = (roster.user(name)?.isAdmin ?? isAdmin) !== isAdmin;
+            return isChanged ? { type: 'admin', name, isAdmin } : undefined;
+          },
+          (rosterEntries) =>
+            fleet.ask((answer) => fleet.client.setUserRole({ name, role, rosterEntries }, answer)),
+        );
         say(call, `user ${name} has the role ${role} now`);
         return 0;
       },
@@ -49,7 +58,11 @@ export const users: Noun = {
       summary: "end the user's certificate at once",
       run: async (call, [name = '']) => {
         using fleet = await call.connect();
-        await fleet.ask((answer) => fleet.client.removeUser({ name }, answer));
+        await fleet.roster.change(
+          fleet,
+          (roster) => (roster.user(name) === undefined ? undefined : { type: 'remove', name }),
+          (rosterEntries) => fleet.ask((answer) => fleet.client.removeUser({ name, rosterEntries }, answer)),
+        );
         say(call, `user ${name} is removed`);
         return 0;
       },

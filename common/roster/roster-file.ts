@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { isSystemError, KomposeError } from '../errors.ts';
-import { writePrivateFile } from '../private-files.ts';
+import { writePrivateFileNow } from '../private-files.ts';
 import type { RosterEntry } from './entry.ts';
 import { Roster } from './roster.ts';
 
@@ -16,7 +16,6 @@ export class RosterFile {
   readonly root: string;
   readonly #path: string;
   #current: Roster;
-  #saving: Promise<void> = Promise.resolve();
 
   private constructor(path: string, root: string, current: Roster) {
     this.#path = path;
@@ -25,8 +24,8 @@ export class RosterFile {
   }
 
   /** Throws `failed` for a file that is damaged or begins with another key. */
-  static async open(path: string, root: string): Promise<RosterFile> {
-    const entries = await readEntries(path);
+  static open(path: string, root: string): RosterFile {
+    const entries = readEntries(path);
     try {
       return new RosterFile(path, root, rooted(Roster.empty.extend(entries), root));
     } catch (error) {
@@ -40,37 +39,30 @@ export class RosterFile {
   }
 
   /**
-   * Takes in what a controller tells: `entries` are those after its first `from`. Resolves once they are on the disk.
-   * Throws `denied` for a roster that begins with another key, parts from the one that is known, or has a hole.
+   * Takes in what a controller tells: `entries` are those after its first `after`. They are on the disk when it returns,
+   * so that what comes next meets with them. Throws `denied` for a roster that begins with another key, parts from the one
+   * that is known, or has a hole.
    */
-  take(from: number, entries: readonly RosterEntry[]): Promise<void> {
-    // One at a time: two programs' worth of entries may come at once.
-    const taken = this.#saving.then(() => this.#take(from, entries));
-    this.#saving = taken.catch(() => undefined);
-    return taken;
-  }
-
-  async #take(from: number, entries: readonly RosterEntry[]): Promise<void> {
-    const next = joined(this.#current, from, entries);
+  take(after: number, entries: readonly RosterEntry[]): void {
+    const next = joined(this.#current, after, entries);
     if (next === this.#current) return;
-    rooted(next, this.root);
-    await writePrivateFile(this.#path, next.entries.map(toLine).join(''));
+    writePrivateFileNow(this.#path, rooted(next, this.root).entries.map(toLine).join(''));
     this.#current = next;
   }
 }
 
 /** Pure. */
-function joined(known: Roster, from: number, entries: readonly RosterEntry[]): Roster {
-  if (from > known.count)
+function joined(known: Roster, after: number, entries: readonly RosterEntry[]): Roster {
+  if (after > known.count)
     throw new KomposeError('denied', `the roster has a hole after entry ${known.count}`);
-  for (const [at, { body }] of entries.slice(0, known.count - from).entries()) {
-    if (known.entries[from + at]?.body !== body)
+  for (const [at, { body }] of entries.slice(0, known.count - after).entries()) {
+    if (known.entries[after + at]?.body !== body)
       throw new KomposeError(
         'denied',
-        `the roster differs in entry ${from + at + 1} from the one seen before`,
+        `the roster differs in entry ${after + at + 1} from the one seen before`,
       );
   }
-  return known.extend(entries.slice(known.count - from));
+  return known.extend(entries.slice(known.count - after));
 }
 
 function rooted(roster: Roster, root: string): Roster {
@@ -81,12 +73,13 @@ function rooted(roster: Roster, root: string): Roster {
   );
 }
 
-async function readEntries(path: string): Promise<RosterEntry[]> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT')) return '';
+function readEntries(path: string): RosterEntry[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n').filter(Boolean).map(fromLine);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return [];
     throw error;
-  });
-  return text.split('\n').filter(Boolean).map(fromLine);
+  }
 }
 
 function toLine({ body, signature }: RosterEntry): string {

@@ -51,6 +51,7 @@ export type AuditType =
   | 'user.changed'
   | 'user.removed'
   | 'role.changed'
+  | 'roster.changed'
   | 'role.removed'
   | 'login.failed'
   | 'certificate.renewed'
@@ -89,6 +90,8 @@ export interface AuditEntry {
   readonly dryRun?: boolean;
   /** Of a run whose output was not masked. */
   readonly raw?: boolean;
+  /** The fingerprint of the key that signed the run. */
+  readonly key?: string;
   /** The run and task whose hook began this run. */
   readonly parent?: { readonly run: string; readonly task: string };
   readonly hook?: HookRecord;

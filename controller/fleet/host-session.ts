@@ -1,22 +1,18 @@
-import type { ClientTerminal } from '../../common/client-terminal.ts';
+import type { TerminalSize } from '../../common/client-terminal.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import type { RosterEntry } from '../../common/roster/entry.ts';
+import type { OrderValues } from '../../common/signing/order.ts';
 
-/** A task as an agent is asked for it. */
+/** A task as an agent is asked for it; what it is to do stands in what its user has signed. */
 export interface TaskOrder {
   readonly task: string;
-  readonly run: string;
   readonly stack: string;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly network: string | undefined;
-  readonly timeoutMs: number;
-  readonly dryRun: boolean;
-  readonly user: string;
-  readonly hasStdin: boolean;
-  /** The action runs on one of this size. */
-  readonly terminal: ClientTerminal | undefined;
-  readonly raw: boolean;
+  /** A SignedOrder, encoded. */
+  readonly order: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly values: OrderValues;
+  /** Of the terminal that the action runs on. */
+  readonly terminalSize: TerminalSize | undefined;
   readonly output: OutputPolicy;
 }
 
@@ -45,6 +41,8 @@ export interface HostSession {
   readonly instanceStartedMs: number;
   readonly connectedMs: number;
   startTask(order: TaskOrder): void;
+  /** The entries of the roster after its first `after`. */
+  tellRoster(after: number, entries: readonly RosterEntry[]): void;
   cancelTask(task: string, reason: string): void;
   rescan(): Promise<readonly StackSummary[]>;
   askStatus(): Promise<readonly StackStatus[]>;

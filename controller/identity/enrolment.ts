@@ -1,13 +1,15 @@
-import { randomInt } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import { checkHostName, checkLabelKey, checkLabelValue } from '../../common/names.ts';
+import { parseBody, type RosterEntry } from '../../common/roster/entry.ts';
+import { quoted } from '../../common/quoted.ts';
 import { record } from '../audit/audit.ts';
 import type { Refusals } from '../audit/refusals.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { issueClientCertificate, type KeyPair } from './authority.ts';
 import { findHost, findUser, type Peer } from './directory.ts';
+import { checkRoster, type RosterBook, type RosterBringer } from './roster-book.ts';
 import { useToken } from './tokens.ts';
 
 interface Deps {
@@ -18,6 +20,7 @@ interface Deps {
   readonly hostCertificateMs: number;
   readonly userCertificateMs: number;
   readonly refusals: Refusals;
+  readonly roster: RosterBook;
 }
 
 interface Caller {
@@ -82,15 +85,16 @@ export class EnrolmentDesk {
   }
 
   async login(
-    request: { secret: string; certificateRequest: Uint8Array },
+    request: { secret: string; name: string; certificateRequest: Uint8Array; rosterEntry: RosterEntry },
     caller: Caller,
   ): Promise<{ certificate: string; name: string; role: string }> {
-    const { store, authority, clock, userCertificateMs } = this.#deps;
+    const { store, authority, clock, userCertificateMs, roster } = this.#deps;
+    const { name } = request;
     const login = async (
       transaction: Transaction<Schema>,
     ): Promise<{ certificate: string; name: string; role: string }> => {
       const token = await useToken(transaction, request.secret, 'user', clock());
-      const name = token.name === '' ? inventedName(token.role) : token.name;
+      checkChosenName(name, token);
       const issued = await issueClientCertificate(
         authority,
         request.certificateRequest,
@@ -116,9 +120,12 @@ export class EnrolmentDesk {
         ...caller,
         detail: { token: token.id },
       });
+      await this.#enrol(transaction, token, request, { actor, ...caller });
       return { certificate: issued.certificate, name, role: token.role };
     };
-    return this.#audited(store.write(login), '', caller);
+    const answer = await this.#audited(store.write(login), '', caller);
+    await roster.refresh();
+    return answer;
   }
 
   /**
@@ -152,6 +159,22 @@ export class EnrolmentDesk {
       await record(transaction, clock(), isHost ? { ...entry, host: peer.name } : entry);
     });
     return { certificate: issued.certificate };
+  }
+
+  /** Only who logs in with a token of the controller's own begins a roster. */
+  async #enrol(
+    transaction: Transaction<Schema>,
+    { key }: TokensTable,
+    { name, rosterEntry }: { readonly name: string; readonly rosterEntry: RosterEntry },
+    bringer: RosterBringer,
+  ): Promise<void> {
+    const { roster } = this.#deps;
+    const body = parseBody(rosterEntry.body);
+    const isRoot = body?.type === 'root' && key === '';
+    const isJoin = body?.type === 'join' && body.invite === key;
+    checkRoster((isRoot || isJoin) && body.name === name, 'make this user one of its own');
+    if (key === '') await roster.begin(transaction, rosterEntry, bringer);
+    else await roster.append(transaction, [rosterEntry], bringer);
   }
 
   async #audited<Result>(attempt: Promise<Result>, name: string, caller: Caller): Promise<Result> {
@@ -198,7 +221,9 @@ async function refuseTakenUser(transaction: Transaction<Schema>, name: string): 
   if (taken !== undefined) throw new KomposeError('conflict', `there is a user ${name} already`);
 }
 
-function inventedName(role: string): string {
-  const letters = Array.from({ length: 6 }, () => String.fromCharCode(97 + randomInt(26)));
-  return `${role}-${letters.join('')}`;
+/** The token's, or the role and six letters. Throws `usage`. */
+function checkChosenName(name: string, token: Pick<TokensTable, 'name' | 'role'>): void {
+  const isChoice = name.length === token.role.length + 7 && name.startsWith(`${token.role}-`);
+  const isGood = token.name === '' ? isChoice && /-[a-z]{6}$/.test(name) : name === token.name;
+  if (!isGood) throw new KomposeError('usage', `this token is for another name than ${quoted(name)}`);
 }

@@ -1,12 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
+import { defaultTokenLifeMs, hashSecret } from '../../common/signing/token-secrets.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { refuseUnknownRole } from './roles.ts';
-
-const hourMs = 60 * 60 * 1000;
-const defaultTtlMs = { agent: 24 * hourMs, user: hourMs };
 
 export interface TokenRequest {
   /** `agent` or a user role. */
@@ -21,34 +19,33 @@ export interface TokenRequest {
   /** 0 means one. */
   readonly uses: number;
   readonly createdBy: string;
+  /** A token's secret is known to its holder only; here it is a hash, looked up by the hash. */
+  readonly secretHash: string;
+  /** Of a user's token that a user made; else empty. */
+  readonly key: string;
 }
 
-/** A token's secret is known to its holder only; here it is a hash, looked up by the hash. */
-export function hashSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
-}
-
-/** Stores a new token; the secret is in the result only. Throws `usage` for an unknown role, `conflict` for a taken name. */
+/** Stores a new token; gives its id. Throws `usage` for an unknown role, `conflict` for a taken name. */
 export async function createToken(
   transaction: Transaction<Schema>,
   request: TokenRequest,
   nowMs: number,
-): Promise<{ id: string; secret: string }> {
-  const { role, name, replaces } = request;
+): Promise<string> {
+  const { role, name, replaces, key } = request;
   if (role !== 'agent') await refuseUnknownRole(transaction, role);
   if (replaces !== '' && role !== 'agent') {
     throw new KomposeError('usage', '--replace names a host, so it goes with --role agent');
   }
   if (name !== '') await refuseTakenName(transaction, name);
-  const secret = randomBytes(24).toString('base64url');
   const id = randomBytes(5).toString('hex');
-  const ttlMs = request.ttlMs || (role === 'agent' ? defaultTtlMs.agent : defaultTtlMs.user);
+  const ttlMs = request.ttlMs || defaultTokenLifeMs(role);
   const row: TokensTable = {
     id,
-    secret_hash: hashSecret(secret),
+    secret_hash: request.secretHash,
     role,
     name,
     replaces,
+    key,
     labels: JSON.stringify(request.labels),
     uses_left: request.uses || 1,
     expires_at: nowMs + ttlMs,
@@ -56,7 +53,7 @@ export async function createToken(
     created_at: nowMs,
   };
   await transaction.insertInto('tokens').values(row).execute();
-  return { id, secret };
+  return id;
 }
 
 async function refuseTakenName(transaction: Transaction<Schema>, name: string): Promise<void> {
@@ -108,14 +105,15 @@ export function listTokens(store: Store, nowMs: number): Promise<TokensTable[]> 
     .execute();
 }
 
-/** Throws `not-found`. */
-export async function revokeToken(transaction: Transaction<Schema>, id: string): Promise<void> {
-  const { numUpdatedRows } = await transaction
+/** Gives the token's public key. Throws `not-found`. */
+export async function revokeToken(transaction: Transaction<Schema>, id: string): Promise<string> {
+  const revoked = await transaction
     .updateTable('tokens')
     .set({ uses_left: 0 })
     .where('id', '=', id)
     .where('uses_left', '>', 0)
+    .returning('key')
     .executeTakeFirst();
-  if (numUpdatedRows === 0n)
-    throw new KomposeError('not-found', `there is no open token ${id}: kompose tokens ls`);
+  if (revoked !== undefined) return revoked.key;
+  throw new KomposeError('not-found', `there is no open token ${id}: kompose tokens ls`);
 }

@@ -22,9 +22,18 @@ export interface RetryOrder {
 export interface RetryPlan {
   readonly run: RunsTable;
   /** Those that did not succeed; empty if all did. */
-  readonly targets: readonly ResolvedTarget[];
+  readonly targets: readonly RetryTarget[];
   readonly args: readonly string[];
   readonly kept: KeptRequest;
+  /** What its user signed: a SignedOrder, encoded. */
+  readonly order: Uint8Array;
+}
+
+/** Where to do it again, and what was signed for it then. */
+export interface RetryTarget extends ResolvedTarget {
+  readonly task: string;
+  /** Empty where nobody signed it. */
+  readonly signature: Uint8Array;
 }
 
 /** Throws `not-found`, `conflict` for a run that has not ended, `usage` for one that cannot be repeated. */
@@ -42,29 +51,32 @@ export async function planRetry(store: Store, id: string): Promise<RetryPlan> {
 export function retryPlan(
   run: RunsTable,
   request: RunRequestsTable | undefined,
-  tasks: readonly Pick<TasksTable, 'host' | 'stack' | 'state'>[],
+  tasks: readonly Pick<TasksTable, 'id' | 'host' | 'stack' | 'state' | 'signature'>[],
 ): RetryPlan {
   if (run.finished_at === null) {
     throw new KomposeError('conflict', `run ${run.id} has not ended yet: kompose runs attach ${run.id}`);
   }
   const targets = tasks
     .filter(({ state }) => state !== 'succeeded')
-    .map(({ host, stack }) => ({ host, stack }));
+    .map(({ id: task, host, stack, signature }) => {
+      return { task, host, stack, signature: Buffer.from(signature ?? '', 'base64') };
+    });
   const args = JSON.parse(run.args) as string[];
   if (request === undefined) throw cannot(run, 'what it was asked for is not kept');
   const kept = JSON.parse(request.request) as KeptRequest;
   if (targets.length > 0) refuseUnrepeatable(run, request, args);
-  return { run, targets, args, kept };
+  return { run, targets, args, kept, order: Buffer.from(request.signed_order ?? '', 'base64') };
 }
 
 function refuseUnrepeatable(
   run: RunsTable,
-  { has_stdin: hasStdin }: RunRequestsTable,
+  { has_stdin: hasStdin, signed_order: signedOrder }: RunRequestsTable,
   args: readonly string[],
 ): void {
   if (hasStdin !== 0) throw cannot(run, 'its standard input is not kept');
   const hidden = args.findIndex((word) => word.includes(mark));
-  if (hidden < 0) return;
+  if (hidden < 0 && signedOrder !== null) return;
+  if (hidden < 0) throw cannot(run, 'what its user signed is not kept');
   const word = `its argument ${hidden + 1}, ${quoted(args[hidden] ?? '')},`;
   throw cannot(run, `${word} is not kept whole: it holds, or might hold, a secret`);
 }

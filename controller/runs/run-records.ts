@@ -7,6 +7,7 @@ import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
 import type { RunOutcome } from '../../common/run-outcome.ts';
+import type { SignedRun } from './signed-run.ts';
 
 /** What all records of a run share. */
 export interface RunFacts {
@@ -21,6 +22,8 @@ export interface RunFacts {
   /** --host and --label, as typed. */
   readonly filter?: HostFilter;
   readonly actor: Actor;
+  /** The fingerprint of the key that signed it; of no run that began on a host. */
+  readonly key?: string;
   readonly clientAddress: string;
   readonly startedMs: number;
   /** The run and task whose hook began this one. */
@@ -42,6 +45,8 @@ export interface Repeatable {
   readonly hasStdin: boolean;
   /** The run that it repeats itself. */
   readonly retryOf: string | undefined;
+  /** Absent where it holds what may not be kept. */
+  readonly signed: Pick<SignedRun, 'order' | 'signatures'> | undefined;
 }
 
 /** The rows and audit records of runs; each method is one transaction, durable when it resolves. */
@@ -80,13 +85,14 @@ export class RunRecords {
           caller: JSON.stringify(callerOf(run)),
         })
         .execute();
-      await insertTasks(transaction, run.id, tasks);
+      await insertTasks(transaction, run.id, tasks, repeatable?.signed?.signatures);
       if (repeatable !== undefined) await insertRequest(transaction, run.id, repeatable);
       await record(transaction, this.#clock(), {
         type: 'run.started',
         ...about(run),
         ...(repeatable?.retryOf === undefined ? {} : { retryOf: repeatable.retryOf }),
         pattern: run.pattern,
+        ...(run.key === undefined ? {} : { key: run.key }),
         ...(run.raw === true ? { raw: true } : {}),
         ...run.filter,
         envNames,
@@ -218,7 +224,7 @@ function callerOf({ actor, clientAddress, raw }: RunFacts): RunCaller {
 async function insertRequest(
   transaction: Transaction<Schema>,
   run: string,
-  { request, hasStdin, retryOf }: Repeatable,
+  { request, hasStdin, retryOf, signed }: Repeatable,
 ): Promise<void> {
   await transaction
     .insertInto('run_requests')
@@ -227,6 +233,7 @@ async function insertRequest(
       request: JSON.stringify(request),
       has_stdin: hasStdin ? 1 : 0,
       retry_of: retryOf ?? null,
+      signed_order: signed === undefined ? null : Buffer.from(signed.order).toString('base64'),
     })
     .execute();
 }
@@ -238,9 +245,14 @@ async function insertTasks(
   transaction: Transaction<Schema>,
   run: string,
   tasks: readonly TaskFacts[],
+  signatures: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<void> {
   const none = { state: 'queued', reason: '', exit_code: null, started_at: null, finished_at: null };
-  const rows = tasks.map(({ id, place, host, stack }) => ({ id, run_id: run, place, host, stack, ...none }));
+  const rows = tasks.map(({ id, place, host, stack }) => {
+    const bytes = signatures.get(id);
+    const signature = bytes === undefined ? null : Buffer.from(bytes).toString('base64');
+    return { id, run_id: run, place, host, stack, signature, ...none };
+  });
   for (let at = 0; at < rows.length; at += tasksAStatement) {
     await transaction
       .insertInto('tasks')

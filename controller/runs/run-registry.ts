@@ -13,13 +13,16 @@ import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts
 import { ruleTarget } from '../fleet/rule-target.ts';
 import { findUser } from '../identity/directory.ts';
 import type { Roles } from '../identity/roles.ts';
+import type { RosterBook } from '../identity/roster-book.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
 import { askKeptWords } from './kept-words.ts';
 import { RunRecords, type RunCaller, type RunFacts, type TaskFacts } from './run-records.ts';
 import { keepRequest } from './kept-request.ts';
 import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
-import { readsClientStdin, type RunRequest } from './run-request.ts';
+import { readsClientStdin } from '../../common/client-stdin.ts';
+import type { RunRequest } from './run-request.ts';
+import { checkSigned, type AskSignature, type SignedRequest, type SignedRun } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
 import { findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import type { RunsTable } from '../store/schema.ts';
@@ -29,6 +32,7 @@ interface RegistryDeps {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly roles: Roles;
+  readonly roster: RosterBook;
   /** Private to this controller; holds one event log a run. */
   readonly runsFolder: string;
   readonly clock: () => number;
@@ -37,6 +41,13 @@ interface RegistryDeps {
   readonly lostAfterMs: number;
   /** Of each task's output. */
   readonly keptBytes: number;
+}
+
+/** Who asks for a run, and how to get their signature. */
+export interface RunAsker {
+  readonly actor: Actor;
+  readonly clientAddress: string;
+  readonly sign: AskSignature;
 }
 
 /** How long hosts have to look again for an unknown stack. */
@@ -84,33 +95,40 @@ export class RunRegistry implements FleetListener {
   }
 
   /**
-   * Resolves, checks, records and starts a run; when it returns, the run and its audit record are durable and the
-   * hosts are being asked. Throws `usage`, `not-found`, `unavailable`; nothing has started then.
+   * Resolves, checks, has it signed, records and starts a run; when it returns, the run and its audit record are durable
+   * and the hosts are being asked. Throws `usage`, `not-found`, `denied`, `unavailable`, and what `sign` throws; nothing
+   * has started then.
    */
-  async start(request: RunRequest, actor: Actor, clientAddress: string): Promise<Run> {
-    return this.#start(request, await this.resolve(request), { actor, clientAddress, retryOf: undefined });
+  async start(request: RunRequest, asker: RunAsker): Promise<Run> {
+    return this.#start(request, await this.resolve(request), asker, undefined);
   }
 
   /**
    * Starts a run that does again what an earlier one asked for, on its targets that did not succeed, by name: a host
    * that is away or gone by now ends unreachable. Throws what `start` and `planRetry` throw.
    */
-  async retry(order: RetryOrder, actor: Actor, clientAddress: string): Promise<Run> {
+  async retry(order: RetryOrder, asker: RunAsker): Promise<Run> {
     const plan = await planRetry(this.#deps.store, order.run);
-    const caller = { actor, clientAddress, retryOf: plan.run.id };
-    return this.#start(retryRequest(plan, order), plan.targets, caller);
+    return this.#start(retryRequest(plan, order), plan.targets, asker, plan.run.id);
   }
 
   async #start(
     request: RunRequest,
     targets: readonly ResolvedTarget[],
-    { actor, clientAddress, retryOf }: { actor: Actor; clientAddress: string; retryOf: string | undefined },
+    { actor, clientAddress, sign }: RunAsker,
+    retryOf: string | undefined,
   ): Promise<Run> {
     refuseAttachedToMany(request, targets);
     checkRaw(request, targets.length);
     const keptWord = await askKeptWords(request, targets, this.#deps.fleet);
+    const id = this.#nextId();
+    const ids = targets.map(({ host, stack }) => ({ task: this.#nextId(), host, stack }));
+    const proposal = { run: id, targets: ids };
+    const signature = await sign(proposal);
+    const signed = checkSigned(request, proposal, signature, actor.name, this.#deps.roster.current);
     const facts: RunFacts = {
-      id: this.#nextId(),
+      id,
+      key: signed.fingerprint,
       pattern: request.pattern,
       filter: request.filter,
       command: request.command,
@@ -121,17 +139,20 @@ export class RunRegistry implements FleetListener {
       clientAddress,
       startedMs: this.#deps.clock(),
     };
-    const tasks = targets.map(({ host, stack }, at): TaskFacts => {
-      return { id: this.#nextId(), place: at + 1, host, stack };
+    const tasks = ids.map(({ task, host, stack }, at): TaskFacts => {
+      return { id: task, place: at + 1, host, stack };
     });
     const envNames = Object.keys(request.env).toSorted();
     const hasStdin = readsClientStdin(request, tasks.length);
-    const repeatable = { request: keepRequest(request, keptWord), hasStdin, retryOf };
+    const kept = keepRequest(request, keptWord, signed.values);
+    // Whoever cannot have an argument whole cannot repeat the run, so that what was signed need not be kept either.
+    const isWhole = request.args.every((word) => keptWord(word) === word);
+    const repeatable = { request: kept, hasStdin, retryOf, signed: isWhole ? signed : undefined };
     await this.#records.started(facts, tasks, envNames, repeatable);
     const role = await this.#roleNow(actor);
-    const run = this.#keep(facts, tasks, request);
+    const run = this.#keep(facts, tasks, { ...request, signed });
     this.#roleOf.set(run, role);
-    const denied = this.#denied(run, role);
+    const denied = new Map([...unsigned(tasks, signed), ...this.#denied(run, role)]);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
   }
@@ -255,7 +276,7 @@ export class RunRegistry implements FleetListener {
     clearTimeout(timer);
   }
 
-  #keep(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined): Run {
+  #keep(facts: RunFacts, tasks: readonly TaskFacts[], request: SignedRequest | undefined): Run {
     const { fleet, clock, logger, keptBytes } = this.#deps;
     const log = EventLog.open(this.#logPath(facts.id));
     const run = new Run(facts, tasks, request, {
@@ -324,6 +345,12 @@ async function completeLog(log: EventLog, row: RunsTable | undefined): Promise<v
     log.append(encodeRunEvent(log.count + 1, row.finished_at, { type: 'run.finished', ...outcome }));
   }
   log.end();
+}
+
+/** Why those tasks may not start that the user has not signed. */
+function unsigned(tasks: readonly TaskFacts[], { signatures }: SignedRun): [task: string, reason: string][] {
+  const reason = 'its user did not sign it: it was not among the targets that they confirmed';
+  return tasks.filter(({ id }) => !signatures.has(id)).map(({ id }) => [id, reason]);
 }
 
 function refuseAttachedToMany(

@@ -1,4 +1,3 @@
-import { commandTraits } from '../../common/compose-command.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { OfflinePolicy, RolloutOptions } from '../../common/rollout.ts';
@@ -24,12 +23,4 @@ export interface RunRequest {
   readonly terminal?: ClientTerminal | undefined;
   readonly rollout: RolloutOptions;
   readonly offline: OfflinePolicy;
-}
-
-/** Whether the client's stdin goes to the action: only if it is the one target's and the command reads it. Pure. */
-export function readsClientStdin(
-  { hasStdin, dryRun, command, args }: RunRequest,
-  targetCount: number,
-): boolean {
-  return hasStdin && !dryRun && targetCount === 1 && commandTraits(command, args).readsStdin;
 }

@@ -14,7 +14,9 @@ import { Scheduler } from './scheduler.ts';
 import { StdinRelay } from './stdin-relay.ts';
 import { runOutcome } from '../../common/run-outcome.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
-import { readsClientStdin, type RunRequest } from './run-request.ts';
+import { readsClientStdin } from '../../common/client-stdin.ts';
+import type { RunRequest } from './run-request.ts';
+import type { SignedRequest } from './signed-run.ts';
 import { RunTasks } from './run-tasks.ts';
 import { TaskOrders } from './task-orders.ts';
 import type { TaskProgress } from './task-progress.ts';
@@ -41,7 +43,7 @@ export interface RunDeps {
  */
 export class Run {
   readonly facts: RunFacts;
-  readonly #request: RunRequest | undefined;
+  readonly #request: SignedRequest | undefined;
   readonly #deps: RunDeps;
   readonly #traits: CommandTraits;
   readonly #tasks: RunTasks;
@@ -55,7 +57,12 @@ export class Run {
   readonly #watchers: Watchers;
 
   /** `request` is absent for a run that an earlier process of the controller began. */
-  constructor(facts: RunFacts, tasks: readonly TaskFacts[], request: RunRequest | undefined, deps: RunDeps) {
+  constructor(
+    facts: RunFacts,
+    tasks: readonly TaskFacts[],
+    request: SignedRequest | undefined,
+    deps: RunDeps,
+  ) {
     this.facts = facts;
     this.#request = request;
     this.#deps = deps;
@@ -67,7 +74,7 @@ export class Run {
     this.#log = new RunLog(deps.log, deps.clock, { keptBytes: output.keptBytes, command, isRaw });
     const onUnwatched = (): void => this.#unwatched();
     this.#watchers = new Watchers({ setPace: output.windowBytes > 0 && !isOfHost(facts), onUnwatched });
-    this.#orders = new TaskOrders(deps.fleet, { facts, request, output, stdin: this.stdin });
+    this.#orders = new TaskOrders(deps.fleet, { signed: request?.signed, output, stdin: this.stdin });
     this.#tasks = new RunTasks(tasks, {
       facts,
       records: deps.records,
@@ -168,10 +175,11 @@ export class Run {
     if (task.phase === 'ended') await this.#advance([task.host]);
   }
 
-  /** An agent could not accept a task. */
-  async refuse(taskId: string, reason: string): Promise<void> {
+  /** An agent could not accept a task, or found that its user did not sign it. */
+  async refuse(taskId: string, reason: string, isDenied: boolean): Promise<void> {
     const task = this.#tasks.get(taskId);
-    await this.#tasks.end(task, 'failed', `the agent refused the task: ${reason}`);
+    const state = isDenied ? 'denied' : 'failed';
+    await this.#tasks.end(task, state, `the agent of ${task.host} refused the task: ${reason}`);
     await this.#advance([task.host]);
   }
 

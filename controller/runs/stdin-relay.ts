@@ -7,6 +7,8 @@ export interface StdinPiece {
   readonly offset: number;
   readonly data: Uint8Array;
   readonly isEnd: boolean;
+  /** The user's, over all of this. */
+  readonly signature: Uint8Array;
 }
 
 /** An agent's link for the task. */
@@ -57,12 +59,12 @@ export class StdinRelay {
   }
 
   /** From the client. Throws `protocol`. */
-  write(data: Uint8Array, isEnd: boolean): void {
+  write({ data, isEnd, signature }: Omit<StdinPiece, 'offset'>): void {
     if (this.#isEnded) throw new KomposeError('protocol', 'stdin goes on after its end');
     if (this.#length + data.length - this.#taken > stdinWindowBytes) {
       throw new KomposeError('protocol', 'the client sends its stdin faster than it may');
     }
-    const piece = { offset: this.#length, data, isEnd };
+    const piece = { offset: this.#length, data, isEnd, signature };
     this.#length += data.length;
     this.#isEnded = isEnd;
     this.#kept.push(piece);

@@ -1,17 +1,20 @@
-import type { ClientTerminal } from '../../common/client-terminal.ts';
+import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { HostSession, OutputPolicy } from '../fleet/host-session.ts';
-import type { RunFacts, TaskFacts } from './run-records.ts';
-import type { RunRequest } from './run-request.ts';
+import type { TaskFacts } from './run-records.ts';
+import type { SignedRun } from './signed-run.ts';
 
 /** What all tasks of a run are asked for. */
 interface CommonOrder {
-  readonly facts: RunFacts;
   /** Absent where an earlier process of the controller had it: nothing can be sent then. */
-  readonly request: RunRequest | undefined;
+  readonly signed: SignedRun | undefined;
   readonly output: OutputPolicy;
   /** Where the client's stdin goes to the action, and with it a terminal. */
   readonly stdin: { readonly terminal: ClientTerminal | undefined } | undefined;
+}
+
+function sizeOf(terminal: ClientTerminal | undefined): TerminalSize | undefined {
+  return terminal === undefined ? undefined : { rows: terminal.rows, columns: terminal.columns };
 }
 
 /** What a run says to the hosts of its tasks. */
@@ -31,16 +34,18 @@ export class TaskOrders {
   /** Asks for a task; returns whether its host is there to hear it. */
   send({ id: task, host, stack }: TaskFacts): boolean {
     const session = this.#session(host);
-    const { facts, request, output, stdin } = this.#common;
-    if (session === undefined || request === undefined) return false;
-    const { args, env, network, timeoutMs } = request;
-    const { id: run, command, dryRun, actor, raw = false } = facts;
-    const what = { task, run, stack, command, args, env, network, timeoutMs, dryRun, raw, output };
+    const { signed, output, stdin } = this.#common;
+    const signature = signed?.signatures.get(task);
+    if (session === undefined || signed === undefined || signature === undefined) return false;
+    const { order, values } = signed;
     session.startTask({
-      ...what,
-      user: actor.name,
-      hasStdin: stdin !== undefined,
-      terminal: stdin?.terminal,
+      task,
+      stack,
+      order,
+      signature,
+      values,
+      terminalSize: sizeOf(stdin?.terminal),
+      output,
     });
     return true;
   }

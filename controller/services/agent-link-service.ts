@@ -14,10 +14,12 @@ import type {
   LocalRun,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
+import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { findHost, type Peer } from '../identity/directory.ts';
+import type { RosterBook } from '../identity/roster-book.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
@@ -36,6 +38,7 @@ export interface AgentLinkDeps {
   readonly clock: () => number;
   readonly heartbeatPeriodMs: number;
   readonly notary: AuditNotary;
+  readonly roster: RosterBook;
   readonly limits: Limits;
   /** Takes away the connection of this ADDR:PORT and certificate. */
   readonly cut: (peer: string, certificate: string) => void;
@@ -138,7 +141,9 @@ class AttachedAgent {
         return undefined;
       case 'taskRefused':
         refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
-        return this.#deps.runs.ofTask(kind.value.taskId).refuse(kind.value.taskId, kind.value.reason);
+        return this.#deps.runs
+          .ofTask(kind.value.taskId)
+          .refuse(kind.value.taskId, kind.value.reason, kind.value.denied);
       case 'localRun':
         await this.#adopt(session, kind.value);
         return undefined;
@@ -147,6 +152,8 @@ class AttachedAgent {
         session.answer(requestId, error === '' ? stacks : new KomposeError('failed', error));
         return undefined;
       }
+      case 'roster':
+        return this.#healRoster(session, kind.value);
       case 'maskWords':
         session.answer(kind.value.requestId, kind.value.words);
         return undefined;
@@ -191,6 +198,7 @@ class AttachedAgent {
     if (life !== undefined) this.#renewalDueMs = renewalDueMs(life, peer.name);
     this.#takeWitness(peer, hello.auditHead);
     this.#welcome(session);
+    this.#tellRoster(session, hello);
     this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));
     this.#deps.fleet.heard(session, hello.nowUnixMs);
     this.#deps.log.info({ host: peer.name, address: this.#call.getPeer() }, 'a host is online');
@@ -213,8 +221,29 @@ class AttachedAgent {
       controllerVersion: version,
       heartbeatPeriodMs,
       auditHead: this.#deps.notary.newest,
+      rosterRoot: this.#deps.roster.current.root ?? '',
+      rosterCount: this.#deps.roster.current.count,
+      rosterHead: this.#deps.roster.current.head,
     };
     session.send({ $case: 'welcome', value });
+  }
+
+  /** An agent that trusts another root takes none of it: it hears of that in the welcome. */
+  #tellRoster(session: AgentSession, { rosterRoot, rosterCount }: AgentHello): void {
+    const { root, entries } = this.#deps.roster.current;
+    if (root === rosterRoot) session.tellRoster(rosterCount, entries.slice(rosterCount));
+  }
+
+  /** The host knows more of the roster than we: what stands is taken, what does not is a host's lie. */
+  async #healRoster({ host }: AgentSession, { after, entries }: RosterPart): Promise<void> {
+    const { roster, log } = this.#deps;
+    const actor = { name: host, role: 'agent', certificate: requirePeer(this.#call, 'host').fingerprint };
+    try {
+      await roster.heal(after, entries, { actor, clientAddress: clientAddress(this.#call) });
+      log.info({ host, after }, 'the roster has grown by what a host still had of it');
+    } catch (error) {
+      log.warn({ host, why: KomposeError.from(error).message }, 'a host has another roster');
+    }
   }
 
   /** A run that began on the host: from now on it is one of ours. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import type { RosterEntry } from '../../common/roster/entry.ts';
 import {
   ControllerMessage,
   type AgentHello,
@@ -20,6 +21,8 @@ type Kind = keyof Answers;
 type Question = Extract<NonNullable<ControllerMessage['kind']>, { $case: Kind }>;
 
 const answerTimeoutMs = 12_000;
+/** Of the roster; each has at most some 2 KiB. */
+const entriesAMessage = 256;
 
 /** What an agent's link ends with, and how much of what it is told it may leave unread. */
 export interface LinkEnd {
@@ -63,9 +66,15 @@ export class AgentSession implements HostSession {
     this.#writer = new BoundedWriter(stream, { sizeOf, mostBytes, giveUp });
   }
 
-  startTask({ task, run, ...order }: TaskOrder): void {
-    const value = { ...order, taskId: task, runId: run, args: [...order.args], env: { ...order.env } };
-    this.send({ $case: 'startTask', value: { ...value, network: order.network, terminal: order.terminal } });
+  startTask({ task, values: { env, network }, ...order }: TaskOrder): void {
+    this.send({ $case: 'startTask', value: { ...order, taskId: task, env: [...env], network } });
+  }
+
+  tellRoster(after: number, entries: readonly RosterEntry[]): void {
+    for (let at = 0; at < entries.length; at += entriesAMessage) {
+      const part = { after: after + at, entries: entries.slice(at, at + entriesAMessage) };
+      this.send({ $case: 'roster', value: part });
+    }
   }
 
   cancelTask(task: string, reason: string): void {

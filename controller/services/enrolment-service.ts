@@ -37,9 +37,11 @@ export function enrolmentService({
     }),
     login: handlers.unary(async (call) => {
       limit.take('joins and logins');
-      const { tokenSecret: secret, certificateRequest } = call.request;
+      const { tokenSecret: secret, name, certificateRequest } = call.request;
+      const rosterEntry = call.request.rosterEntry ?? { body: '', signature: '' };
       const caller = { clientAddress: clientAddress(call) };
-      return { ...(await desk.login({ secret, certificateRequest }, caller)), auditKey };
+      const answer = await desk.login({ secret, name, certificateRequest, rosterEntry }, caller);
+      return { ...answer, auditKey };
     }),
     renew: handlers.unary(async (call) => {
       const peer = requirePeer(call);

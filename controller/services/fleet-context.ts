@@ -1,6 +1,7 @@
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Roles } from '../identity/roles.ts';
+import type { RosterBook } from '../identity/roster-book.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
 import type { Callers } from './callers.ts';
@@ -12,6 +13,7 @@ export interface FleetServiceDeps {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly roles: Roles;
+  readonly roster: RosterBook;
   readonly runs: RunRegistry;
   readonly handlers: Handlers;
   readonly clock: () => number;

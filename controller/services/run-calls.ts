@@ -9,9 +9,12 @@ import type {
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Actor } from '../audit/audit.ts';
+import { keptValues } from '../runs/kept-request.ts';
 import { planRetry } from '../runs/retry.ts';
+import type { RunAsker } from '../runs/run-registry.ts';
 import { completeRunId, findRun, listRuns, stepsOfRun } from '../runs/run-queries.ts';
 import type { Run } from '../runs/run.ts';
+import { AwaitedSignature } from './awaited-signature.ts';
 import { checkEnv, checkedRequest } from './checked-request.ts';
 import type { FleetContext } from './fleet-context.ts';
 import { cancelSignal } from './handlers.ts';
@@ -62,27 +65,41 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     }
   }
 
-  async function start(wire: WireRunRequest, actor: Actor, address: string): Promise<Run> {
+  async function start(wire: WireRunRequest, asker: RunAsker): Promise<Run> {
     const { retryOf, env, detach } = wire;
-    if (retryOf === undefined) return runs.start(checkedRequest(wire), actor, address);
+    if (retryOf === undefined) return runs.start(checkedRequest(wire), asker);
     checkEnv(env);
-    return runs.retry({ run: await completeRunId(store, retryOf), env, detach }, actor, address);
+    return runs.retry({ run: await completeRunId(store, retryOf), env, detach }, asker);
   }
 
   async function serveRun(call: RunCall, signal: AbortSignal): Promise<void> {
     const actor = await callers.user(call);
     const started = Promise.withResolvers<string>();
+    const signature = new AwaitedSignature((proposal) => void call.write(proposal));
+    const asker = { actor, clientAddress: clientAddress(call), sign: signature.ask };
+    let begun: Promise<void> | undefined;
+    const begin = async (wire: WireRunRequest): Promise<void> => {
+      const run = await start(wire, asker);
+      started.resolve(run.facts.id);
+      feedStdin(run, call, signal);
+    };
+    const cancel = async (): Promise<void> => {
+      const run = runs.live(await started.promise);
+      await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
+    };
     const read = async (): Promise<void> => {
       for await (const { kind } of handlers.incoming<StartRunInput>(call)) {
         if (kind?.$case === 'request') {
-          const run = await start(kind.value, actor, clientAddress(call));
-          started.resolve(run.facts.id);
-          feedStdin(run, call, signal);
+          if (begun !== undefined) throw new KomposeError('protocol', 'one call starts one run');
+          begun = begin(kind.value);
+          begun.catch(started.reject);
+        } else if (kind?.$case === 'signed') {
+          signature.take(kind.value);
         } else if (kind?.$case === 'cancel') {
-          const run = runs.live(await started.promise);
-          await run?.cancel(actor, clientAddress(call), `cancelled by ${actor.name}`);
+          // The signature may still be to come.
+          cancel().catch((error: unknown) => call.emit('error', handlers.status(error)));
         } else if (kind?.$case === 'stdin') {
-          runs.live(await started.promise)?.stdin?.write(kind.value.data, kind.value.isEnd);
+          runs.live(await started.promise)?.stdin?.write(kind.value);
         } else if (kind?.$case === 'resize') {
           runs.live(await started.promise)?.stdin?.resize(checkTerminalSize(kind.value));
         } else {
@@ -94,8 +111,11 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       }
     };
     const reading = read();
-    // The end of the client's side is no error; one before the request is.
-    reading.then(() => started.reject(new KomposeError('protocol', 'no run was asked for')), started.reject);
+    // The end of the client's side is no error; one before the request, or its signature, is.
+    reading.then(() => {
+      signature.giveUp('the client is gone, or did not sign the run');
+      if (begun === undefined) started.reject(new KomposeError('protocol', 'no run was asked for'));
+    }, started.reject);
     const id = await started.promise;
     reading.catch((error: unknown) => call.emit('error', handlers.status(error)));
     const writer = new PacedWriter<RunEvent>(call, sizeOfEvent, signal);
@@ -117,10 +137,12 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
       await views.open(user, id);
-      const { run, targets, args, kept } = await planRetry(store, id);
+      const { run, targets, args, kept, order } = await planRetry(store, id);
       const { id: runId, command, dry_run: dryRun } = run;
       const rest = { command, args: [...args], dryRun: dryRun !== 0, secretNames: [...kept.secretNames] };
-      return { runId, targets: [...targets], ...rest };
+      const { env, network } = keptValues(kept);
+      const wireTargets = targets.map(({ task: taskId, ...target }) => ({ ...target, taskId }));
+      return { runId, targets: wireTargets, ...rest, order, env: [...env], network };
     }),
     cancelRun: handlers.unary(async (call) => {
       const actor = await callers.user(call);

@@ -3,6 +3,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
 import { record } from '../audit/audit.ts';
 import { refuseUnknownRole } from '../identity/roles.ts';
+import { checkRoster } from '../identity/roster-book.ts';
 import type { Schema } from '../store/schema.ts';
 import type { FleetContext } from './fleet-context.ts';
 import { clientAddress } from './peer.ts';
@@ -11,7 +12,7 @@ type UserMethods = 'listUsers' | 'removeUser' | 'setUserRole';
 
 /** The calls about users. */
 export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods> {
-  const { store, handlers, clock, watches, runs, callers } = context;
+  const { store, handlers, clock, watches, runs, callers, roster } = context;
   return {
     listUsers: handlers.stream(async function* (call) {
       await callers.admin(call, 'listing users');
@@ -27,7 +28,8 @@ export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods>
     }),
     removeUser: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'removing users');
-      const { name } = call.request;
+      const { name, rosterEntries } = call.request;
+      const bringer = { actor, clientAddress: clientAddress(call) };
       await store.write(async (transaction) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('users')
@@ -35,16 +37,19 @@ export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods>
           .executeTakeFirst();
         if (numDeletedRows === 0n) throw unknownUser(name);
         await refuseNoAdmin(transaction, `${name} is the last admin and stays`);
-        const entry = { type: 'user.removed', actor, detail: { user: name } } as const;
-        await record(transaction, clock(), { ...entry, clientAddress: clientAddress(call) });
+        const left = await roster.append(transaction, rosterEntries, bringer);
+        checkRoster(left.user(name) === undefined, `remove ${name}`);
+        await record(transaction, clock(), { type: 'user.removed', ...bringer, detail: { user: name } });
       });
+      await roster.refresh();
       watches.end(name);
       runs.reconsider({ user: name, role: '' });
       return {};
     }),
     setUserRole: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'changing roles of users');
-      const { name, role } = call.request;
+      const { name, role, rosterEntries } = call.request;
+      const bringer = { actor, clientAddress: clientAddress(call) };
       await store.write(async (transaction) => {
         await refuseUnknownRole(transaction, role);
         const user = await transaction
@@ -55,13 +60,13 @@ export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods>
         if (user === undefined) throw unknownUser(name);
         await transaction.updateTable('users').set({ role }).where('name', '=', name).execute();
         await refuseNoAdmin(transaction, `${name} is the last admin and stays one`);
-        const entry = {
-          type: 'user.changed',
-          actor,
-          detail: { user: name, role, before: user.role },
-        } as const;
-        await record(transaction, clock(), { ...entry, clientAddress: clientAddress(call) });
+        const changed = (await roster.append(transaction, rosterEntries, bringer)).user(name);
+        const isSame = changed === undefined || changed.isAdmin === (role === 'admin');
+        checkRoster(isSame, `give ${name} the role ${role}`);
+        const detail = { user: name, role, before: user.role };
+        await record(transaction, clock(), { type: 'user.changed', ...bringer, detail });
       });
+      await roster.refresh();
       watches.changeRole(name, role);
       runs.reconsider({ user: name, role });
       return {};

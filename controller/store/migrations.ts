@@ -9,6 +9,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-audit-chain': { up: chainAudit },
   '0004-roles': { up: createRoles },
   '0005-dumps': { up: addDumps },
+  '0006-signatures': { up: addSignatures },
 };
 
 /** Roles of one's own, tokens that let a host join again, and certificates that were renewed. */
@@ -42,6 +43,22 @@ async function createRunRequests(db: Kysely<unknown>): Promise<void> {
 /** The tasks before it tell of their dumps in the audit alone. */
 async function addDumps(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('tasks').addColumn('dump', 'text').execute();
+}
+
+/** Runs before it cannot be repeated, and nobody has a key in the roster: `kompose controller recover` begins one. */
+async function addSignatures(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('roster')
+    .addColumn('seq', 'integer', (column) => column.primaryKey())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('signature', 'text', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .alterTable('tokens')
+    .addColumn('key', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+  await db.schema.alterTable('run_requests').addColumn('signed_order', 'text').execute();
+  await db.schema.alterTable('tasks').addColumn('signature', 'text').execute();
 }
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {

@@ -38,10 +38,20 @@ export interface TokensTable {
   /** The host that may join again with it; empty for none. */
   replaces: string;
   labels: string;
+  /** Of a user's: its public key, which the roster invites; empty for one that the controller made itself. */
+  key: string;
   uses_left: number;
   expires_at: number;
   created_by: string;
   created_at: number;
+}
+
+/** Entries of common/roster/entry.ts. */
+export interface RosterTable {
+  /** From 1 without gaps. */
+  seq: number;
+  body: string;
+  signature: string;
 }
 
 export interface RolesTable {
@@ -77,6 +87,8 @@ export interface RunRequestsTable {
   has_stdin: number;
   /** The run that this one repeats. */
   retry_of: string | null;
+  /** A SignedOrder as it was signed, base64; null where it holds what may not be kept. */
+  signed_order: string | null;
 }
 
 export interface TasksTable {
@@ -93,6 +105,8 @@ export interface TasksTable {
   finished_at: number | null;
   /** JSON of a Dump. */
   dump: string | null;
+  /** Of the user, over the order and this task, base64; null of a task that nobody signed. */
+  signature: string | null;
 }
 
 export interface StepsTable {
@@ -126,6 +140,7 @@ export interface Schema {
   hosts: HostsTable;
   users: UsersTable;
   tokens: TokensTable;
+  roster: RosterTable;
   roles: RolesTable;
   runs: RunsTable;
   run_requests: RunRequestsTable;

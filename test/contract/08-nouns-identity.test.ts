@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -35,44 +35,6 @@ async function whoami(home: string): Promise<Record<string, unknown>> {
 async function auditTypes(): Promise<unknown[]> {
   return (await fleet.objects('audit', 'ls')).map(({ type }) => type);
 }
-
-describe('controller recover', () => {
-  test('prints a new admin token, alone, on stdout, while the controller serves, and is audited', async () => {
-    const token = await expect(0, 'controller', 'controller', 'recover');
-    assert.match(token, /^kmp1\.\S+\n$/);
-    await expect(0, 'rescued', 'login', token.trim());
-    const { name, role } = await whoami('rescued');
-    assert.equal(role, 'admin');
-    assert.match(String(name), /^admin-[a-z]{6}$/);
-    const record = (await fleet.objects('audit', 'ls')).find(({ type }) => type === 'controller.recovered');
-    assert.deepEqual(record?.['actor'], { name: 'controller', role: 'controller', certificate: '' });
-    await expect(0, 'admin', 'audit', 'verify');
-  });
-
-  test('works while the controller does not serve', async () => {
-    await fleet.stopController();
-    const token = await expect(0, 'controller', 'controller', 'recover');
-    await fleet.startController();
-    await expect(0, 'rescued-later', 'login', token.trim());
-    assert.equal((await whoami('rescued-later'))['role'], 'admin');
-  });
-
-  test('is refused to another user than the owner of the folder', async () => {
-    const folder = join(fleet.home('controller'), 'controller');
-    await chown(folder, 65_534, 65_534);
-    const { code, stdout, stderr } = await fleet.run('controller', ['controller', 'recover']);
-    await chown(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-    assert.deepEqual([code, stdout], [5, '']);
-    assert.match(stderr, /belongs to another user: .*sudo -u '#65534'/);
-  });
-
-  test('is refused where there is no controller', async () => {
-    assert.match(
-      await refused('nowhere', 'controller', 'recover'),
-      /there is no controller in .*controller init/,
-    );
-  });
-});
 
 describe('controller address', () => {
   test('add: one more name in the certificate that is served, and in tokens made later', async () => {

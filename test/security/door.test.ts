@@ -4,7 +4,12 @@ import type { Client } from '@grpc/grpc-js';
 import { defaultLimits } from '../../controller/services/limits.ts';
 import { identityCredentials } from '../../proto/enrol.ts';
 import { Inbox, within } from '../integration/controller/inbox.ts';
-import { call, TestController, type AuditRecord } from '../integration/controller/test-controller.ts';
+import {
+  call,
+  TestController,
+  type AuditRecord,
+  loginWords,
+} from '../integration/controller/test-controller.ts';
 import { versionMetadata } from '../integration/controller/version-metadata.ts';
 import { anonymous, ask, clientWith } from './ask.ts';
 import { forgeries, ofNobody, ofOtherCa } from './forged.ts';
@@ -83,7 +88,7 @@ describe('a peer without a certificate', () => {
     const controller = await start(t);
     const client = controller.enrolment();
     for (let count = 0; count < 20; count++) {
-      const message = { tokenSecret: `bogus ${count}`, certificateRequest: Buffer.from('x') };
+      const message = { ...loginWords(`bogus ${count}`), certificateRequest: Buffer.from('x') };
       await call((done) => client.login(message, done)).catch(() => undefined);
     }
     const records = await refusalsIn(controller, 'login.failed');
@@ -133,7 +138,7 @@ describe('a certificate', () => {
     const admin = await controller.admin();
     const login = async () => controller.login(await controller.token('viewer', { name: 'ada' }));
     const ada = await login();
-    await call((done) => admin.client.removeUser({ name: 'ada' }, admin.metadata, done));
+    await admin.removeUser('ada');
     const client = clientWith(controller, identityCredentials(ada));
     await isRefused(client, methodsFor('known', 'user', 'admin'), removed);
     await login();

@@ -73,7 +73,8 @@ describe('what the controller holds for one certificate', () => {
     const { identity } = await controller.admin();
     const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern: 'nothing', command: 'ps' };
     const first = StartRunInput.encode({ kind: { $case: 'request', value: request } }).finish();
-    const stdin = { $case: 'stdin', value: { data: Buffer.alloc(100 * kibibyte), isEnd: false } } as const;
+    const piece = { data: Buffer.alloc(100 * kibibyte), isEnd: false, signature: Buffer.alloc(64) };
+    const stdin = { $case: 'stdin', value: piece } as const;
     const stream = http2To(t, controller, identity).request(grpcHeaders(FleetService.startRun.path));
     stream.write(framed(first));
     for (let count = 0; count < 15; count++)

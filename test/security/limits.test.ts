@@ -10,7 +10,7 @@ import { AgentLinkService } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../../proto/gen/kompose/v1/enrolment.ts';
 import { FleetService } from '../../proto/gen/kompose/v1/fleet.ts';
 import { within } from '../integration/controller/inbox.ts';
-import { call, refusal, TestController } from '../integration/controller/test-controller.ts';
+import { call, refusal, TestController, loginWords } from '../integration/controller/test-controller.ts';
 import { ask, clientWith, serves } from './ask.ts';
 import { grpcHeaders, http2To } from './http2-peer.ts';
 import { allMethods } from './methods.ts';
@@ -183,7 +183,7 @@ describe('the share of one peer', () => {
     const stranger = { openCalls: 100, callsPerSecond: 0.001, burst: 5 };
     const controller = await start(t, { stranger });
     const flood = controller.enrolment();
-    const message = { tokenSecret: 'bogus', certificateRequest: Buffer.from('x') };
+    const message = { ...loginWords('bogus'), certificateRequest: Buffer.from('x') };
     const told = Array.from({ length: 8 }, () => refusal(call((done) => flood.login(message, done))));
     const statuses = (await Promise.all(told)).map(({ status }) => status);
     assert.equal(statuses.filter((status) => status === 'RESOURCE_EXHAUSTED').length, 3);

@@ -52,6 +52,7 @@ const fleet = {
   removeUser: 'admin',
   setUserRole: 'admin',
   whoAmI: 'user',
+  syncRoster: 'user',
   listRoles: 'user',
   setRole: 'admin',
   removeRole: 'admin',

@@ -4,6 +4,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { keyFingerprint } from '../../../common/audit/signed-head.ts';
+import { signingKeyFromPem } from '../../../common/signing/signing-key.ts';
 import { runCli } from './cli-process.ts';
 import { createKeys, FakeController, type Script } from './fake-controller.ts';
 
@@ -39,17 +41,19 @@ test('stores a login that only its owner can read, and forgets it', async (t) =>
     'client.crt',
     'client.key',
     'context.json',
+    'signing.key',
   ]);
   for (const path of ['user', 'user/contexts', 'user/contexts/default']) {
     assert.equal((await stat(join(home, path))).mode & 0o777, 0o700, path);
   }
   for (const file of await readdir(context))
     assert.equal((await stat(join(context, file))).mode & 0o777, 0o600, file);
-  assert.deepEqual(JSON.parse(await readFile(join(context, 'context.json'), 'utf8')), {
-    addresses: [controller.address],
-    name: 'ada',
-    role: 'admin',
-  });
+  const { root, ...told } = JSON.parse(await readFile(join(context, 'context.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(told, { addresses: [controller.address], name: 'ada', role: 'admin' });
+  assert.match(String(root), /^[0-9a-f]{64}$/);
   assert.equal((await runCli(home, 'logout')).code, 0);
   assert.deepEqual(await readdir(join(home, 'user/contexts')), []);
   const { code, stderr } = await runCli(home, 'hosts');
@@ -75,6 +79,9 @@ test('keeps several logins apart and uses the last one', async (t) => {
   assert.equal(await readFile(join(home, 'user/current'), 'utf8'), 'second\n');
   const { code, stdout } = await runCli(home, '--context', 'default', 'whoami', '-o', 'json');
   assert.equal(code, 0);
+  const key = signingKeyFromPem(await readFile(join(home, 'user/contexts/default/signing.key'), 'utf8'));
+  // Whoever logs in with this controller's token begins the roster.
+  const root = keyFingerprint(key.publicKey);
   assert.deepEqual(JSON.parse(stdout), {
     name: 'ada',
     role: 'admin',
@@ -82,6 +89,8 @@ test('keeps several logins apart and uses the last one', async (t) => {
     expires: '1970-01-01T00:00:01.000Z',
     controllerVersion: '9.9',
     auditKey: null,
+    signingKey: root,
+    root,
   });
   const wrong = await runCli(home, '--context', 'secnd', 'whoami');
   assert.equal(wrong.code, 5);

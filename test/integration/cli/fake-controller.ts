@@ -7,6 +7,8 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import type { RosterEntry } from '../../../common/roster/entry.ts';
+import { Roster } from '../../../common/roster/roster.ts';
 import type { RunEvent } from '../../../common/task-event.ts';
 import { KomposeError } from '../../../common/errors.ts';
 import {
@@ -16,6 +18,7 @@ import {
   issueClientCertificate,
 } from '../../../controller/identity/authority.ts';
 import { ControllerCredentials } from '../../../controller/services/server-credentials.ts';
+import { tokenSecrets } from '../../../common/signing/token-secrets.ts';
 import { controllerTlsName } from '../../../proto/channel-options.ts';
 import { formatToken } from '../../../proto/enrolment-token.ts';
 import { encodeRunEvent, encodeTaskEvent, wrapTaskEvent } from '../../../proto/event-codec.ts';
@@ -81,14 +84,17 @@ export class FakeController {
   static async start(script: Script, keys: FleetKeys, port = 0): Promise<FakeController> {
     const server = new Server();
     const seen = { cancels: [], protocols: new Set<string>() };
-    server.addService(FleetService, fleetHandlers(script, seen) as UntypedServiceImplementation);
-    server.addService(EnrolmentService, enrolmentHandlers(keys) as UntypedServiceImplementation);
+    const roster: RosterEntry[] = [];
+    server.addService(FleetService, fleetHandlers(script, seen, roster) as UntypedServiceImplementation);
+    server.addService(EnrolmentService, enrolmentHandlers(keys, roster) as UntypedServiceImplementation);
     const bound = await bind(server, port, keys);
     const addresses = [`127.0.0.1:${bound}`];
     const token = formatToken({
       addresses,
       caFingerprint: authorityFingerprint(keys.ca.certificate),
-      secret: 'good',
+      seed: 'good',
+      root: '',
+      user: 'ada',
     });
     return new FakeController(server, bound, token, seen);
   }
@@ -142,8 +148,14 @@ function refusesConnections(port: number): Promise<void> {
 function fleetHandlers(
   script: Script,
   seen: { cancels: string[]; protocols: Set<string> },
+  roster: readonly RosterEntry[],
 ): Partial<FleetServer> {
   return {
+    syncRoster: (call, callback) => {
+      const { count: after } = call.request;
+      const { head } = Roster.empty.extend(roster);
+      callback(null, { count: roster.length, head, part: { after, entries: roster.slice(after) } });
+    },
     startRun: (call) => startRun(script, call, seen.protocols),
     watchRun: (call) => {
       const { runId, afterSeq } = call.request;
@@ -193,11 +205,13 @@ function encoded(event: RunEvent): Uint8Array {
   return wrapTaskEvent(seq, task, timeMs, encodeTaskEvent({ seq: taskSeq, timeMs, event: event.event }));
 }
 
-function enrolmentHandlers(keys: FleetKeys): Partial<EnrolmentServer> {
+/** Who logs in begins the roster. */
+function enrolmentHandlers(keys: FleetKeys, roster: RosterEntry[]): Partial<EnrolmentServer> {
   return {
     login: (call, callback) => {
-      const { tokenSecret, certificateRequest } = call.request;
-      if (tokenSecret !== 'good') {
+      const { tokenSecret, certificateRequest, rosterEntry } = call.request;
+      roster.splice(0, roster.length, ...(rosterEntry === undefined ? [] : [rosterEntry]));
+      if (tokenSecret !== tokenSecrets('good').secret) {
         callback(toStatus(new KomposeError('unauthenticated', 'this token cannot be used')));
         return;
       }

@@ -3,8 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { FleetServer, Host, HostStack, Run, Task } from '../../../proto/gen/kompose/v1/fleet.ts';
+import { parseBody } from '../../../common/roster/entry.ts';
+import type {
+  CreateTokenRequest,
+  FleetServer,
+  Host,
+  HostStack,
+  Run,
+  Task,
+} from '../../../proto/gen/kompose/v1/fleet.ts';
 import { runCli } from './cli-process.ts';
+import { hashSecret, tokenSecrets } from '../../../common/signing/token-secrets.ts';
+import { parseToken } from '../../../proto/enrolment-token.ts';
 import { createKeys, FakeController } from './fake-controller.ts';
 
 const noon = Date.UTC(2026, 0, 2, 12, 0, 0, 5);
@@ -101,7 +111,7 @@ const fleet: Partial<FleetServer> = {
   },
   createToken: (call, callback) => {
     asked.push(call.request);
-    callback(null, { token: 'kmp1.abc', id: 'T1', name: 'viewer-abcdef' });
+    callback(null, { id: 'T1', name: '', addresses: ['c:1'], caFingerprint: 'f' });
   },
   listUsers: (call) => call.end(),
 };
@@ -232,7 +242,11 @@ test('lists the audit: who, when, from where, what, on which targets, hooks with
 
 test('prints a new token alone', async () => {
   const args = ['--role', 'agent', '--label', 'env=prod', '--ttl', '2h', '--uses', '3'];
-  assert.equal(await printed('tokens', 'create', ...args), 'kmp1.abc\n');
+  const text = await printed('tokens', 'create', ...args);
+  const { addresses, caFingerprint, seed, root, user } = parseToken(text);
+  assert.equal(text.split('\n').length, 2);
+  assert.deepEqual([addresses, caFingerprint, user], [['c:1'], 'f', '']);
+  assert.match(root, /^[0-9a-f]{64}$/);
   assert.deepEqual(asked.at(-1), {
     role: 'agent',
     labels: { env: 'prod' },
@@ -240,16 +254,28 @@ test('prints a new token alone', async () => {
     uses: 3,
     name: '',
     replaces: '',
+    secretHash: hashSecret(tokenSecrets(seed).secret),
+    key: '',
+    rosterEntries: [],
   });
-  await printed('tokens', 'create', '--role', 'viewer', '--name', 'bob');
-  assert.deepEqual(asked.at(-1), {
+  const invited = parseToken(await printed('tokens', 'create', '--role', 'viewer', '--name', 'bob'));
+  const { secret, key } = tokenSecrets(invited.seed);
+  const request = asked.at(-1) as CreateTokenRequest;
+  assert.partialDeepStrictEqual(request, {
     role: 'viewer',
-    labels: {},
-    ttlMs: 0,
-    uses: 0,
     name: 'bob',
-    replaces: '',
+    secretHash: hashSecret(secret),
+    key: key.publicKey,
   });
+  assert.equal(invited.user, 'bob');
+  assert.partialDeepStrictEqual(parseBody(request.rosterEntries[0]?.body ?? ''), {
+    type: 'invite',
+    key: key.publicKey,
+    user: 'bob',
+    isAdmin: false,
+    uses: 1,
+  });
+  assert.ok(!JSON.stringify(request).includes(invited.seed));
 });
 
 test('prints nothing on stdout where there is nothing', async () => {

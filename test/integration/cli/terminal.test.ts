@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
+import { signRun } from '../../../cli/sign-run.ts';
+import { signingKeyFromPem } from '../../../common/signing/signing-key.ts';
+import { RunRequest, type PlanRetryResponse } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { runCli } from './cli-process.ts';
 import { createKeys, FakeController, type FleetKeys, type StartedRun } from './fake-controller.ts';
 import { ended, output, started } from './run-events.ts';
@@ -111,6 +114,26 @@ test('colours on a terminal only, and not where colour is unwanted', async (t) =
   assert.equal((await runCli(home, 'sexy', 'up')).stderr, 'a:b succeeded in 5ms\n');
 });
 
+const signedRun = {
+  ...RunRequest.decode(Buffer.alloc(0)),
+  pattern: '*',
+  command: 'up',
+  args: ['-d'],
+  env: { API_KEY: 'a', DB_PASSWORD: 'b' },
+};
+
+/** As the user who is logged in has signed it, which the controller has kept without its secrets. */
+async function planOf(request: RunRequest): Promise<PlanRetryResponse> {
+  const key = signingKeyFromPem(await readFile(join(home, 'user/contexts/default/signing.key'), 'utf8'));
+  const [runId, taskId] = ['01J00000000000000000000000', '01J00000000000000000000001'];
+  const target = { taskId, host: 'a', stack: 'b' };
+  const { order, signatures } = signRun({ request }, { runId, targets: [target] }, key, Date.now());
+  const targets = signatures.map((signature) => ({ ...target, signature }));
+  const { command, args } = request;
+  const secretNames = ['API_KEY', 'DB_PASSWORD'];
+  return { runId, targets, command, args, secretNames, dryRun: false, order, env: [], network: undefined };
+}
+
 test('asks for the secret values of a run to repeat, and does not show them', async (t) => {
   const asked = Promise.withResolvers<StartedRun>();
   const controller = await FakeController.start(
@@ -122,8 +145,7 @@ test('asks for the secret values of a run to repeat, and does not show them', as
       },
       fleet: {
         planRetry: (_, callback) => {
-          const plan = { runId: '01J', targets: [{ host: 'a', stack: 'b' }], command: 'up', args: ['-d'] };
-          callback(null, { ...plan, dryRun: false, secretNames: ['API_KEY', 'DB_PASSWORD'] });
+          void planOf(signedRun).then((plan) => callback(null, plan));
         },
       },
     },
@@ -137,6 +159,6 @@ test('asks for the secret values of a run to repeat, and does not show them', as
   assert.equal(await cli.ended, 0, cli.text);
   const { request } = await asked.promise;
   assert.deepEqual(request.env, { API_KEY: 'k', DB_PASSWORD: 'hunter2' });
-  assert.equal(request.retryOf, '01J');
+  assert.equal(request.retryOf, '01J00000000000000000000000');
   assert.ok(!cli.text.includes('hunter2'), cli.text);
 });

@@ -5,7 +5,7 @@ import { createCertificateRequest } from '../../../proto/certificate-request.ts'
 import { openEnrolment } from '../../../proto/enrol.ts';
 import { formatToken, parseToken } from '../../../proto/enrolment-token.ts';
 import type { JoinResponse, LoginResponse } from '../../../proto/gen/kompose/v1/enrolment.ts';
-import { call, refusal, TestController } from './test-controller.ts';
+import { call, refusal, TestController, loginWords, secretOf } from './test-controller.ts';
 
 function detailOf(certificate: string): string {
   return new X509Certificate(certificate).subjectAltName ?? '';
@@ -118,11 +118,8 @@ describe('a token', () => {
   test('is of no use once it was revoked', async (t) => {
     const controller = await TestController.start(t);
     const { client, metadata } = await controller.admin();
-    const request = { role: 'agent', labels: {}, ttlMs: 0, uses: 0, name: '', replaces: '' };
-    const made = await call<{ id: string; token: string }>((done) =>
-      client.createToken(request, metadata, done),
-    );
-    await call((done) => client.revokeToken({ id: made.id }, metadata, done));
+    const made = await controller.newToken('agent');
+    await call((done) => client.revokeToken({ id: made.id, rosterEntries: [] }, metadata, done));
     assert.equal((await refusal(controller.join(made.token, 'prod-1'))).status, 'UNAUTHENTICATED');
   });
 
@@ -150,27 +147,29 @@ describe('a token', () => {
     const controller = await TestController.start(t);
     const token = await controller.token('agent');
     const all = JSON.stringify([controller.rows('select * from tokens'), controller.audit()]);
-    assert.ok(!all.includes(parseToken(token).secret));
-    assert.ok(!all.includes(parseToken(controller.firstToken).secret));
+    for (const each of [token, controller.firstToken]) {
+      assert.ok(!all.includes(parseToken(each).seed));
+      assert.ok(!all.includes(secretOf(each)));
+    }
   });
 
   test('is not sent to a controller of another CA', async (t) => {
     const [own, other] = [await TestController.start(t), await TestController.start(t)];
-    const { secret, caFingerprint } = parseToken(own.firstToken);
-    const misled = formatToken({ addresses: [other.address], caFingerprint, secret });
+    const token = parseToken(own.firstToken);
+    const misled = formatToken({ ...token, addresses: [other.address] });
     await assert.rejects(openEnrolment(misled), { code: 'unauthenticated', message: /its CA differs/ });
     assert.deepEqual(other.audit('login.failed'), []);
   });
 
   test('leads to its controller, by its second address too', async (t) => {
     const controller = await TestController.start(t);
-    const { secret, caFingerprint } = parseToken(controller.firstToken);
-    const token = formatToken({ addresses: ['127.0.0.1:1', controller.address], caFingerprint, secret });
+    const first = parseToken(controller.firstToken);
+    const token = formatToken({ ...first, addresses: ['127.0.0.1:1', controller.address] });
     const enrolment = await openEnrolment(token);
     controller.keep(enrolment.client);
     assert.equal(enrolment.address, controller.address);
     const { request } = await createCertificateRequest();
-    const message = { tokenSecret: enrolment.secret, certificateRequest: request };
+    const message = { ...loginWords(token), certificateRequest: request };
     const answer = await call<LoginResponse>((done) => enrolment.client.login(message, done));
     assert.equal(answer.name, 'admin');
   });
@@ -179,7 +178,7 @@ describe('a token', () => {
 test('joins and logins are limited for all callers together', async (t) => {
   const controller = await TestController.start(t);
   const client = controller.enrolment();
-  const message = { tokenSecret: 'bogus', certificateRequest: Buffer.from('x') };
+  const message = { ...loginWords('bogus'), certificateRequest: Buffer.from('x') };
   const answers = Array.from({ length: 600 }, () =>
     refusal(call<LoginResponse>((done) => client.login(message, done))),
   );

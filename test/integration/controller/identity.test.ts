@@ -18,7 +18,7 @@ describe('a certificate', () => {
     const whoAmI = (): Promise<{ name: string }> =>
       call((done) => viewer.client.whoAmI({}, viewer.metadata, done));
     const { name } = await whoAmI();
-    await call((done) => admin.client.removeUser({ name }, admin.metadata, done));
+    await admin.removeUser(name);
     const { status, code } = await refusal(whoAmI());
     assert.deepEqual({ status, code }, { status: 'UNAUTHENTICATED', code: 'unauthenticated' });
   });
@@ -32,7 +32,7 @@ describe('a certificate', () => {
     await watched.started();
     await agent.asked();
     const { name } = await call<{ name: string }>((done) => viewer.client.whoAmI({}, viewer.metadata, done));
-    await call((done) => admin.client.removeUser({ name }, admin.metadata, done));
+    await admin.removeUser(name);
     const { status } = await within(2_000, 'the end of the watch', watched.inbox.ended).finally(() =>
       watched.stream.cancel(),
     );
@@ -41,8 +41,9 @@ describe('a certificate', () => {
 
   test('of the last admin cannot be removed', async (t) => {
     const controller = await TestController.start(t);
-    const { client, metadata } = await controller.admin();
-    const { status } = await refusal(call((done) => client.removeUser({ name: 'admin' }, metadata, done)));
+    const admin = await controller.admin();
+    const { client, metadata } = admin;
+    const { status } = await refusal(admin.removeUser('admin'));
     assert.equal(status, 'ALREADY_EXISTS');
     await call((done) => client.whoAmI({}, metadata, done));
   });

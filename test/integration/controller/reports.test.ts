@@ -145,7 +145,7 @@ test('a task of another host cannot be refused', async (t) => {
   const controller = await TestController.start(t);
   const { run, agent, taskId } = await started(controller);
   const { agent: other } = await controller.online('prod-2', ['news']);
-  other.send({ $case: 'taskRefused', value: { taskId, reason: 'forged' } });
+  other.send({ $case: 'taskRefused', value: { taskId, reason: 'forged', denied: true } });
   await Promise.race([other.heartbeat(), other.inbox.ended]);
   const report = agent.report();
   await report.open(taskId);
@@ -217,7 +217,20 @@ test('a hook that ran is in the audit with its digests', async (t) => {
 
 test('a task that its agent refuses fails with the agent’s reason', async (t) => {
   const { agent, run, taskId } = await started(await TestController.start(t));
-  agent.send({ $case: 'taskRefused', value: { taskId, reason: 'the disk is full' } });
+  agent.send({ $case: 'taskRefused', value: { taskId, reason: 'the disk is full', denied: false } });
   assert.equal((await run.finished()).exitCode, 1);
   assert.match(run.ends['prod-1:sexy']?.reason ?? '', /the disk is full/);
+});
+
+test('a task that its agent finds unsigned ends denied, and the audit says why', async (t) => {
+  const controller = await TestController.start(t);
+  const { agent, run, taskId } = await started(controller);
+  agent.send({ $case: 'taskRefused', value: { taskId, reason: 'nobody signed it', denied: true } });
+  assert.equal((await run.finished()).exitCode, 5);
+  assert.equal(run.ends['prod-1:sexy']?.state, 'denied');
+  const [record] = controller.audit('task.finished');
+  assert.deepEqual(
+    [record?.outcome, record?.reason],
+    ['denied', 'the agent of prod-1 refused the task: nobody signed it'],
+  );
 });

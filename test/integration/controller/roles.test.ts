@@ -20,7 +20,7 @@ function setRole(admin: TestUser, name: string, rules: string): Promise<SetRoleR
 }
 
 function changeRole(admin: TestUser, name: string, role: string): Promise<unknown> {
-  return call((done) => admin.client.setUserRole({ name, role }, admin.metadata, done));
+  return admin.setUserRole(name, role);
 }
 
 async function all<Row>(stream: EventEmitter): Promise<Row[]> {
@@ -127,7 +127,7 @@ describe('a role that is taken away', () => {
     const ada = await userWith(controller, 'allow * up');
     const runId = (await ada.run().started()).run;
     const { taskId } = await agent.asked();
-    await call((done) => admin.client.removeUser({ name: 'ada' }, admin.metadata, done));
+    await admin.removeUser('ada');
     await agent.finish(taskId);
     const ends = (await admin.watch(runId)).flatMap(({ event }) =>
       event.type === 'task.finished' ? [event.state] : [],

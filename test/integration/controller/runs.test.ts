@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { began, output, succeeded, succeeding } from './test-agent.ts';
+import { keyFingerprint } from '../../../common/audit/signed-head.ts';
+import { began, output, readTask, succeeded, succeeding } from './test-agent.ts';
 import { call, refusal, TestController } from './test-controller.ts';
 import type { WatchedRun } from './test-user.ts';
 
@@ -18,17 +19,17 @@ describe('before an agent hears of a run', () => {
     const seen = Promise.withResolvers<{ runs: unknown[]; tasks: unknown[]; audit: unknown[] }>();
     agent.stream.on('data', ({ kind }) => {
       if (kind?.$case !== 'startTask') return;
-      const { runId, taskId } = kind.value;
+      const { runId, taskId } = readTask(kind.value);
       seen.resolve({
         runs: controller.rows('select id, command, user, state from runs where id = ?', runId),
         tasks: controller.rows('select id, host, stack, state from tasks where id = ?', taskId),
         audit: controller
           .audit('run.started')
-          .map(({ run, actor, targets }) => ({ run, actor: actor.name, targets })),
+          .map(({ run, actor, key, targets }) => ({ run, actor: actor.name, key, targets })),
       });
     });
     const run = admin.run();
-    const { taskId, runId, ...order } = await agent.asked();
+    const { taskId, runId, key } = await agent.asked();
     assert.deepEqual(await seen.promise, {
       runs: [
         Object.assign(Object.create(null), { id: runId, command: 'up', user: 'admin', state: 'running' }),
@@ -36,9 +37,9 @@ describe('before an agent hears of a run', () => {
       tasks: [
         Object.assign(Object.create(null), { id: taskId, host: 'prod-1', stack: 'sexy', state: 'queued' }),
       ],
-      audit: [{ run: runId, actor: 'admin', targets: ['prod-1:sexy'] }],
+      audit: [{ run: runId, actor: 'admin', key: keyFingerprint(key), targets: ['prod-1:sexy'] }],
     });
-    assert.equal(order.user, 'admin');
+    assert.equal(key, admin.key.publicKey);
     await agent.finish(taskId);
     await run.finished();
     const audited = controller.audit().map(({ type, outcome }) => [type, outcome ?? '']);

@@ -1,6 +1,8 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { TaskEvent } from '../../../common/task-event.ts';
+import { openOrder, type Order } from '../../../common/signing/order.ts';
 import { encodeTaskEvent } from '../../../proto/event-codec.ts';
+import { decodeOrder } from '../../../proto/order-codec.ts';
 import {
   AgentHello,
   type AgentLinkClient,
@@ -16,6 +18,18 @@ import { protocolVersion } from '../../../proto/protocol-version.ts';
 import { Inbox } from './inbox.ts';
 
 export type HelloChange = Partial<AgentHello>;
+
+/** What a task's user has signed, as an agent that believes everybody reads it. */
+export type AskedTask = Omit<Order, 'env' | 'network'> &
+  Pick<StartTask, 'taskId' | 'stack' | 'output'> & {
+    readonly env: Readonly<Record<string, string>>;
+    readonly network: string | undefined;
+  };
+
+export function readTask({ taskId, stack, order, env, network, ...rest }: StartTask): AskedTask {
+  const signed = decodeOrder(order);
+  return { taskId, stack, output: rest.output, ...signed, ...openOrder(signed, { env, network }) };
+}
 
 /** An agent that does what a test says, over the real wire. */
 export class TestAgent {
@@ -43,8 +57,10 @@ export class TestAgent {
     return this.inbox.next('a welcome', ({ kind }) => (kind?.$case === 'welcome' ? kind.value : undefined));
   }
 
-  asked(): Promise<StartTask> {
-    return this.inbox.next('a task', ({ kind }) => (kind?.$case === 'startTask' ? kind.value : undefined));
+  asked(): Promise<AskedTask> {
+    return this.inbox.next('a task', ({ kind }) =>
+      kind?.$case === 'startTask' ? readTask(kind.value) : undefined,
+    );
   }
 
   cancelled(): Promise<CancelTask> {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,20 +9,27 @@ import { pino } from 'pino';
 import type { ControllerSettings } from '../../../controller/config.ts';
 import { databasePath, initController } from '../../../controller/init.ts';
 import { serveController, type RunningController } from '../../../controller/serve.ts';
+import { joinEntry, rootEntry } from '../../../common/roster/entry.ts';
+import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
+import { createTokenSeed, hashSecret, tokenSecrets } from '../../../common/signing/token-secrets.ts';
 import { createCertificateRequest } from '../../../proto/certificate-request.ts';
 import { clientChannelOptions } from '../../../proto/channel-options.ts';
-import { parseToken } from '../../../proto/enrolment-token.ts';
+import { formatToken, parseToken } from '../../../proto/enrolment-token.ts';
 import { identityCredentials, type Identity } from '../../../proto/enrol.ts';
 import { AgentLinkClient } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import {
   EnrolmentClient,
   type JoinResponse,
+  type LoginRequest,
   type LoginResponse,
 } from '../../../proto/gen/kompose/v1/enrolment.ts';
 import { type CreateTokenResponse, FleetClient } from '../../../proto/gen/kompose/v1/fleet.ts';
+import { call } from './call.ts';
 import { type StreamEnd, streamEnd } from './inbox.ts';
 import { TestAgent, type HelloChange } from './test-agent.ts';
 import { TestUser } from './test-user.ts';
+
+export { call } from './call.ts';
 
 /** An audit record, as far as tests look at it. */
 export interface AuditRecord {
@@ -34,6 +41,7 @@ export interface AuditRecord {
   readonly outcome?: string;
   readonly reason?: string;
   readonly run?: string;
+  readonly key?: string;
   readonly targets?: readonly string[];
 }
 
@@ -115,11 +123,12 @@ export class TestController {
     return { ...answer, privateKey, caCertificate: this.caCertificate };
   }
 
-  async login(token: string): Promise<Identity & LoginResponse> {
+  async login(token: string): Promise<Identity & LoginResponse & { signingKey: SigningKey }> {
     const { privateKey, request } = await createCertificateRequest();
-    const message = { tokenSecret: secretOf(token), certificateRequest: request };
+    const signingKey = createSigningKey();
+    const message = { ...loginWords(token, signingKey), certificateRequest: request };
     const answer = await call<LoginResponse>((done) => this.enrolment().login(message, done));
-    return { ...answer, privateKey, caCertificate: this.caCertificate };
+    return { ...answer, privateKey, caCertificate: this.caCertificate, signingKey };
   }
 
   /** The first admin; logs in once. */
@@ -128,16 +137,16 @@ export class TestController {
     return this.#admin;
   }
 
-  userWith(identity: Identity): TestUser {
+  userWith(identity: Identity & { readonly signingKey?: SigningKey }): TestUser {
     const client = this.keep(
       new FleetClient(this.address, identityCredentials(identity), clientChannelOptions),
     );
-    return new TestUser(client, identity);
+    return new TestUser(client, identity, identity.signingKey);
   }
 
   /** After a restart, the first admin on. */
-  readmit({ identity }: TestUser): TestUser {
-    const user = this.userWith(identity);
+  readmit({ identity, key }: TestUser): TestUser {
+    const user = this.userWith({ ...identity, signingKey: key });
     this.#admin = Promise.resolve(user);
     return user;
   }
@@ -150,9 +159,34 @@ export class TestController {
     role: string,
     change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
   ): Promise<string> {
-    const { client, metadata } = await this.admin();
+    return (await this.newToken(role, change)).token;
+  }
+
+  /** The token with its id. */
+  async newToken(
+    role: string,
+    change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
+  ): Promise<{ id: string; token: string }> {
+    const admin = await this.admin();
+    const seed = createTokenSeed();
+    const { secret, key } = tokenSecrets(seed);
     const request = { role, labels: {}, ttlMs: 0, uses: 0, name: '', replaces: '', ...change };
-    return (await call<CreateTokenResponse>((done) => client.createToken(request, metadata, done))).token;
+    const isUsers = role !== 'agent';
+    const until = Date.now() + 1_000_000;
+    const { name: user, uses } = request;
+    const whom = { key: key.publicKey, user, isAdmin: role === 'admin', uses: uses || 1, until };
+    const rosterEntries = isUsers ? await admin.entries({ type: 'invite', ...whom }) : [];
+    const made = {
+      ...request,
+      secretHash: hashSecret(secret),
+      key: isUsers ? key.publicKey : '',
+      rosterEntries,
+    };
+    const { id, ...where } = await call<CreateTokenResponse>((done) =>
+      admin.client.createToken(made, admin.metadata, done),
+    );
+    const root = (await admin.roster()).root ?? '';
+    return { id, token: formatToken({ ...where, seed, root, user: isUsers ? user || `${role}-*` : '' }) };
   }
 
   async host(name: string): Promise<Identity> {
@@ -214,20 +248,26 @@ function serve(settings: ControllerSettings): Promise<RunningController> {
 }
 
 /** A token's secret; any other text stands for itself. */
-function secretOf(token: string): string {
-  return token.startsWith('kmp1.') ? parseToken(token).secret : token;
+export function secretOf(token: string): string {
+  return token.startsWith('kmp1.') ? tokenSecrets(parseToken(token).seed).secret : token;
 }
 
-/** A unary call's answer; rejects with gRPC's error. */
-export function call<Response>(
-  start: (done: (error: Error | null, response: Response) => void) => unknown,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    start((error, response) => {
-      if (error === null) resolve(response);
-      else reject(error);
-    });
-  });
+/** What a login with this token says beside its certificate. */
+export function loginWords(
+  token: string,
+  signingKey: SigningKey = createSigningKey(),
+): Omit<LoginRequest, 'certificateRequest'> {
+  const tokenSecret = secretOf(token);
+  if (!token.startsWith('kmp1.')) return { tokenSecret, name: '', rosterEntry: undefined };
+  const { seed, root, user } = parseToken(token);
+  const name = user.replace('*', letters());
+  const { key } = tokenSecrets(seed);
+  const rosterEntry = root === '' ? rootEntry(name, signingKey) : joinEntry(name, signingKey.publicKey, key);
+  return { tokenSecret, name, rosterEntry };
+}
+
+function letters(): string {
+  return Array.from({ length: 6 }, () => String.fromCharCode(97 + randomInt(26))).join('');
 }
 
 /** How a call was refused; fails if it was not. */

@@ -8,8 +8,16 @@ const word = fc.stringMatching(/^[\x21-\x7e]{1,60}$/);
 const address = fc
   .tuple(fc.stringMatching(/^[a-z0-9.[\]:-]{1,30}$/), fc.nat(65_535))
   .map((parts) => parts.join(':'));
+const root = fc.oneof(fc.constant(''), fc.stringMatching(/^[0-9a-f]{64}$/));
+const user = fc.stringMatching(/^[\w.-]{0,20}\*?$/);
 const token = fc.record(
-  { addresses: fc.array(address, { minLength: 1, maxLength: 4 }), caFingerprint: word, secret: word },
+  {
+    addresses: fc.array(address, { minLength: 1, maxLength: 4 }),
+    caFingerprint: word,
+    seed: word,
+    root,
+    user,
+  },
   { noNullPrototype: true },
 );
 
@@ -36,7 +44,7 @@ test('makes one word that a shell leaves as it is', () => {
 });
 
 test('does not mind blanks around a pasted token', () => {
-  const value = { addresses: ['c:1'], caFingerprint: 'f', secret: 's' };
+  const value = { addresses: ['c:1'], caFingerprint: 'f', seed: 's', root: '', user: 'ada' };
   assert.deepEqual(parseToken(` \n${formatToken(value)}\r\n`), value);
 });
 
@@ -46,13 +54,15 @@ const garbage: readonly [title: string, text: string][] = [
   ['no JSON', 'kmp1.c2VjcmV0LXdvcmQ'],
   ['no array', encoded({ secret: 'secret-word' })],
   ['too few parts', encoded([['c:1'], 'f'])],
-  ['too many parts', encoded([['c:1'], 'f', 's', 'x'])],
-  ['no addresses', encoded([[], 'f', 's'])],
-  ['an address without a port', encoded([['c'], 'f', 's'])],
-  ['an address that is no text', encoded([[1], 'f', 's'])],
-  ['an empty secret', encoded([['c:1'], 'f', ''])],
-  ['a secret with a newline', encoded([['c:1'], 'f', 'a\nb'])],
-  ['a secret that is no text', encoded([['c:1'], 'f', 7])],
+  ['too many parts', encoded([['c:1'], 'f', 's', '', '', 'x'])],
+  ['no addresses', encoded([[], 'f', 's', '', ''])],
+  ['an address without a port', encoded([['c'], 'f', 's', '', ''])],
+  ['an address that is no text', encoded([[1], 'f', 's', '', ''])],
+  ['an empty secret', encoded([['c:1'], 'f', '', '', ''])],
+  ['a secret with a newline', encoded([['c:1'], 'f', 'a\nb', '', ''])],
+  ['a secret that is no text', encoded([['c:1'], 'f', 7, '', ''])],
+  ['a root that is no fingerprint', encoded([['c:1'], 'f', 's', 'abc', ''])],
+  ['a name that is none', encoded([['c:1'], 'f', 's', '', 'a/b'])],
   ['null', encoded(null)],
   ['one without end', `kmp1.${'A'.repeat(5000)}`],
 ];

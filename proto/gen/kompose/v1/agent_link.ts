@@ -21,7 +21,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { AuditHead } from "./audit.ts";
-import { StdinProgress, Target, Terminal, TerminalSize } from "./event.ts";
+import { StdinProgress, Target, TerminalSize } from "./event.ts";
+import { RosterPart, Variable } from "./signing.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -49,6 +50,9 @@ export interface AgentMessage {
     | { $case: "stackStatus"; value: StackStatusReply }
     | { $case: "localRun"; value: LocalRun }
     | { $case: "maskWords"; value: MaskWordsReply }
+    | //
+    /** What the controller lacks of the roster: it was restored from an older backup. */
+    { $case: "roster"; value: RosterPart }
     | undefined;
 }
 
@@ -62,6 +66,12 @@ export interface ControllerMessage {
     | { $case: "stackStatus"; value: StackStatusRequest }
     | { $case: "localRunAck"; value: LocalRunAck }
     | { $case: "maskWords"; value: MaskWordsRequest }
+    | //
+    /**
+     * After the welcome, if the agent lacks some, and whenever the roster grows. What does not continue the roster that
+     * the agent has, from the root that it trusts, is not taken.
+     */
+    { $case: "roster"; value: RosterPart }
     | undefined;
 }
 
@@ -78,7 +88,12 @@ export interface AgentHello {
   /** The agent's clock, to show a skew. */
   nowUnixMs: number;
   /** The newest that this host has seen, of any controller process. */
-  auditHead: AuditHead | undefined;
+  auditHead:
+    | AuditHead
+    | undefined;
+  /** Of the roster: the fingerprint of the key that it must begin with, and how many of its entries this agent has. */
+  rosterRoot: string;
+  rosterCount: number;
 }
 
 export interface Welcome {
@@ -87,7 +102,14 @@ export interface Welcome {
   controllerVersion: string;
   /** How often the agent sends a heartbeat. Two missed ones end the session, on either side. */
   heartbeatPeriodMs: number;
-  auditHead: AuditHead | undefined;
+  auditHead:
+    | AuditHead
+    | undefined;
+  /** Likewise of the controller's: the agent gives what the controller lacks, and says so where the roots differ. */
+  rosterRoot: string;
+  rosterCount: number;
+  /** The hash that the entries come to (common/roster/roster.ts). */
+  rosterHead: string;
 }
 
 export interface Heartbeat {
@@ -200,38 +222,26 @@ export interface LocalRunAck {
   runId: string;
 }
 
-/** At most one start per task_id: a repeated StartTask is answered from what the agent kept. */
+/**
+ * At most one start per task_id: a repeated StartTask is answered from what the agent kept. The agent executes what
+ * `order` says and nothing else, once it has found that a user of its roster has signed it for this task, this host and
+ * this stack, that it has its force still, and that no such task was ever begun here. Else it is refused as denied.
+ */
 export interface StartTask {
+  /** A ULID. */
   taskId: string;
-  runId: string;
   stack: string;
-  command: string;
-  /** Arguments byte for byte, as the user gave them. */
-  args: string[];
-  /** Variables of -e. */
-  env: { [key: string]: string };
-  /** --network; absent if not given. */
-  network?:
-    | string
+  /** A SignedOrder, encoded. */
+  order: Uint8Array;
+  signature: Uint8Array;
+  /** They open the order's variables. */
+  env: Variable[];
+  network:
+    | Variable
     | undefined;
-  /** From the task's start; 0 means none. */
-  timeoutMs: number;
-  dryRun: boolean;
-  user: string;
-  /** The action reads the client's stdin: it comes as TaskControl.stdin. */
-  hasStdin: boolean;
-  /** The action runs on a pseudo-terminal of this size, into which its stdin is typed. */
-  terminal: Terminal | undefined;
-  output:
-    | OutputPolicy
-    | undefined;
-  /** The action's output is not masked. */
-  raw: boolean;
-}
-
-export interface StartTask_EnvEntry {
-  key: string;
-  value: string;
+  /** Of an order with a terminal: its size. */
+  terminalSize: TerminalSize | undefined;
+  output: OutputPolicy | undefined;
 }
 
 /** How the agent bounds a task's output. */
@@ -249,6 +259,8 @@ export interface OutputPolicy {
 export interface TaskRefused {
   taskId: string;
   reason: string;
+  /** It is not signed as it must be: the task ends denied. */
+  denied: boolean;
 }
 
 export interface CancelTask {
@@ -287,6 +299,8 @@ export interface StdinChunk {
   data: Uint8Array;
   /** No byte follows. */
   isEnd: boolean;
+  /** By the key that signed the task's order; see StdinInput. */
+  signature: Uint8Array;
 }
 
 /**
@@ -429,6 +443,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "maskWords":
         MaskWordsReply.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "roster":
+        RosterPart.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -502,6 +519,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "maskWords", value: MaskWordsReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "roster", value: RosterPart.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -545,6 +570,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       case "maskWords":
         MaskWordsRequest.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "roster":
+        RosterPart.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
     }
     return writer;
@@ -627,6 +655,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             message.kind = { $case: "maskWords", value: MaskWordsRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "roster", value: RosterPart.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -650,6 +686,8 @@ function createBaseAgentHello(): AgentHello {
     openTasks: [],
     nowUnixMs: 0,
     auditHead: undefined,
+    rosterRoot: "",
+    rosterCount: 0,
   };
 }
 
@@ -678,6 +716,12 @@ export const AgentHello: MessageFns<AgentHello> = {
     }
     if (message.auditHead !== undefined) {
       AuditHead.encode(message.auditHead, writer.uint32(66).fork()).join();
+    }
+    if (message.rosterRoot !== "") {
+      writer.uint32(74).string(message.rosterRoot);
+    }
+    if (message.rosterCount !== 0) {
+      writer.uint32(80).uint32(message.rosterCount);
     }
     return writer;
   },
@@ -759,6 +803,22 @@ export const AgentHello: MessageFns<AgentHello> = {
             message.auditHead = AuditHead.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.rosterRoot = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.rosterCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -773,7 +833,16 @@ export const AgentHello: MessageFns<AgentHello> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { protocolVersion: 0, capabilities: [], controllerVersion: "", heartbeatPeriodMs: 0, auditHead: undefined };
+  return {
+    protocolVersion: 0,
+    capabilities: [],
+    controllerVersion: "",
+    heartbeatPeriodMs: 0,
+    auditHead: undefined,
+    rosterRoot: "",
+    rosterCount: 0,
+    rosterHead: "",
+  };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -792,6 +861,15 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.auditHead !== undefined) {
       AuditHead.encode(message.auditHead, writer.uint32(42).fork()).join();
+    }
+    if (message.rosterRoot !== "") {
+      writer.uint32(50).string(message.rosterRoot);
+    }
+    if (message.rosterCount !== 0) {
+      writer.uint32(56).uint32(message.rosterCount);
+    }
+    if (message.rosterHead !== "") {
+      writer.uint32(66).string(message.rosterHead);
     }
     return writer;
   },
@@ -847,6 +925,30 @@ export const Welcome: MessageFns<Welcome> = {
             }
 
             message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rosterRoot = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.rosterCount = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rosterHead = reader.string();
             continue;
           }
         }
@@ -1741,19 +1843,13 @@ export const LocalRunAck: MessageFns<LocalRunAck> = {
 function createBaseStartTask(): StartTask {
   return {
     taskId: "",
-    runId: "",
     stack: "",
-    command: "",
-    args: [],
-    env: {},
+    order: new Uint8Array(0),
+    signature: new Uint8Array(0),
+    env: [],
     network: undefined,
-    timeoutMs: 0,
-    dryRun: false,
-    user: "",
-    hasStdin: false,
-    terminal: undefined,
+    terminalSize: undefined,
     output: undefined,
-    raw: false,
   };
 }
 
@@ -1762,44 +1858,26 @@ export const StartTask: MessageFns<StartTask> = {
     if (message.taskId !== "") {
       writer.uint32(10).string(message.taskId);
     }
-    if (message.runId !== "") {
-      writer.uint32(18).string(message.runId);
-    }
     if (message.stack !== "") {
-      writer.uint32(26).string(message.stack);
+      writer.uint32(18).string(message.stack);
     }
-    if (message.command !== "") {
-      writer.uint32(34).string(message.command);
+    if (message.order.length !== 0) {
+      writer.uint32(26).bytes(message.order);
     }
-    for (const v of message.args) {
-      writer.uint32(42).string(v!);
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
     }
-    globalThis.Object.entries(message.env).forEach(([key, value]: [string, string]) => {
-      StartTask_EnvEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
-    });
+    for (const v of message.env) {
+      Variable.encode(v!, writer.uint32(42).fork()).join();
+    }
     if (message.network !== undefined) {
-      writer.uint32(58).string(message.network);
+      Variable.encode(message.network, writer.uint32(50).fork()).join();
     }
-    if (message.timeoutMs !== 0) {
-      writer.uint32(64).uint64(message.timeoutMs);
-    }
-    if (message.dryRun !== false) {
-      writer.uint32(72).bool(message.dryRun);
-    }
-    if (message.user !== "") {
-      writer.uint32(82).string(message.user);
-    }
-    if (message.hasStdin !== false) {
-      writer.uint32(88).bool(message.hasStdin);
-    }
-    if (message.terminal !== undefined) {
-      Terminal.encode(message.terminal, writer.uint32(98).fork()).join();
+    if (message.terminalSize !== undefined) {
+      TerminalSize.encode(message.terminalSize, writer.uint32(58).fork()).join();
     }
     if (message.output !== undefined) {
-      OutputPolicy.encode(message.output, writer.uint32(106).fork()).join();
-    }
-    if (message.raw !== false) {
-      writer.uint32(112).bool(message.raw);
+      OutputPolicy.encode(message.output, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1830,7 +1908,7 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            message.runId = reader.string();
+            message.stack = reader.string();
             continue;
           }
           case 3: {
@@ -1838,7 +1916,7 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            message.stack = reader.string();
+            message.order = reader.bytes();
             continue;
           }
           case 4: {
@@ -1846,7 +1924,7 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            message.command = reader.string();
+            message.signature = reader.bytes();
             continue;
           }
           case 5: {
@@ -1854,7 +1932,7 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            message.args.push(reader.string());
+            message.env.push(Variable.decode(reader, reader.uint32()));
             continue;
           }
           case 6: {
@@ -1862,10 +1940,7 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            const entry6 = StartTask_EnvEntry.decode(reader, reader.uint32());
-            if (entry6.value !== undefined) {
-              message.env[entry6.key] = entry6.value;
-            }
+            message.network = Variable.decode(reader, reader.uint32());
             continue;
           }
           case 7: {
@@ -1873,120 +1948,15 @@ export const StartTask: MessageFns<StartTask> = {
               break;
             }
 
-            message.network = reader.string();
+            message.terminalSize = TerminalSize.decode(reader, reader.uint32());
             continue;
           }
           case 8: {
-            if (tag !== 64) {
-              break;
-            }
-
-            message.timeoutMs = longToNumber(reader.uint64());
-            continue;
-          }
-          case 9: {
-            if (tag !== 72) {
-              break;
-            }
-
-            message.dryRun = reader.bool();
-            continue;
-          }
-          case 10: {
-            if (tag !== 82) {
-              break;
-            }
-
-            message.user = reader.string();
-            continue;
-          }
-          case 11: {
-            if (tag !== 88) {
-              break;
-            }
-
-            message.hasStdin = reader.bool();
-            continue;
-          }
-          case 12: {
-            if (tag !== 98) {
-              break;
-            }
-
-            message.terminal = Terminal.decode(reader, reader.uint32());
-            continue;
-          }
-          case 13: {
-            if (tag !== 106) {
+            if (tag !== 66) {
               break;
             }
 
             message.output = OutputPolicy.decode(reader, reader.uint32());
-            continue;
-          }
-          case 14: {
-            if (tag !== 112) {
-              break;
-            }
-
-            message.raw = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseStartTask_EnvEntry(): StartTask_EnvEntry {
-  return { key: "", value: "" };
-}
-
-export const StartTask_EnvEntry: MessageFns<StartTask_EnvEntry> = {
-  encode(message: StartTask_EnvEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): StartTask_EnvEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStartTask_EnvEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
             continue;
           }
         }
@@ -2060,7 +2030,7 @@ export const OutputPolicy: MessageFns<OutputPolicy> = {
 };
 
 function createBaseTaskRefused(): TaskRefused {
-  return { taskId: "", reason: "" };
+  return { taskId: "", reason: "", denied: false };
 }
 
 export const TaskRefused: MessageFns<TaskRefused> = {
@@ -2070,6 +2040,9 @@ export const TaskRefused: MessageFns<TaskRefused> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.denied !== false) {
+      writer.uint32(24).bool(message.denied);
     }
     return writer;
   },
@@ -2101,6 +2074,14 @@ export const TaskRefused: MessageFns<TaskRefused> = {
             }
 
             message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.denied = reader.bool();
             continue;
           }
         }
@@ -2406,7 +2387,7 @@ export const TaskControl: MessageFns<TaskControl> = {
 };
 
 function createBaseStdinChunk(): StdinChunk {
-  return { offset: 0, data: new Uint8Array(0), isEnd: false };
+  return { offset: 0, data: new Uint8Array(0), isEnd: false, signature: new Uint8Array(0) };
 }
 
 export const StdinChunk: MessageFns<StdinChunk> = {
@@ -2419,6 +2400,9 @@ export const StdinChunk: MessageFns<StdinChunk> = {
     }
     if (message.isEnd !== false) {
       writer.uint32(24).bool(message.isEnd);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
     }
     return writer;
   },
@@ -2458,6 +2442,14 @@ export const StdinChunk: MessageFns<StdinChunk> = {
             }
 
             message.isEnd = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { RosterEntry } from "./signing.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -53,6 +54,13 @@ export interface JoinResponse_LabelsEntry {
 export interface LoginRequest {
   tokenSecret: string;
   certificateRequest: Uint8Array;
+  /** The token's, or of the caller's choice where that leaves it open: the role, a hyphen and six small letters. */
+  name: string;
+  /**
+   * Makes the caller's signing key one of the roster: a `join`, signed with the token's key. With a token that the
+   * controller made itself (init, recover) a `root`: a roster begins anew.
+   */
+  rosterEntry: RosterEntry | undefined;
 }
 
 export interface LoginResponse {
@@ -330,7 +338,7 @@ export const JoinResponse_LabelsEntry: MessageFns<JoinResponse_LabelsEntry> = {
 };
 
 function createBaseLoginRequest(): LoginRequest {
-  return { tokenSecret: "", certificateRequest: new Uint8Array(0) };
+  return { tokenSecret: "", certificateRequest: new Uint8Array(0), name: "", rosterEntry: undefined };
 }
 
 export const LoginRequest: MessageFns<LoginRequest> = {
@@ -340,6 +348,12 @@ export const LoginRequest: MessageFns<LoginRequest> = {
     }
     if (message.certificateRequest.length !== 0) {
       writer.uint32(18).bytes(message.certificateRequest);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.rosterEntry !== undefined) {
+      RosterEntry.encode(message.rosterEntry, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -371,6 +385,22 @@ export const LoginRequest: MessageFns<LoginRequest> = {
             }
 
             message.certificateRequest = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rosterEntry = RosterEntry.decode(reader, reader.uint32());
             continue;
           }
         }

@@ -251,9 +251,18 @@ export interface RunEvent {
     | //
     /** Not in the log and not numbered (seq 0): how far the action has taken the stdin of this client. */
     { $case: "stdinProgress"; value: StdinProgress }
+    | //
+    /** Likewise, the first message of a StartRun: what would be started. */
+    { $case: "proposal"; value: RunProposal }
     | undefined;
   /** With RunFinished, as a client gets it: the audit's newest head, which stands over all of this run. */
   auditHead: AuditHead | undefined;
+}
+
+/** The ids and targets of a run that is to be signed; nothing is recorded yet. */
+export interface RunProposal {
+  runId: string;
+  targets: Target[];
 }
 
 /**
@@ -1561,6 +1570,9 @@ export const RunEvent: MessageFns<RunEvent> = {
       case "stdinProgress":
         StdinProgress.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "proposal":
+        RunProposal.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
     }
     if (message.auditHead !== undefined) {
       AuditHead.encode(message.auditHead, writer.uint32(66).fork()).join();
@@ -1637,12 +1649,77 @@ export const RunEvent: MessageFns<RunEvent> = {
             message.kind = { $case: "stdinProgress", value: StdinProgress.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "proposal", value: RunProposal.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
             }
 
             message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRunProposal(): RunProposal {
+  return { runId: "", targets: [] };
+}
+
+export const RunProposal: MessageFns<RunProposal> = {
+  encode(message: RunProposal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    for (const v of message.targets) {
+      Target.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunProposal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunProposal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targets.push(Target.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -24,6 +24,7 @@ import {
 } from "@grpc/grpc-js";
 import { AuditHead } from "./audit.ts";
 import { Dump, RunEvent, Terminal, TerminalSize } from "./event.ts";
+import { RosterEntry, RosterPart, Variable } from "./signing.ts";
 
 export const protobufPackage = "kompose.v1";
 
@@ -36,7 +37,24 @@ export interface StartRunInput {
   /** Of a request with `has_stdin` that matched one target, in order; see StdinProgress. */
   { $case: "stdin"; value: StdinInput } | //
   /** Of a request with `terminal`; the newest counts. */
-  { $case: "resize"; value: TerminalSize } | undefined;
+  { $case: "resize"; value: TerminalSize } | //
+  /** The answer to the proposal. */
+  { $case: "signed"; value: RunSignature } | undefined;
+}
+
+export interface RunSignature {
+  /** A SignedOrder, encoded. */
+  order: Uint8Array;
+  /** They open the order's variables. */
+  env: Variable[];
+  network:
+    | Variable
+    | undefined;
+  /**
+   * One for each target of the proposal, in order; an empty one where the client does not want it: such a task ends
+   * denied.
+   */
+  signatures: Uint8Array[];
 }
 
 /** The fleet-wide options of section 2 of the command contract. */
@@ -112,9 +130,14 @@ export interface HostFilter {
 export interface RunCancel {
 }
 
+/**
+ * At most 64 KiB. Signed like the order, over the task's id, the number of the first byte, whether this is the end, and
+ * the SHA-256 of the data.
+ */
 export interface StdinInput {
   data: Uint8Array;
   isEnd: boolean;
+  signature: Uint8Array;
 }
 
 export interface WatchRunRequest {
@@ -135,11 +158,21 @@ export interface PlanRetryResponse {
   /** Variables of -e whose values are not kept, since they are secret: to be given again. */
   secretNames: string[];
   dryRun: boolean;
+  /**
+   * What the user signed then, of which the caller repeats nothing that it does not say: a SignedOrder, encoded, and
+   * what opens those of its variables that are kept.
+   */
+  order: Uint8Array;
+  env: Variable[];
+  network: Variable | undefined;
 }
 
 export interface RetryTarget {
   host: string;
   stack: string;
+  /** The task's, and the signature over it. */
+  taskId: string;
+  signature: Uint8Array;
 }
 
 export interface CancelRunRequest {
@@ -360,6 +393,11 @@ export interface CreateTokenRequest {
   name: string;
   /** Of an agent token: the host that may join again with it, and no other; empty for none. */
   replaces: string;
+  /** SHA-256 of its secret, lower-case hex. */
+  secretHash: string;
+  /** Of a user's token: its public key, and the roster's entries. */
+  key: string;
+  rosterEntries: RosterEntry[];
 }
 
 export interface CreateTokenRequest_LabelsEntry {
@@ -368,9 +406,11 @@ export interface CreateTokenRequest_LabelsEntry {
 }
 
 export interface CreateTokenResponse {
-  token: string;
   id: string;
   name: string;
+  /** What the token's text carries beside what the caller knows. */
+  addresses: string[];
+  caFingerprint: string;
 }
 
 export interface ListTokensRequest {
@@ -386,6 +426,8 @@ export interface Token {
   createdBy: string;
   /** The host that may join again with it. */
   replaces: string;
+  /** Of a user's token: its public key. */
+  key: string;
 }
 
 export interface Token_LabelsEntry {
@@ -395,6 +437,7 @@ export interface Token_LabelsEntry {
 
 export interface RevokeTokenRequest {
   id: string;
+  rosterEntries: RosterEntry[];
 }
 
 export interface RevokeTokenResponse {
@@ -412,9 +455,25 @@ export interface User {
 
 export interface RemoveUserRequest {
   name: string;
+  rosterEntries: RosterEntry[];
 }
 
 export interface RemoveUserResponse {
+}
+
+export interface SyncRosterRequest {
+  /** How many entries the caller has. */
+  count: number;
+  /** Entries that the controller lacks, after the answer to an earlier call said so. */
+  newer: RosterPart | undefined;
+}
+
+export interface SyncRosterResponse {
+  /** How many the controller has, and the hash that they come to (common/roster/roster.ts). */
+  count: number;
+  head: string;
+  /** Some of those that the caller lacks: it asks again until it has them all. */
+  part: RosterPart | undefined;
 }
 
 export interface WhoAmIRequest {
@@ -430,6 +489,7 @@ export interface WhoAmIResponse {
 export interface SetUserRoleRequest {
   name: string;
   role: string;
+  rosterEntries: RosterEntry[];
 }
 
 export interface SetUserRoleResponse {
@@ -503,6 +563,9 @@ export const StartRunInput: MessageFns<StartRunInput> = {
       case "resize":
         TerminalSize.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "signed":
+        RunSignature.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -550,6 +613,93 @@ export const StartRunInput: MessageFns<StartRunInput> = {
             }
 
             message.kind = { $case: "resize", value: TerminalSize.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "signed", value: RunSignature.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRunSignature(): RunSignature {
+  return { order: new Uint8Array(0), env: [], network: undefined, signatures: [] };
+}
+
+export const RunSignature: MessageFns<RunSignature> = {
+  encode(message: RunSignature, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order.length !== 0) {
+      writer.uint32(10).bytes(message.order);
+    }
+    for (const v of message.env) {
+      Variable.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.network !== undefined) {
+      Variable.encode(message.network, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.signatures) {
+      writer.uint32(34).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunSignature {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunSignature();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.env.push(Variable.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.network = Variable.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signatures.push(reader.bytes());
             continue;
           }
         }
@@ -1164,7 +1314,7 @@ export const RunCancel: MessageFns<RunCancel> = {
 };
 
 function createBaseStdinInput(): StdinInput {
-  return { data: new Uint8Array(0), isEnd: false };
+  return { data: new Uint8Array(0), isEnd: false, signature: new Uint8Array(0) };
 }
 
 export const StdinInput: MessageFns<StdinInput> = {
@@ -1174,6 +1324,9 @@ export const StdinInput: MessageFns<StdinInput> = {
     }
     if (message.isEnd !== false) {
       writer.uint32(16).bool(message.isEnd);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
     }
     return writer;
   },
@@ -1205,6 +1358,14 @@ export const StdinInput: MessageFns<StdinInput> = {
             }
 
             message.isEnd = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
@@ -1324,7 +1485,17 @@ export const PlanRetryRequest: MessageFns<PlanRetryRequest> = {
 };
 
 function createBasePlanRetryResponse(): PlanRetryResponse {
-  return { runId: "", targets: [], command: "", args: [], secretNames: [], dryRun: false };
+  return {
+    runId: "",
+    targets: [],
+    command: "",
+    args: [],
+    secretNames: [],
+    dryRun: false,
+    order: new Uint8Array(0),
+    env: [],
+    network: undefined,
+  };
 }
 
 export const PlanRetryResponse: MessageFns<PlanRetryResponse> = {
@@ -1346,6 +1517,15 @@ export const PlanRetryResponse: MessageFns<PlanRetryResponse> = {
     }
     if (message.dryRun !== false) {
       writer.uint32(48).bool(message.dryRun);
+    }
+    if (message.order.length !== 0) {
+      writer.uint32(58).bytes(message.order);
+    }
+    for (const v of message.env) {
+      Variable.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.network !== undefined) {
+      Variable.encode(message.network, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1411,6 +1591,30 @@ export const PlanRetryResponse: MessageFns<PlanRetryResponse> = {
             message.dryRun = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.order = reader.bytes();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.env.push(Variable.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.network = Variable.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1425,7 +1629,7 @@ export const PlanRetryResponse: MessageFns<PlanRetryResponse> = {
 };
 
 function createBaseRetryTarget(): RetryTarget {
-  return { host: "", stack: "" };
+  return { host: "", stack: "", taskId: "", signature: new Uint8Array(0) };
 }
 
 export const RetryTarget: MessageFns<RetryTarget> = {
@@ -1435,6 +1639,12 @@ export const RetryTarget: MessageFns<RetryTarget> = {
     }
     if (message.stack !== "") {
       writer.uint32(18).string(message.stack);
+    }
+    if (message.taskId !== "") {
+      writer.uint32(26).string(message.taskId);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
     }
     return writer;
   },
@@ -1466,6 +1676,22 @@ export const RetryTarget: MessageFns<RetryTarget> = {
             }
 
             message.stack = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
@@ -3543,7 +3769,17 @@ export const RemoveHostResponse: MessageFns<RemoveHostResponse> = {
 };
 
 function createBaseCreateTokenRequest(): CreateTokenRequest {
-  return { role: "", labels: {}, ttlMs: 0, uses: 0, name: "", replaces: "" };
+  return {
+    role: "",
+    labels: {},
+    ttlMs: 0,
+    uses: 0,
+    name: "",
+    replaces: "",
+    secretHash: "",
+    key: "",
+    rosterEntries: [],
+  };
 }
 
 export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
@@ -3565,6 +3801,15 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     }
     if (message.replaces !== "") {
       writer.uint32(50).string(message.replaces);
+    }
+    if (message.secretHash !== "") {
+      writer.uint32(58).string(message.secretHash);
+    }
+    if (message.key !== "") {
+      writer.uint32(66).string(message.key);
+    }
+    for (const v of message.rosterEntries) {
+      RosterEntry.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -3631,6 +3876,30 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
             }
 
             message.replaces = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.secretHash = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.rosterEntries.push(RosterEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -3704,19 +3973,22 @@ export const CreateTokenRequest_LabelsEntry: MessageFns<CreateTokenRequest_Label
 };
 
 function createBaseCreateTokenResponse(): CreateTokenResponse {
-  return { token: "", id: "", name: "" };
+  return { id: "", name: "", addresses: [], caFingerprint: "" };
 }
 
 export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
   encode(message: CreateTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.token !== "") {
-      writer.uint32(10).string(message.token);
-    }
     if (message.id !== "") {
-      writer.uint32(18).string(message.id);
+      writer.uint32(10).string(message.id);
     }
     if (message.name !== "") {
-      writer.uint32(26).string(message.name);
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.caFingerprint !== "") {
+      writer.uint32(34).string(message.caFingerprint);
     }
     return writer;
   },
@@ -3739,7 +4011,7 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
               break;
             }
 
-            message.token = reader.string();
+            message.id = reader.string();
             continue;
           }
           case 2: {
@@ -3747,7 +4019,7 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
               break;
             }
 
-            message.id = reader.string();
+            message.name = reader.string();
             continue;
           }
           case 3: {
@@ -3755,7 +4027,15 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
               break;
             }
 
-            message.name = reader.string();
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.caFingerprint = reader.string();
             continue;
           }
         }
@@ -3807,7 +4087,17 @@ export const ListTokensRequest: MessageFns<ListTokensRequest> = {
 };
 
 function createBaseToken(): Token {
-  return { id: "", role: "", name: "", labels: {}, usesLeft: 0, expiresUnixMs: 0, createdBy: "", replaces: "" };
+  return {
+    id: "",
+    role: "",
+    name: "",
+    labels: {},
+    usesLeft: 0,
+    expiresUnixMs: 0,
+    createdBy: "",
+    replaces: "",
+    key: "",
+  };
 }
 
 export const Token: MessageFns<Token> = {
@@ -3835,6 +4125,9 @@ export const Token: MessageFns<Token> = {
     }
     if (message.replaces !== "") {
       writer.uint32(66).string(message.replaces);
+    }
+    if (message.key !== "") {
+      writer.uint32(74).string(message.key);
     }
     return writer;
   },
@@ -3919,6 +4212,14 @@ export const Token: MessageFns<Token> = {
             message.replaces = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3990,13 +4291,16 @@ export const Token_LabelsEntry: MessageFns<Token_LabelsEntry> = {
 };
 
 function createBaseRevokeTokenRequest(): RevokeTokenRequest {
-  return { id: "" };
+  return { id: "", rosterEntries: [] };
 }
 
 export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
   encode(message: RevokeTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    for (const v of message.rosterEntries) {
+      RosterEntry.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -4020,6 +4324,14 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
             }
 
             message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rosterEntries.push(RosterEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -4185,13 +4497,16 @@ export const User: MessageFns<User> = {
 };
 
 function createBaseRemoveUserRequest(): RemoveUserRequest {
-  return { name: "" };
+  return { name: "", rosterEntries: [] };
 }
 
 export const RemoveUserRequest: MessageFns<RemoveUserRequest> = {
   encode(message: RemoveUserRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    for (const v of message.rosterEntries) {
+      RosterEntry.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -4215,6 +4530,14 @@ export const RemoveUserRequest: MessageFns<RemoveUserRequest> = {
             }
 
             message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rosterEntries.push(RosterEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -4252,6 +4575,131 @@ export const RemoveUserResponse: MessageFns<RemoveUserResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSyncRosterRequest(): SyncRosterRequest {
+  return { count: 0, newer: undefined };
+}
+
+export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
+  encode(message: SyncRosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.newer !== undefined) {
+      RosterPart.encode(message.newer, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRosterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRosterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.newer = RosterPart.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSyncRosterResponse(): SyncRosterResponse {
+  return { count: 0, head: "", part: undefined };
+}
+
+export const SyncRosterResponse: MessageFns<SyncRosterResponse> = {
+  encode(message: SyncRosterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.head !== "") {
+      writer.uint32(26).string(message.head);
+    }
+    if (message.part !== undefined) {
+      RosterPart.encode(message.part, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRosterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRosterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.head = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.part = RosterPart.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4380,7 +4828,7 @@ export const WhoAmIResponse: MessageFns<WhoAmIResponse> = {
 };
 
 function createBaseSetUserRoleRequest(): SetUserRoleRequest {
-  return { name: "", role: "" };
+  return { name: "", role: "", rosterEntries: [] };
 }
 
 export const SetUserRoleRequest: MessageFns<SetUserRoleRequest> = {
@@ -4390,6 +4838,9 @@ export const SetUserRoleRequest: MessageFns<SetUserRoleRequest> = {
     }
     if (message.role !== "") {
       writer.uint32(18).string(message.role);
+    }
+    for (const v of message.rosterEntries) {
+      RosterEntry.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -4421,6 +4872,14 @@ export const SetUserRoleRequest: MessageFns<SetUserRoleRequest> = {
             }
 
             message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rosterEntries.push(RosterEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -4984,11 +5443,13 @@ export const TestedTarget: MessageFns<TestedTarget> = {
 export type FleetService = typeof FleetService;
 export const FleetService = {
   /**
-   * Starts a run and watches it. The first message is `request`; `cancel` may follow. The answer is the run's
-   * events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
+   * Starts a run and watches it. The first message is `request`; the controller answers with `proposal`, what it would
+   * start; the client, having seen that this is what was asked for, signs it with `signed`; `cancel` may come at any
+   * time. Then follow the run's events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
    * whose command changes something; a run that only reads ends when nobody has watched it for some seconds.
    * NOT_FOUND: the pattern matched nothing; the message names the nearest targets.
    * UNAVAILABLE: the store cannot record the run, so nothing was started.
+   * PERMISSION_DENIED: the signature is not one of this user's, or over something else.
    */
   startRun: {
     path: "/kompose.v1.Fleet/StartRun" as const,
@@ -5141,7 +5602,10 @@ export const FleetService = {
     responseSerialize: (value: RemoveHostResponse): Buffer => Buffer.from(RemoveHostResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveHostResponse => RemoveHostResponse.decode(value),
   },
-  /** The token is in the answer only, never stored. */
+  /**
+   * The caller makes the token: the controller gets the hash of its secret and what else its text needs. For a user
+   * with the roster's entries, an `invite` of the token's key the last, which both take effect or neither.
+   */
   createToken: {
     path: "/kompose.v1.Fleet/CreateToken" as const,
     requestStream: false as const,
@@ -5160,6 +5624,7 @@ export const FleetService = {
     responseSerialize: (value: Token): Buffer => Buffer.from(Token.encode(value).finish()),
     responseDeserialize: (value: Buffer): Token => Token.decode(value),
   },
+  /** An invite that is open still is withdrawn with it. */
   revokeToken: {
     path: "/kompose.v1.Fleet/RevokeToken" as const,
     requestStream: false as const,
@@ -5178,6 +5643,7 @@ export const FleetService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
+  /** With the roster's entry that removes the user there, if the roster has them. */
   removeUser: {
     path: "/kompose.v1.Fleet/RemoveUser" as const,
     requestStream: false as const,
@@ -5186,6 +5652,19 @@ export const FleetService = {
     requestDeserialize: (value: Buffer): RemoveUserRequest => RemoveUserRequest.decode(value),
     responseSerialize: (value: RemoveUserResponse): Buffer => Buffer.from(RemoveUserResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveUserResponse => RemoveUserResponse.decode(value),
+  },
+  /**
+   * For every user. What the caller lacks of the roster, and, where the controller was restored from an older backup,
+   * what it lacks itself. PERMISSION_DENIED: these entries do not stand behind those that are there.
+   */
+  syncRoster: {
+    path: "/kompose.v1.Fleet/SyncRoster" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SyncRosterRequest): Buffer => Buffer.from(SyncRosterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SyncRosterRequest => SyncRosterRequest.decode(value),
+    responseSerialize: (value: SyncRosterResponse): Buffer => Buffer.from(SyncRosterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SyncRosterResponse => SyncRosterResponse.decode(value),
   },
   whoAmI: {
     path: "/kompose.v1.Fleet/WhoAmI" as const,
@@ -5197,7 +5676,8 @@ export const FleetService = {
     responseDeserialize: (value: Buffer): WhoAmIResponse => WhoAmIResponse.decode(value),
   },
   /**
-   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */
   setUserRole: {
@@ -5256,11 +5736,13 @@ export const FleetService = {
 
 export interface FleetServer extends UntypedServiceImplementation {
   /**
-   * Starts a run and watches it. The first message is `request`; `cancel` may follow. The answer is the run's
-   * events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
+   * Starts a run and watches it. The first message is `request`; the controller answers with `proposal`, what it would
+   * start; the client, having seen that this is what was asked for, signs it with `signed`; `cancel` may come at any
+   * time. Then follow the run's events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
    * whose command changes something; a run that only reads ends when nobody has watched it for some seconds.
    * NOT_FOUND: the pattern matched nothing; the message names the nearest targets.
    * UNAVAILABLE: the store cannot record the run, so nothing was started.
+   * PERMISSION_DENIED: the signature is not one of this user's, or over something else.
    */
   startRun: handleBidiStreamingCall<StartRunInput, RunEvent>;
   /** The events of a run after `after_seq`, from the log, then live until RunFinished. */
@@ -5292,15 +5774,26 @@ export interface FleetServer extends UntypedServiceImplementation {
   labelHost: handleUnaryCall<LabelHostRequest, Host>;
   /** Ends the host's session and its certificate at once. */
   removeHost: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
-  /** The token is in the answer only, never stored. */
+  /**
+   * The caller makes the token: the controller gets the hash of its secret and what else its text needs. For a user
+   * with the roster's entries, an `invite` of the token's key the last, which both take effect or neither.
+   */
   createToken: handleUnaryCall<CreateTokenRequest, CreateTokenResponse>;
   listTokens: handleServerStreamingCall<ListTokensRequest, Token>;
+  /** An invite that is open still is withdrawn with it. */
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenResponse>;
   listUsers: handleServerStreamingCall<ListUsersRequest, User>;
+  /** With the roster's entry that removes the user there, if the roster has them. */
   removeUser: handleUnaryCall<RemoveUserRequest, RemoveUserResponse>;
+  /**
+   * For every user. What the caller lacks of the roster, and, where the controller was restored from an older backup,
+   * what it lacks itself. PERMISSION_DENIED: these entries do not stand behind those that are there.
+   */
+  syncRoster: handleUnaryCall<SyncRosterRequest, SyncRosterResponse>;
   whoAmI: handleUnaryCall<WhoAmIRequest, WhoAmIResponse>;
   /**
-   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */
   setUserRole: handleUnaryCall<SetUserRoleRequest, SetUserRoleResponse>;
@@ -5319,11 +5812,13 @@ export interface FleetServer extends UntypedServiceImplementation {
 
 export interface FleetClient extends Client {
   /**
-   * Starts a run and watches it. The first message is `request`; `cancel` may follow. The answer is the run's
-   * events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
+   * Starts a run and watches it. The first message is `request`; the controller answers with `proposal`, what it would
+   * start; the client, having seen that this is what was asked for, signs it with `signed`; `cancel` may come at any
+   * time. Then follow the run's events from the first one; the stream ends after RunFinished. A client that goes away does not end a run
    * whose command changes something; a run that only reads ends when nobody has watched it for some seconds.
    * NOT_FOUND: the pattern matched nothing; the message names the nearest targets.
    * UNAVAILABLE: the store cannot record the run, so nothing was started.
+   * PERMISSION_DENIED: the signature is not one of this user's, or over something else.
    */
   startRun(): ClientDuplexStream<StartRunInput, RunEvent>;
   startRun(options: Partial<CallOptions>): ClientDuplexStream<StartRunInput, RunEvent>;
@@ -5488,7 +5983,10 @@ export interface FleetClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveHostResponse) => void,
   ): ClientUnaryCall;
-  /** The token is in the answer only, never stored. */
+  /**
+   * The caller makes the token: the controller gets the hash of its secret and what else its text needs. For a user
+   * with the roster's entries, an `invite` of the token's key the last, which both take effect or neither.
+   */
   createToken(
     request: CreateTokenRequest,
     callback: (error: ServiceError | null, response: CreateTokenResponse) => void,
@@ -5510,6 +6008,7 @@ export interface FleetClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<Token>;
+  /** An invite that is open still is withdrawn with it. */
   revokeToken(
     request: RevokeTokenRequest,
     callback: (error: ServiceError | null, response: RevokeTokenResponse) => void,
@@ -5527,6 +6026,7 @@ export interface FleetClient extends Client {
   ): ClientUnaryCall;
   listUsers(request: ListUsersRequest, options?: Partial<CallOptions>): ClientReadableStream<User>;
   listUsers(request: ListUsersRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<User>;
+  /** With the roster's entry that removes the user there, if the roster has them. */
   removeUser(
     request: RemoveUserRequest,
     callback: (error: ServiceError | null, response: RemoveUserResponse) => void,
@@ -5541,6 +6041,25 @@ export interface FleetClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveUserResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * For every user. What the caller lacks of the roster, and, where the controller was restored from an older backup,
+   * what it lacks itself. PERMISSION_DENIED: these entries do not stand behind those that are there.
+   */
+  syncRoster(
+    request: SyncRosterRequest,
+    callback: (error: ServiceError | null, response: SyncRosterResponse) => void,
+  ): ClientUnaryCall;
+  syncRoster(
+    request: SyncRosterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SyncRosterResponse) => void,
+  ): ClientUnaryCall;
+  syncRoster(
+    request: SyncRosterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SyncRosterResponse) => void,
   ): ClientUnaryCall;
   whoAmI(
     request: WhoAmIRequest,
@@ -5558,7 +6077,8 @@ export interface FleetClient extends Client {
     callback: (error: ServiceError | null, response: WhoAmIResponse) => void,
   ): ClientUnaryCall;
   /**
-   * For admins. Takes effect at once, also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
+   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */
   setUserRole(

@@ -11,6 +11,7 @@ const session: HostSession = {
   instanceStartedMs: 0,
   connectedMs: 0,
   startTask: () => undefined,
+  tellRoster: () => undefined,
   cancelTask: () => undefined,
   rescan: async () => [],
   askStatus: async () => [],

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Masker } from '../../../../common/redaction/masker.ts';
-import { keepRequest } from '../../../../controller/runs/kept-request.ts';
+import { createVariable, opens, seal } from '../../../../common/signing/order.ts';
+import { keepRequest, keptValues, type KeptRequest } from '../../../../controller/runs/kept-request.ts';
 import { retryPlan, retryRequest, type RetryOrder } from '../../../../controller/runs/retry.ts';
 import { allAtOnce } from '../../../../common/rollout.ts';
 import type { RunRequest } from '../../../../controller/runs/run-request.ts';
@@ -43,14 +44,22 @@ const run: RunsTable = {
   caller: null,
 };
 
-const row: RunRequestsTable = {
-  run_id: '01J',
-  request: JSON.stringify(keepRequest(request, (word) => new Masker([secret]).maskText(word))),
-  has_stdin: 0,
-  retry_of: null,
+const values = {
+  env: Object.entries(request.env).map(([name, value]) => createVariable(name, value)),
+  network: createVariable('', 'blue'),
 };
 
-const tasks = taskStates.map((state) => ({ host: 'prod-1', stack: state, state }));
+const row: RunRequestsTable = {
+  run_id: '01J',
+  request: JSON.stringify(keepRequest(request, (word) => new Masker([secret]).maskText(word), values)),
+  has_stdin: 0,
+  retry_of: null,
+  signed_order: 'b3JkZXI=',
+};
+
+const tasks = taskStates.map((state) => {
+  return { id: `task of ${state}`, host: 'prod-1', stack: state, state, signature: 'c2lnbmVk' };
+});
 const given = { DB_PASSWORD: secret, URL: 'pg://db' };
 
 function order(env: Record<string, string> = given): RetryOrder {
@@ -65,11 +74,21 @@ test('keeps no value that is a secret or holds one', () => {
   });
 });
 
+test('keeps what opens the other values in what was signed, and of the secret ones nothing', () => {
+  const kept = JSON.parse(row.request) as KeptRequest;
+  assert.deepEqual(Object.keys(kept.salts), ['TAG', '']);
+  const { env, network } = keptValues(kept);
+  const sealed = [...values.env.filter(({ name }) => name === 'TAG'), values.network].map(seal);
+  for (const [at, variable] of [...env, network].entries()) {
+    assert.ok(variable !== undefined && sealed[at] !== undefined && opens(variable, sealed[at]));
+  }
+});
+
 test('asks for a network that may not be kept by the name of its variable', () => {
   const keptWord = (word: string): string => (word === 'blue' ? '[redacted]' : word);
-  const kept = keepRequest({ ...request, env: {} }, keptWord);
+  const kept = keepRequest({ ...request, env: {} }, keptWord, { ...values, env: [] });
   assert.deepEqual([kept.network, kept.secretNames], [undefined, ['NETWORK_NAME']]);
-  const overruled = keepRequest({ ...request, env: { NETWORK_NAME: 'red' } }, keptWord);
+  const overruled = keepRequest({ ...request, env: { NETWORK_NAME: 'red' } }, keptWord, values);
   assert.deepEqual([overruled.network, overruled.secretNames], [undefined, []]);
 });
 
@@ -89,6 +108,12 @@ test('repeats everything that did not succeed, by name, with the same options', 
 const refused: readonly [what: string, attempt: () => unknown, code: ErrorCode, part: string][] = [
   ['a run under way', () => retryPlan({ ...run, finished_at: null }, row, tasks), 'conflict', 'attach 01J'],
   ['a run of which nothing is kept', () => retryPlan(run, undefined, tasks), 'usage', 'is not kept'],
+  [
+    'what nobody signed',
+    () => retryPlan(run, { ...row, signed_order: null }, tasks),
+    'usage',
+    'what its user signed is not kept',
+  ],
   ['a run with a stdin', () => retryPlan(run, { ...row, has_stdin: 1 }, tasks), 'usage', 'standard input'],
   [
     'masked arguments',

@@ -1,0 +1,95 @@
+import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { isSystemError, KomposeError } from '../../common/errors.ts';
+import { writePrivateFileNow } from '../../common/private-files.ts';
+
+/** Of lines that count no more, before the file is written anew. */
+const mostStale = 4096;
+
+/*
+ * The ids of the tasks that were begun here at a controller's word, until what was signed for them has lost its force: so
+ * that nothing that was signed once is done twice, also long after the task itself was forgotten. A line of the file is
+ * `<Unix milliseconds of the end> <task>`.
+ *
+ * INVARIANTS
+ * - An id is on the disk before its task begins.
+ * - What ended up to `floor` may have been here: all of that counts as begun, whatever this host's clock shows.
+ */
+export class TaskJournal {
+  readonly #path: string;
+  readonly #now: () => number;
+  readonly #ends: Map<string, number>;
+  #floor: number;
+  #file: number;
+  #stale = 0;
+
+  private constructor(path: string, now: () => number, ends: Map<string, number>, floor: number) {
+    this.#path = path;
+    this.#now = now;
+    this.#ends = ends;
+    this.#floor = floor;
+    this.#file = this.#writeAnew();
+  }
+
+  /** `path` is private to this agent; `now` gives Unix milliseconds. */
+  static open(path: string, now: () => number): TaskJournal {
+    const ends = new Map<string, number>();
+    let floor = 0;
+    for (const [ms, task] of readLines(path)) {
+      if (task === '-') floor = Math.max(floor, ms);
+      else ends.set(task, ms);
+    }
+    return new TaskJournal(path, now, ends, floor);
+  }
+
+  /**
+   * Notes a task that is about to begin; `endMs` is when its id cannot come again any more. Throws `denied` for one that
+   * was begun before, `unavailable` where it cannot be noted: then it may not begin.
+   */
+  begin(task: string, endMs: number): void {
+    if (this.#ends.has(task) || endMs <= this.#floor)
+      throw new KomposeError('denied', 'it was begun here before: what is signed is done once');
+    try {
+      writeSync(this.#file, `${endMs} ${task}\n`);
+      fdatasyncSync(this.#file);
+    } catch (error) {
+      throw new KomposeError('unavailable', `${this.#path} cannot be written: the task was not begun`, {
+        cause: error,
+      });
+    }
+    this.#ends.set(task, endMs);
+    if (++this.#stale > mostStale + this.#ends.size) this.#renew();
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #renew(): void {
+    closeSync(this.#file);
+    this.#file = this.#writeAnew();
+  }
+
+  /** Without those that have ended. Gives the file, to be written on. */
+  #writeAnew(): number {
+    for (const [task, endMs] of this.#ends) {
+      if (endMs >= this.#now()) continue;
+      this.#floor = Math.max(this.#floor, endMs);
+      this.#ends.delete(task);
+    }
+    const lines = [[this.#floor, '-'], ...[...this.#ends].map(([task, endMs]) => [endMs, task])];
+    writePrivateFileNow(this.#path, lines.map(([ms, task]) => `${ms} ${task}\n`).join(''));
+    this.#stale = 0;
+    return openSync(this.#path, 'a', 0o600);
+  }
+}
+
+/** The last line may be torn: its task did not begin. */
+function readLines(path: string): [ms: number, task: string][] {
+  try {
+    const matches = readFileSync(path, 'utf8').matchAll(/^(\d+) (\S+)\n/gm);
+    return Array.from(matches, ([, ms, task]) => [Number(ms), task ?? '']);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
