@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
+import { workOfCommand } from '../../agent/containers/work-of-command.ts';
 import { Screen } from '../e2e/screen.ts';
 import {
   containers,
@@ -238,6 +239,27 @@ hook_pre_up() {
       await screen.shows(/begun/);
       process.kill(screen.pid, 'SIGKILL');
       await until('it is stopped', async () => (await onceRunning('vanished')).length === 0, 30_000);
+    });
+
+    it('is removed where its client ended before it could start it', async () => {
+      for (const task of ['STOPPED', 'ANOTHER']) {
+        const label = `kompose.task=${task}`;
+        await dockerLines(fleet, host, 'create', '--label', label, '--name', `once-${task}`, 'busybox:local');
+      }
+      const { env } = fleet.rig.host(host);
+      const place = { task: 'STOPPED', env, cwd: fleet.stacks(host) };
+      assert.equal(await workOfCommand('run', place)?.end(1000), undefined);
+      const left = await dockerLines(
+        fleet,
+        host,
+        'ps',
+        '-a',
+        '--filter',
+        'status=created',
+        '--format',
+        '{{.Names}}',
+      );
+      assert.deepEqual(left, ['once-ANOTHER']);
     });
 
     it('goes on when it was detached', async () => {
