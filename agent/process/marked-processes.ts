@@ -59,7 +59,12 @@ export async function terminateMarked(
   signalAll(await findMarked(sought), 'SIGTERM');
   const left = await untilGone(sought, graceMs, () => undefined);
   if (left.length === 0) return [];
-  return untilGone(sought, killedMs, (pids) => signalAll(pids, 'SIGKILL'));
+  return untilGone(sought, killedMs, async (pids) => {
+    // Who stands still begins nobody new, between the look at its descent and its end.
+    signalAll(pids, 'SIGSTOP');
+    sought.kin.push(...(await findUnmarked(pids, name)));
+    signalAll(await findMarked(sought), 'SIGKILL');
+  });
 }
 
 /** Waits until no process bears the mark, `limitMs` at most. */
@@ -67,12 +72,16 @@ export async function awaitMarked(mark: string, limitMs: number): Promise<void> 
   await untilGone({ mark, kin: [] }, limitMs, () => undefined);
 }
 
-async function untilGone(sought: Sought, limitMs: number, act: (pids: number[]) => void): Promise<number[]> {
+async function untilGone(
+  sought: Sought,
+  limitMs: number,
+  act: (pids: number[]) => void | Promise<void>,
+): Promise<number[]> {
   const deadline = performance.now() + limitMs;
   for (;;) {
     const pids = await findMarked(sought);
     if (pids.length === 0 || performance.now() > deadline) return pids;
-    act(pids);
+    await act(pids);
     await new Promise((resolve) => void setTimeout(resolve, 20));
   }
 }
