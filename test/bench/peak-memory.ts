@@ -7,6 +7,13 @@ export interface Peak {
   readonly peakMb: number;
 }
 
+/** Of the three programs while a client runs. */
+export interface Peaks {
+  readonly controller: Peak;
+  readonly agent: Peak;
+  readonly clientPeakMb: number;
+}
+
 /** The memory of a served program while `work` goes on. */
 async function peakOf(pid: number, work: Promise<unknown>): Promise<Peak> {
   // Resets the peak.
@@ -32,7 +39,7 @@ export async function peaksWhile(
   fleet: KomposeFleet,
   host: string,
   client: Promise<unknown> & { readonly pid?: number | undefined },
-): Promise<{ readonly controller: Peak; readonly agent: Peak; readonly clientPeakMb: number }> {
+): Promise<Peaks> {
   const [controller, agent, clientPeakMb] = await Promise.all([
     peakOf(fleet.pid('controller'), client),
     peakOf(fleet.pid(host), client),

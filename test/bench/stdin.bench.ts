@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -7,7 +7,7 @@ import { KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { kompose as release } from '../fleet/release.ts';
 import { startRig } from '../fleet/rig.ts';
 import { describe, measureInTurn, type Bench } from './measure.ts';
-import { describePeak, peaksWhile } from './peak-memory.ts';
+import { describePeak, peaksWhile, type Peaks } from './peak-memory.ts';
 
 const megabytes = 1024;
 const compose = `
@@ -29,7 +29,9 @@ export const bench: Bench = {
     await fleet.kompose(['app', 'up', '-d']);
     const folder = await mkdtemp(join(tmpdir(), 'kompose-bench-'));
     try {
-      return await measure(fleet, await fill(folder), report);
+      const sizes = [megabytes / 4, megabytes];
+      const [small = '', large = ''] = await Promise.all(sizes.map((size) => fill(folder, size)));
+      return await measure(fleet, { small, large }, report);
     } finally {
       await rm(folder, { recursive: true });
       await fleet.kompose(['app', 'down']);
@@ -37,36 +39,46 @@ export const bench: Bench = {
   },
 };
 
-async function measure(fleet: KomposeFleet, file: string, report: (line: string) => void): Promise<unknown> {
+/** What grows with the size would show between the small file, which comes first, and the large one. */
+async function measure(
+  fleet: KomposeFleet,
+  files: { readonly small: string; readonly large: string },
+  report: (line: string) => void,
+): Promise<unknown> {
   const { argvPrefix, env } = fleet.rig.host('prod-1');
   const [nsenter = 'env', ...inside] = argvPrefix;
-  const from = { stdin: { file } } as const;
-  const hand = () =>
-    execa(nsenter, [...inside, 'docker', 'exec', '-i', 'app-app-1', 'wc', '-c'], { env, ...from });
-  const kompose = () =>
+  const from = (file: string) => ({ stdin: { file } }) as const;
+  const byHand = [...inside, 'docker', 'exec', '-i', 'app-app-1', 'wc', '-c'];
+  const hand = () => execa(nsenter, byHand, { env, ...from(files.large) });
+  const kompose = (file = files.large) =>
     execa(process.execPath, [release, 'app', 'exec', '-T', 'app', 'wc', '-c'], {
       env: { KOMPOSE_HOME: fleet.home },
-      ...from,
+      ...from(file),
     });
-  const first = kompose();
-  const peaks = await peaksWhile(fleet, 'prod-1', first);
-  const { stdout } = await first;
-  if (Number(stdout) !== megabytes * 1024 * 1024) throw new Error(`only ${stdout} bytes arrived`);
-  const samples = await measureInTurn(3, { hand, kompose });
+  const peaks: Record<string, Peaks> = {};
+  for (const [size, file] of Object.entries(files)) {
+    const client = kompose(file);
+    peaks[size] = await peaksWhile(fleet, 'prod-1', client);
+    const { size: bytes } = await stat(file);
+    const { stdout } = await client;
+    if (Number(stdout) !== bytes) throw new Error(`only ${stdout} of ${bytes} bytes arrived`);
+    report(`${(bytes / 2 ** 20).toFixed(0)} MB:`);
+    report(`  ${describePeak('controller', peaks[size].controller)}`);
+    report(`  ${describePeak('agent', peaks[size].agent)}`);
+    report(`  client     at most ${peaks[size].clientPeakMb} MB`);
+  }
+  const samples = await measureInTurn(3, { hand, kompose: () => kompose() });
   for (const each of Object.values(samples)) {
     report(`${describe(each)}  ${(megabytes / (each.medianMs / 1000)).toFixed(0)} MB/s`);
   }
-  report(describePeak('controller', peaks.controller));
-  report(describePeak('agent', peaks.agent));
-  report(`client     at most ${peaks.clientPeakMb} MB`);
   return { samples, peaks };
 }
 
-async function fill(folder: string): Promise<string> {
-  const path = join(folder, 'big');
+async function fill(folder: string, size: number): Promise<string> {
+  const path = join(folder, String(size));
   const file = await open(path, 'w');
   const block = randomBytes(1024 * 1024);
-  for (let count = 0; count < megabytes; count++) await file.write(block);
+  for (let count = 0; count < size; count++) await file.write(block);
   await file.close();
   return path;
 }
