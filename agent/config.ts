@@ -89,9 +89,10 @@ export async function loadMembership(folder: string): Promise<{ config: AgentCon
   };
 }
 
-/** Puts a renewed certificate in the place of the one that is there. */
+/** Puts a renewed certificate in the place of the one that is there, and then whom to trust. */
 export async function saveRenewed(folder: string, identity: Identity): Promise<void> {
   await replacePair(keyFiles(folder), identity);
+  await writePrivateFile(join(folder, identityFiles.caCertificate), identity.caCertificate);
 }
 
 function keyFiles(folder: string): KeyFiles {

@@ -23,14 +23,15 @@ export interface JoinRequest {
 export async function joinFleet(request: JoinRequest, folder: string): Promise<AgentConfig> {
   const stacks = await checkStacksRoot(request.stacks);
   if (!request.again) await refuseSecondJoin(folder);
-  const { client, address, addresses, secret, root, caCertificate } = await openEnrolment(request.token);
+  const { client, address, addresses, secret, root } = await openEnrolment(request.token);
   try {
     const { privateKey, request: certificateRequest } = await createCertificateRequest();
     const { name, labels } = request;
     const message = { tokenSecret: secret, name, labels: { ...labels }, certificateRequest };
     const answer = await unary<JoinResponse>(address, (callback) => client.join(message, callback));
     const config: AgentConfig = { name, stacks, addresses, labels: answer.labels, root };
-    await saveMembership(folder, config, { privateKey, certificate: answer.certificate, caCertificate });
+    const { certificate, caCertificates: caCertificate } = answer;
+    await saveMembership(folder, config, { privateKey, certificate, caCertificate });
     return config;
   } finally {
     client.close();

@@ -9,11 +9,12 @@ import {
 } from '@grpc/grpc-js';
 import { KomposeError } from '../common/errors.ts';
 import { addHead, headOf } from '../proto/audit-head-metadata.ts';
-import { clientChannelOptions } from '../proto/channel-options.ts';
+import { channelOptionsFor } from '../proto/channel-options.ts';
 import { identityCredentials, splitAddress, unary } from '../proto/enrol.ts';
 import { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
 import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.ts';
 import { fromStatus } from '../proto/status.ts';
+import { addTrust, trustIn, trustOf } from '../proto/trust.ts';
 import type { AuditWitness } from './audit-witness.ts';
 import type { Context } from './contexts.ts';
 import type { LoginRoster } from './login-roster.ts';
@@ -38,9 +39,15 @@ export class Fleet implements Disposable {
   /** What this login signs with. */
   readonly roster: LoginRoster;
   readonly #certificate: string;
+  #isTrustStale = false;
 
   private constructor(address: string, context: Context, { auditWitness, roster }: LoginMemory) {
-    const options = { ...clientChannelOptions, interceptors: [intercept(auditWitness)] };
+    const trusts = trustOf(context.caCertificate);
+    const onTold = (told: readonly string[]): void => {
+      this.#isTrustStale ||= told.join() !== trusts.join();
+    };
+    const interceptors = [intercept(auditWitness, trusts, onTold)];
+    const options = { ...channelOptionsFor(context.caCertificate), interceptors };
     this.address = address;
     this.client = new FleetClient(address, identityCredentials(context), options);
     this.auditWitness = auditWitness;
@@ -65,6 +72,11 @@ export class Fleet implements Disposable {
       fleet[Symbol.dispose]();
     }
     throw failure;
+  }
+
+  /** The controller has said that others are to be trusted than this login does: it is to be renewed. */
+  get isTrustStale(): boolean {
+    return this.#isTrustStale;
   }
 
   /** A call with one answer: `fleet.ask((answer) => fleet.client.whoAmI({}, answer))`. */
@@ -146,10 +158,15 @@ function silent(address: string): KomposeError {
 }
 
 /**
- * States the protocol version with each call, bounds those with one answer, and passes the audit's heads on: the newest
- * that was seen goes with the first call, what calls end with is taken.
+ * States the protocol version and whom we trust with each call, bounds those with one answer, and passes the audit's
+ * heads on: the newest that was seen goes with the first call, what calls end with is taken. `onTold` hears whom the
+ * controller says is to be trusted.
  */
-function intercept(auditWitness: AuditWitness): Interceptor {
+function intercept(
+  auditWitness: AuditWitness,
+  trusts: readonly string[],
+  onTold: (trusts: readonly string[]) => void,
+): Interceptor {
   let hasPresented = false;
   return (options, nextCall) => {
     const { responseStream } = options.method_definition;
@@ -157,12 +174,15 @@ function intercept(auditWitness: AuditWitness): Interceptor {
     return new InterceptingCall(nextCall({ ...options, deadline }), {
       start(metadata, _, next) {
         metadata.set(protocolMetadataKey, String(protocolVersion));
+        addTrust(metadata, trusts);
         if (!hasPresented) addHead(metadata, auditWitness.seen);
         hasPresented = true;
         next(metadata, {
           onReceiveStatus(status, pass) {
             const head = headOf(status.metadata);
             if (head !== undefined) auditWitness.saw(head);
+            const told = trustIn(status.metadata);
+            if (told !== undefined) onTold(told);
             pass(status);
           },
         });

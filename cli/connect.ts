@@ -5,16 +5,18 @@ import type { Settings } from './config.ts';
 import { loadContext } from './contexts.ts';
 import { LoginRoster, rosterFile } from './login-roster.ts';
 import type { GlobalOptions } from './options.ts';
-import { renewLogin } from './renew-login.ts';
+import { isRenewalDue, renewLogin } from './renew-login.ts';
 
 /**
  * The link that the options, the environment and the login ask for, in this order. The login's certificate is renewed
- * when it is time; `warn` gets a line where that fails and the end is near.
+ * when it is time, and in the end, by `atEnd`, when the controller has asked for it; `warn` gets a line where that
+ * fails and the end is near.
  */
 export async function connect(
   settings: Settings,
   { controller, context }: GlobalOptions,
   warn: (text: string) => void,
+  atEnd: (work: () => Promise<void>) => void = () => undefined,
 ): Promise<Fleet> {
   const identity = await loadContext(settings.userFolder, context);
   const address = controller ?? settings.controller;
@@ -22,6 +24,9 @@ export async function connect(
   const { folder, root, signingKey } = identity;
   const roster = new LoginRoster(join(folder, rosterFile), root, signingKey);
   const fleet = await Fleet.connect(addresses, identity, { auditWitness: new AuditWitness(folder), roster });
-  await renewLogin(identity, fleet.address, warn);
+  if (isRenewalDue(identity)) await renewLogin(identity, fleet.address, warn);
+  atEnd(async () => {
+    if (fleet.isTrustStale) await renewLogin(identity, fleet.address, warn);
+  });
   return fleet;
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { access, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../common/errors.ts';
-import { loadPair, type KeyFiles } from '../common/key-files.ts';
+import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
 import { nearest } from '../common/nearest.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { quoted } from '../common/quoted.ts';
@@ -103,6 +103,15 @@ export async function loadContext(
     if (error instanceof SyntaxError) throw damaged(folder, error);
     throw error;
   }
+}
+
+/** Puts a renewed certificate in the place of the one that is there, and then whom to trust. */
+export async function keepRenewed(
+  folder: string,
+  identity: Pick<Context, 'privateKey' | 'certificate' | 'caCertificate'>,
+): Promise<void> {
+  await replacePair(contextKeyFiles(folder), identity);
+  await writePrivateFile(join(folder, 'ca.crt'), identity.caCertificate);
 }
 
 /** Of a stored context's folder. */

@@ -40,23 +40,28 @@ export async function main(argv: readonly string[], programs: Programs): Promise
     return (await import('./complete/complete.ts')).complete(rest, settings, terminal);
   }
   try {
+    await using atEnd = new AsyncDisposableStack();
+    const surroundings = { settings, terminal, atEnd };
     refuseBrokenText(argv);
-    if (first === 'agent' && rest[0] === 'chain') return await runScript(rest.slice(1), settings, terminal);
-    return await run(parseArguments(argv, version), settings, terminal, programs);
+    if (first === 'agent' && rest[0] === 'chain') return await runScript(rest.slice(1), surroundings);
+    return await run(parseArguments(argv, version), surroundings, programs);
   } catch (error) {
     return report(error, settings, terminal);
   }
 }
 
-async function run(
-  asked: Invocation,
-  settings: Settings,
-  terminal: Terminal,
-  programs: Programs,
-): Promise<number> {
-  if (asked.kind === 'text') return print(terminal, asked.text);
-  if (asked.kind === 'noun') return runNoun(asked, settings, terminal, programs);
-  const call = newCall(settings, terminal, mergeGlobals([asked.globals]), asked.isLocal);
+/** What a command runs in. */
+interface Surroundings {
+  readonly settings: Settings;
+  readonly terminal: Terminal;
+  /** Done once the command has ended, however it did. */
+  readonly atEnd: AsyncDisposableStack;
+}
+
+async function run(asked: Invocation, surroundings: Surroundings, programs: Programs): Promise<number> {
+  if (asked.kind === 'text') return print(surroundings.terminal, asked.text);
+  if (asked.kind === 'noun') return runNoun(asked, surroundings, programs);
+  const call = newCall(surroundings, mergeGlobals([asked.globals]), asked.isLocal);
   if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
   const root = await call.findStacksRoot();
   if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
@@ -67,14 +72,15 @@ async function run(
 }
 
 /** `kompose.sh` in a stacks root, which calls us as `agent chain --stacks ROOT [--socket PATH --name HOST] -- WORDS`. */
-async function runScript(words: readonly string[], settings: Settings, terminal: Terminal): Promise<number> {
+async function runScript(words: readonly string[], surroundings: Surroundings): Promise<number> {
   const { place, argv } = parseScriptCall(words);
   const asked = parseArguments(argv, version, false);
-  if (asked.kind === 'text') return print(terminal, asked.text);
+  if (asked.kind === 'text') return print(surroundings.terminal, asked.text);
   if (asked.kind === 'noun') throw new Error('kompose.sh has no nouns');
   const globals = mergeGlobals([asked.globals]);
+  const settings = { ...surroundings.settings, hostName: place.agent?.name };
   const call = {
-    ...newCall({ ...settings, hostName: place.agent?.name }, terminal, globals, true),
+    ...newCall({ ...surroundings, settings }, globals, true),
     findStacksRoot: async () => place.root,
   };
   return (await import('./commands/script.ts')).script(call, asked, place);
@@ -130,10 +136,10 @@ async function localRoot(
 
 async function runNoun(
   { noun: word, args, hosts, labels, isLocal, globals }: Invocation & { kind: 'noun' },
-  settings: Settings,
-  terminal: Terminal,
+  surroundings: Surroundings,
   programs: Programs,
 ): Promise<number> {
+  const { settings, terminal } = surroundings;
   if (word === 'agent' || word === 'controller') {
     const program = await programs[word]();
     return program.main([...args], programGlobals(globals, settings, terminal));
@@ -144,10 +150,14 @@ async function runNoun(
   if (asked.kind === 'text') return print(terminal, asked.text);
   const { verb, words, options } = asked;
   const filter = { host: [...hosts, ...(options.host ?? [])], label: [...labels, ...(options.label ?? [])] };
-  return verb.run(newCall(settings, terminal, asked.globals, isLocal), words, { ...options, ...filter });
+  return verb.run(newCall(surroundings, asked.globals, isLocal), words, { ...options, ...filter });
 }
 
-function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions, isLocal: boolean): Call {
+function newCall(
+  { settings, terminal, atEnd }: Surroundings,
+  globals: GlobalOptions,
+  isLocal: boolean,
+): Call {
   terminal.endWithReader();
   const warn = (text: string): void => terminal.stderr(`kompose: ${printable(text)}\n`);
   return {
@@ -156,7 +166,8 @@ function newCall(settings: Settings, terminal: Terminal, globals: GlobalOptions,
     terminal,
     style: styleOf(globals, settings, terminal),
     findStacksRoot: () => localRoot(isLocal, globals, settings),
-    connect: async () => (await import('./connect.ts')).connect(settings, globals, warn),
+    connect: async () =>
+      (await import('./connect.ts')).connect(settings, globals, warn, (work) => atEnd.defer(work)),
   };
 }
 

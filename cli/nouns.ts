@@ -44,7 +44,7 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     summary: 'forget it',
     load: async () => (await import('./commands/logout.ts')).logout,
   },
-  controller: { summary: 'init, serve, backup, restore (kompose-controller)' },
+  controller: { summary: 'init, serve, ca, backup, restore (kompose-controller)' },
   agent: { summary: 'join, serve, doctor (kompose-agent)' },
   roles: {
     summary: 'ls, show, set, remove, test',

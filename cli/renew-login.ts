@@ -1,37 +1,48 @@
 import { X509Certificate } from 'node:crypto';
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { renewalDueMs } from '../common/certificate-life.ts';
+import { renewalDueMs, type CertificateLife } from '../common/certificate-life.ts';
 import { isSystemError } from '../common/errors.ts';
 import { certificateNoticeMs } from '../common/finding.ts';
-import { replacePair } from '../common/key-files.ts';
+import { loadPair } from '../common/key-files.ts';
 import { renewIdentity } from '../proto/enrol.ts';
-import { contextKeyFiles, type StoredContext } from './contexts.ts';
+import { contextKeyFiles, keepRenewed, type StoredContext } from './contexts.ts';
 
 /** A renewal that was killed holds up others for so long. */
 const staleMs = 60_000;
 
+/** Whether a login is past two thirds of its life. */
+export function isRenewalDue({ certificate, name }: StoredContext): boolean {
+  return Date.now() >= renewalDueMs(lifeOf(certificate), name);
+}
+
+function lifeOf(certificate: string): CertificateLife {
+  const { validFromDate, validToDate } = new X509Certificate(certificate);
+  return { notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() };
+}
+
 /**
- * Renews the certificate of a login that is past two thirds of its life, in its place; the call that is under way
- * goes on with the old one. Where that cannot be, `warn` is told in the last two weeks. Never rejects.
+ * Renews the certificate of a login, and whom it trusts, in its place; the call that is under way goes on with the old
+ * one. Where that cannot be, `warn` is told in the last two weeks. Never rejects.
  */
 export async function renewLogin(
   context: StoredContext,
   address: string,
   warn: (text: string) => void,
 ): Promise<void> {
-  const { validFromDate, validToDate } = new X509Certificate(context.certificate);
-  const life = { notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() };
-  if (Date.now() < renewalDueMs(life, context.name)) return;
+  const { notAfterMs } = lifeOf(context.certificate);
   const lock = join(context.folder, 'renewing');
   try {
     if (!(await take(lock))) return;
-    await replacePair(contextKeyFiles(context.folder), await renewIdentity(address, context));
+    // Another command may have renewed it meanwhile.
+    const { certificate } = await loadPair(contextKeyFiles(context.folder));
+    if (certificate === context.certificate)
+      await keepRenewed(context.folder, await renewIdentity(address, context));
     await rm(lock, { force: true });
   } catch {
     await rm(lock, { force: true }).catch(() => undefined);
-    const days = Math.floor((life.notAfterMs - Date.now()) / 86_400_000);
-    if (life.notAfterMs - Date.now() > certificateNoticeMs) return;
+    const days = Math.floor((notAfterMs - Date.now()) / 86_400_000);
+    if (notAfterMs - Date.now() > certificateNoticeMs) return;
     warn(
       `your certificate ends in ${days} days and cannot be renewed: ask an admin for a token, then kompose login`,
     );

@@ -1,9 +1,10 @@
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { defaultKeptBytes } from '../common/kept-output.ts';
+import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import type { Limits } from './services/limits.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
@@ -19,8 +20,10 @@ export interface ControllerConfig {
 
 export interface ControllerState {
   readonly config: ControllerConfig;
+  /** The CA, which signs certificates. */
   readonly authority: KeyPair;
-  readonly server: KeyPair;
+  /** While the CA is rotated, the one before: trusted still, and the server has a certificate of it too. */
+  readonly retiring: KeyPair | undefined;
   /** Signs the audit's heads, PEM. */
   readonly auditKey: string;
 }
@@ -64,8 +67,8 @@ function keptOutput(text: string | undefined): number {
 const files = {
   authorityKey: 'ca.key',
   authorityCertificate: 'ca.crt',
-  serverKey: 'server.key',
-  serverCertificate: 'server.crt',
+  retiringKey: 'ca.old.key',
+  retiringCertificate: 'ca.old.crt',
   auditKey: 'audit.key',
   config: 'config.json',
 };
@@ -80,50 +83,82 @@ export async function isInitialised(folder: string): Promise<boolean> {
 /** Without its configuration, which is written last, nothing was initialised. */
 export async function saveState(
   folder: string,
-  { config, authority, server, auditKey }: ControllerState,
+  { config, authority, auditKey }: Omit<ControllerState, 'retiring'>,
 ): Promise<void> {
   await ensurePrivateFolder(folder);
   await writePrivateFile(join(folder, files.authorityKey), authority.privateKey);
   await writePrivateFile(join(folder, files.authorityCertificate), authority.certificate);
   await writePrivateFile(join(folder, files.auditKey), auditKey);
-  await saveServer(folder, { config, server });
+  await saveConfig(folder, config);
 }
 
-/** Writes them in place of those that are there, the configuration last: who watches that finds all of it. */
-export async function saveServer(
-  folder: string,
-  { config, server }: Pick<ControllerState, 'config' | 'server'>,
-): Promise<void> {
-  await writePrivateFile(join(folder, files.serverKey), server.privateKey);
-  await writePrivateFile(join(folder, files.serverCertificate), server.certificate);
+export async function saveConfig(folder: string, config: ControllerConfig): Promise<void> {
   await writePrivateFile(configPath(folder), `${JSON.stringify(config, undefined, 2)}\n`);
 }
 
-export function configPath(folder: string): string {
+/*
+ * INVARIANT: at every moment, also in the middle of a change, `loadState` gives the CA that signs, and the one before
+ * for as long as somebody may hold a certificate of it. One that was copied but not replaced yet is no rotation.
+ */
+
+/** Puts a new CA in the place of `before`, which is retired. */
+export async function saveRotation(folder: string, before: KeyPair, next: KeyPair): Promise<void> {
+  await writePrivateFile(join(folder, files.retiringKey), before.privateKey);
+  await writePrivateFile(join(folder, files.retiringCertificate), before.certificate);
+  await replacePair(authorityFiles(folder), next);
+}
+
+/** The CA that was retired is no more. */
+export async function dropRetiring(folder: string): Promise<void> {
+  await rm(join(folder, files.retiringCertificate), { force: true });
+  await rm(join(folder, files.retiringKey), { force: true });
+}
+
+function authorityFiles(folder: string): KeyFiles {
+  return {
+    key: join(folder, files.authorityKey),
+    certificate: join(folder, files.authorityCertificate),
+  };
+}
+
+function configPath(folder: string): string {
   return join(folder, files.config);
+}
+
+/** What may change while a controller serves. */
+export function changingFiles(folder: string): string[] {
+  const { config, authorityCertificate, retiringCertificate } = files;
+  return [config, authorityCertificate, retiringCertificate].map((file) => join(folder, file));
 }
 
 /** Throws `failed` with the next step when there is no state. An older state gets its audit key here. */
 export async function loadState(folder: string): Promise<ControllerState> {
-  const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
   try {
-    const [config, authorityKey, authorityCertificate, serverKey, serverCertificate] = await Promise.all([
-      read(files.config),
-      read(files.authorityKey),
-      read(files.authorityCertificate),
-      read(files.serverKey),
-      read(files.serverCertificate),
-    ]);
+    const config = await readFile(configPath(folder), 'utf8');
+    // The retired one first: until the CA is replaced the two are one.
+    const retiring = await loadRetiring(folder);
+    const authority = await loadPair(authorityFiles(folder));
+    const isRotating = retiring !== undefined && retiring.certificate !== authority.certificate;
     return {
       config: JSON.parse(config) as ControllerConfig,
-      authority: { privateKey: authorityKey, certificate: authorityCertificate },
-      server: { privateKey: serverKey, certificate: serverCertificate },
+      authority,
+      retiring: isRotating ? retiring : undefined,
       auditKey: await loadAuditKey(join(folder, files.auditKey)),
     };
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
     const message = `there is no controller in ${folder}: kompose controller init --address HOST:PORT`;
     throw new KomposeError('failed', message, { cause: error });
+  }
+}
+
+async function loadRetiring(folder: string): Promise<KeyPair | undefined> {
+  try {
+    const key = join(folder, files.retiringKey);
+    return await loadPair({ key, certificate: join(folder, files.retiringCertificate) });
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
   }
 }
 

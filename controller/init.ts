@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { KomposeError } from '../common/errors.ts';
-import { controllerTlsName } from '../proto/channel-options.ts';
 import { createTokenSeed, hashSecret, tokenSecrets } from '../common/signing/token-secrets.ts';
 import { formatToken } from '../proto/enrolment-token.ts';
 import { splitAddress } from '../proto/enrol.ts';
@@ -8,7 +7,7 @@ import { record } from './audit/audit.ts';
 import { createAuditKey } from './audit/audit-key.ts';
 import { ensurePrivateFolder } from '../common/private-files.ts';
 import { isInitialised, saveState } from './config.ts';
-import { authorityFingerprint, createAuthority, createServerPair } from './identity/authority.ts';
+import { authorityFingerprint, createAuthority } from './identity/authority.ts';
 import { createToken } from './identity/tokens.ts';
 import { Store } from './store/store.ts';
 
@@ -20,18 +19,17 @@ export function databasePath(folder: string): string {
 
 /** Makes the controller's state; returns the first admin's login token. Throws `conflict` the second time. */
 export async function initController(folder: string, addresses: readonly string[]): Promise<string> {
-  const hosts = addresses.map((address) => splitAddress(address).host);
+  for (const address of addresses) splitAddress(address);
   if (await isInitialised(folder)) {
     throw new KomposeError('conflict', `there is a controller in ${folder} already; it was left as it is`);
   }
   await ensurePrivateFolder(folder);
   const authority = await createAuthority(Date.now());
-  const server = await createServerPair(authority, [controllerTlsName, ...hosts], Date.now());
   const store = await Store.open(databasePath(folder));
   try {
     const seed = await firstToken(store);
     const auditKey = createAuditKey();
-    await saveState(folder, { config: { addresses }, authority, server, auditKey });
+    await saveState(folder, { config: { addresses }, authority, auditKey });
     const caFingerprint = authorityFingerprint(authority.certificate);
     return formatToken({ addresses, caFingerprint, seed, root: '', user: 'admin' });
   } finally {

@@ -1,17 +1,22 @@
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
 import { readSettings } from './config.ts';
+
+/** Options that stood before the word `controller`. */
+export interface ControllerGlobals {
+  readonly output: 'plain' | 'json';
+}
 
 /**
  * `kompose-controller`, and `kompose controller …`. Returns the exit code. Throws KomposeError for what the user is
  * to be told.
  */
-export async function main(args: readonly string[]): Promise<number> {
+export async function main(args: readonly string[], { output }: ControllerGlobals): Promise<number> {
   try {
-    await controllerProgram().parseAsync([...args], { from: 'user' });
+    await controllerProgram(output === 'json').parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -19,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function controllerProgram(): Command {
+function controllerProgram(isJson: boolean): Command {
   const program = new Command('kompose controller').description('the controller of a fleet').version(version);
   program
     .exitOverride()
@@ -55,6 +60,20 @@ function controllerProgram(): Command {
     .description('one more, also while the controller serves; tokens made later carry it')
     .argument('<host:port>')
     .action(add);
+  const ca = program.command('ca').description('the CA that certificates are of, and its rotation');
+  ca.command('ls', { isDefault: true })
+    .description('list the CAs that are trusted, and who does not trust the new one yet')
+    .addOption(new Option('-o, --output <how>', 'plain or json').choices(['plain', 'json']))
+    .action(({ output }: { output?: string }) =>
+      showTrust(output === undefined ? isJson : output === 'json'),
+    );
+  ca.command('rotate')
+    .description('make a new CA beside the old one, also while the controller serves; both are trusted')
+    .action(rotate);
+  ca.command('finish')
+    .description('drop the old CA, once everybody trusts the new one')
+    .option('--force', 'also if somebody is shut out by it')
+    .action(finish);
   program
     .command('install')
     .description('write the unit kompose-controller.service for systemd')
@@ -101,6 +120,33 @@ async function add(address: string): Promise<void> {
   const { addAddress } = await import('./addresses.ts');
   await addAddress(readSettings().folder, address);
   process.stderr.write(`${address} is an address of this controller now; make new tokens to make it known\n`);
+}
+
+async function showTrust(isJson: boolean): Promise<void> {
+  const [{ viewTrust }, { trustLines }] = await Promise.all([
+    import('./rotation.ts'),
+    import('./trust-lines.ts'),
+  ]);
+  process.stdout.write(trustLines(await viewTrust(readSettings().folder), isJson));
+}
+
+async function rotate(): Promise<void> {
+  const { rotateAuthority } = await import('./rotation.ts');
+  const id = await rotateAuthority(readSettings().folder);
+  const how = 'hosts that are online and users who come by follow it by themselves';
+  process.stderr.write(`the CA ${id} signs from now on; ${how}: see kompose controller ca\n`);
+}
+
+async function finish({ force }: { force?: true }): Promise<void> {
+  const [{ dropAuthority }, { remedy }] = await Promise.all([
+    import('./rotation.ts'),
+    import('./trust-lines.ts'),
+  ]);
+  const { id, shutOut } = await dropAuthority(readSettings().folder, force === true);
+  process.stderr.write(`the CA ${id} is trusted no more\n`);
+  for (const each of shutOut) {
+    process.stderr.write(`${each.kind} ${each.name} is shut out: ${remedy(each)}\n`);
+  }
 }
 
 async function install({ print, to }: { print?: true; to: string }): Promise<void> {

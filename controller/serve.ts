@@ -1,4 +1,3 @@
-import { unwatchFile, watchFile } from 'node:fs';
 import { join } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -7,17 +6,19 @@ import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
 import { FleetService } from '../proto/gen/kompose/v1/fleet.ts';
 import { splitAddress } from '../proto/enrol.ts';
+import { headMetadata } from '../proto/audit-head-metadata.ts';
+import { addTrust } from '../proto/trust.ts';
 import { record } from './audit/audit.ts';
 import { parseAuditKey } from './audit/audit-key.ts';
 import { AuditNotary } from './audit/audit-notary.ts';
 import { Refusals } from './audit/refusals.ts';
-import { headMetadata } from '../proto/audit-head-metadata.ts';
-import { configPath, loadState, type ControllerSettings, type ControllerState } from './config.ts';
+import { loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
-import { authorityFingerprint } from './identity/authority.ts';
+import { Authorities } from './identity/authorities.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
 import { Roles } from './identity/roles.ts';
 import { RosterBook } from './identity/roster-book.ts';
+import { createServerIdentities } from './identity/server-identities.ts';
 import { databasePath } from './init.ts';
 import { RunRegistry } from './runs/run-registry.ts';
 import { agentLinkService } from './services/agent-link-service.ts';
@@ -32,6 +33,10 @@ import { defaultLimits } from './services/limits.ts';
 import { RateLimit } from './services/rate-limit.ts';
 import { ControllerCredentials, type ServerIdentity } from './services/server-credentials.ts';
 import { Store } from './store/store.ts';
+import { watchState } from './watch-state.ts';
+
+/** How often this controller makes itself a new certificate. */
+const renewServerMs = 24 * 60 * 60 * 1000;
 
 export interface RunningController {
   /** ADDR:PORT that is listened on. */
@@ -47,13 +52,13 @@ export async function serveController(
   log: Logger,
 ): Promise<RunningController> {
   const state = await loadState(settings.folder);
-  const { authority, auditKey } = state;
+  const authorities = new Authorities(state);
   let { addresses } = state.config;
   const limits = { ...defaultLimits, ...settings.limits };
   const clock = Date.now;
   const store = await Store.open(databasePath(settings.folder));
   const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
-  const key = parseAuditKey(auditKey);
+  const key = parseAuditKey(state.auditKey);
   const notary = await AuditNotary.open({ store, key, clock, log, windowMs, mostRecords });
   const fleet = await Fleet.open(store, clock);
   const roles = await Roles.open(store);
@@ -79,8 +84,7 @@ export async function serveController(
   const handlers = new Handlers(log, held);
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
   const lives = { hostCertificateMs, userCertificateMs };
-  const desk = new EnrolmentDesk({ store, authority, clock, refusals, roster, ...lives });
-  const caFingerprint = authorityFingerprint(authority.certificate);
+  const desk = new EnrolmentDesk({ store, authorities, clock, refusals, roster, ...lives });
   const sessions = guardSessions(limits, held);
   const door = new Door(limits, (socket) => injector.injectConnection(socket));
   const server = new Server({
@@ -114,6 +118,7 @@ export async function serveController(
       clock,
       notary,
       roster,
+      authorities,
       heartbeatPeriodMs,
       limits,
       cut: (...who) => door.cut(...who),
@@ -122,7 +127,7 @@ export async function serveController(
   server.addService(
     FleetService,
     fleetService({
-      handlers: new Handlers(log, held, () => headMetadata(notary.newest)),
+      handlers: new Handlers(log, held, () => addTrust(headMetadata(notary.newest), authorities.ids)),
       store,
       fleet,
       roles,
@@ -130,23 +135,32 @@ export async function serveController(
       runs,
       clock,
       addresses: () => addresses,
-      caFingerprint,
+      authorities,
       notary,
     }),
   );
-  const credentials = new ControllerCredentials(serverIdentity(state), limits);
+  const identities = (): Promise<ServerIdentity[]> => createServerIdentities(authorities, addresses, clock());
+  const credentials = new ControllerCredentials(await identities(), limits);
   const injector = server.createConnectionInjector(credentials);
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
   const port = await door.listen(where);
-  const stopWatching = watchServer(settings.folder, log, (changed) => {
-    credentials.use(serverIdentity(changed));
+  const stopWatching = watchState(settings.folder, log, async (changed) => {
+    authorities.use(changed);
     addresses = changed.config.addresses;
+    credentials.use(await identities());
   });
+  const renewal = setInterval(() => {
+    identities().then(
+      (renewed) => credentials.use(renewed),
+      (error: unknown) => log.error({ err: error }, 'the certificate of this controller cannot be renewed'),
+    );
+  }, renewServerMs).unref();
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');
   const close = async (): Promise<void> => {
     stopWatching();
+    clearInterval(renewal);
     door.close();
     server.forceShutdown();
     runs.close();
@@ -157,23 +171,6 @@ export async function serveController(
     await store.close();
   };
   return { address: where.replace(/:\d+$/, `:${port}`), close };
-}
-
-function serverIdentity({ server, authority }: ControllerState): ServerIdentity {
-  const certificateChain = server.certificate + authority.certificate;
-  return { privateKey: server.privateKey, certificateChain, caCertificate: authority.certificate };
-}
-
-/** Hears within a second of what `controller address add` has changed. */
-function watchServer(folder: string, log: Logger, use: (state: ControllerState) => void): () => void {
-  const look = (): void => {
-    loadState(folder).then(use, (error: unknown) =>
-      log.error({ err: error }, 'the changed configuration cannot be read and is not used'),
-    );
-  };
-  const path = configPath(folder);
-  watchFile(path, { interval: 1000, persistent: false }, look);
-  return () => unwatchFile(path, look);
 }
 
 /** A store that cannot be written holds up neither a start nor a stop. */

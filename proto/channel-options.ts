@@ -1,4 +1,5 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
+import { tlsNameOf, trustOf } from './trust.ts';
 
 /** Of a stream and of a connection. HTTP/2's default of 64 KiB bounds a stream to 64 KiB a round trip. */
 export const flowControlWindowBytes = 4 * 1024 * 1024;
@@ -12,7 +13,7 @@ export const maxMessageBytes = 4 * 1024 * 1024;
  */
 export const controllerTlsName = 'kompose-controller';
 
-/** Options of every client channel; the agent and the CLI add nothing to them. */
+/** Options of every client channel; the CA apart that it asks for. */
 export const clientChannelOptions: ChannelOptions = {
   'grpc.ssl_target_name_override': controllerTlsName,
   'grpc-node.flow_control_window': flowControlWindowBytes,
@@ -23,3 +24,10 @@ export const clientChannelOptions: ChannelOptions = {
   'grpc.enable_retries': 0,
   'grpc.use_local_subchannel_pool': 1,
 };
+
+/** Likewise for one who trusts these CAs (PEM), the newest last: that is the one whose certificate is asked for. */
+export function channelOptionsFor(caCertificates: string): ChannelOptions {
+  const newest = trustOf(caCertificates).at(-1);
+  if (newest === undefined) return clientChannelOptions;
+  return { ...clientChannelOptions, 'grpc.ssl_target_name_override': tlsNameOf(newest) };
+}

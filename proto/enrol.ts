@@ -4,15 +4,17 @@ import { credentials, Metadata, type ChannelCredentials } from '@grpc/grpc-js';
 import { KomposeError } from '../common/errors.ts';
 import type { SigningKey } from '../common/signing/signing-key.ts';
 import { tokenSecrets } from '../common/signing/token-secrets.ts';
-import { clientChannelOptions, controllerTlsName } from './channel-options.ts';
+import { channelOptionsFor } from './channel-options.ts';
 import { parseToken } from './enrolment-token.ts';
 import { EnrolmentClient, type RenewResponse } from './gen/kompose/v1/enrolment.ts';
 import { fromStatus, shortCause } from './status.ts';
+import { idOfFingerprint, tlsNameOf } from './trust.ts';
 
 /** What a peer keeps to be known by: PEM throughout. */
 export interface Identity {
   readonly privateKey: string;
   readonly certificate: string;
+  /** Of the fleet's CA; while it is rotated the old one's, then the new one's. */
   readonly caCertificate: string;
 }
 
@@ -46,7 +48,7 @@ export async function openEnrolment(tokenText: string): Promise<Enrolment> {
     try {
       const caCertificate = await fetchCa(address, caFingerprint);
       const trusted = credentials.createSsl(Buffer.from(caCertificate));
-      const client = new EnrolmentClient(address, trusted, clientChannelOptions);
+      const client = new EnrolmentClient(address, trusted, channelOptionsFor(caCertificate));
       return { ...told, address, caCertificate, client };
     } catch (error) {
       last = error;
@@ -66,20 +68,21 @@ export function identityCredentials(identity: Identity): ChannelCredentials {
 }
 
 /**
- * Another certificate, with another key, in place of `identity`'s, which must still be valid. Errors:
- * `controller-unreachable`, `unauthenticated`, `denied`.
+ * Another certificate, with another key, in place of `identity`'s, which must still be valid, and what to trust with
+ * it. Errors: `controller-unreachable`, `unauthenticated`, `denied`.
  */
 export async function renewIdentity(address: string, identity: Identity): Promise<Identity> {
   // Loaded when it is time: without it a command that renews nothing starts with a quarter less work.
   const { createCertificateRequest } = await import('./certificate-request.ts');
   const { privateKey, request: certificateRequest } = await createCertificateRequest();
-  const client = new EnrolmentClient(address, identityCredentials(identity), clientChannelOptions);
+  const channelOptions = channelOptionsFor(identity.caCertificate);
+  const client = new EnrolmentClient(address, identityCredentials(identity), channelOptions);
   try {
     const options = { deadline: Date.now() + connectTimeoutMs };
-    const { certificate } = await unary<RenewResponse>(address, (callback) =>
+    const { certificate, caCertificates } = await unary<RenewResponse>(address, (callback) =>
       client.renew({ certificateRequest }, new Metadata(), options, callback),
     );
-    return { privateKey, certificate, caCertificate: identity.caCertificate };
+    return { privateKey, certificate, caCertificate: caCertificates };
   } finally {
     client.close();
   }
@@ -108,7 +111,7 @@ function fetchCa(address: string, fingerprint: string): Promise<string> {
     const socket = connect({
       host,
       port,
-      servername: controllerTlsName,
+      servername: tlsNameOf(idOfFingerprint(fingerprint)),
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['h2'],
@@ -127,7 +130,9 @@ function fetchCa(address: string, fingerprint: string): Promise<string> {
       const ca = socket.getPeerCertificate(true).issuerCertificate?.raw;
       const shown = ca === undefined ? '' : createHash('sha256').update(ca).digest('base64url');
       if (ca === undefined || shown !== fingerprint) {
-        const message = `the controller at ${address} is not the one that made this token (its CA differs)`;
+        const message =
+          `the controller at ${address} is not the one that made this token, or has another CA since: ` +
+          'ask an admin for a new token';
         fail(new KomposeError('unauthenticated', message));
         return;
       }

@@ -59,6 +59,8 @@ function ownStatus(error: ServiceError, peer: string): KomposeError {
 }
 
 function unreachable(peer: string, details: string): string {
+  const why = distrust(details);
+  if (why !== undefined) return `the controller at ${peer} is not to be trusted: ${why}`;
   return `cannot reach the controller at ${peer}: ${shortCause(details)}. Is it running, and the address right?`;
 }
 
@@ -77,9 +79,20 @@ export function shortCause(details: string): string {
     ECONNRESET: 'connection reset',
   };
   if (known?.[1] !== undefined) return words[known[1]] ?? known[1];
-  if (/certificate/i.test(details))
-    return 'its certificate is not one of the fleet that this identity belongs to';
-  return details.split('\n')[0] ?? details;
+  return distrust(details) ?? details.split('\n')[0] ?? details;
+}
+
+/** What a person can do about a certificate that was not taken; undefined where it was no certificate's fault. */
+function distrust(details: string): string | undefined {
+  if (!/certificate/i.test(details)) return undefined;
+  if (/not yet valid|has expired/i.test(details)) {
+    const now = new Date().toISOString();
+    return `its certificate is not valid at this moment, which is ${now} by this machine's clock: is that so?`;
+  }
+  return (
+    'its certificate is not one of the fleet that this identity belongs to. Where the CA was changed meanwhile, ' +
+    'ask an admin for a new token'
+  );
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {

@@ -1,4 +1,4 @@
-import { clientChannelOptions } from '../../proto/channel-options.ts';
+import { channelOptionsFor } from '../../proto/channel-options.ts';
 import { identityCredentials, unary, type Identity } from '../../proto/enrol.ts';
 import { AgentLinkClient, type CheckHostResponse } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { KomposeError } from '../../common/errors.ts';
@@ -20,7 +20,8 @@ export interface HostCheck {
  * `controller-unreachable` after five seconds of silence, `denied`, `unauthenticated`, `protocol`.
  */
 export async function checkHost(address: string, identity: Identity): Promise<HostCheck> {
-  const client = new AgentLinkClient(address, identityCredentials(identity), clientChannelOptions);
+  const channelOptions = channelOptionsFor(identity.caCertificate);
+  const client = new AgentLinkClient(address, identityCredentials(identity), channelOptions);
   try {
     await ready(client, address);
     const sentMs = Date.now();

@@ -2,7 +2,7 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { createBackoff } from '../../common/backoff.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { clientChannelOptions } from '../../proto/channel-options.ts';
+import { channelOptionsFor } from '../../proto/channel-options.ts';
 import { identityCredentials } from '../../proto/enrol.ts';
 import {
   AgentLinkClient,
@@ -10,6 +10,7 @@ import {
   type ControllerMessage,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { fromStatus } from '../../proto/status.ts';
+import { trustOf } from '../../proto/trust.ts';
 import type { AgentCertificate } from './renewal.ts';
 import { Session, type SessionHost } from './session.ts';
 
@@ -59,10 +60,11 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
 /** One link from its beginning to its end; says why it ended. */
 async function serveOnce(options: LinkOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
   // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
+  const identity = options.certificate.current;
   const client = new AgentLinkClient(
     address,
-    identityCredentials(options.certificate.current),
-    clientChannelOptions,
+    identityCredentials(identity),
+    channelOptionsFor(identity.caCertificate),
   );
   try {
     await waitForReady(client, address);
@@ -104,7 +106,8 @@ async function serveStream(
     });
   };
   const { host, log } = options;
-  const session = new Session({ host, client, stream, end, onWelcome, onRenewalDue, log });
+  const trusts = trustOf(options.certificate.current.caCertificate);
+  const session = new Session({ host, trusts, client, stream, end, onWelcome, onRenewalDue, log });
   const onAbort = (): void => end(new KomposeError('controller-unreachable', 'the agent is stopping'));
   signal.addEventListener('abort', onAbort, { once: true });
   stream.on('data', (message: ControllerMessage) => session.receive(message));

@@ -47,6 +47,8 @@ export interface SessionHost {
 
 interface SessionOptions {
   readonly host: SessionHost;
+  /** The CAs that this host trusts, by their ids. */
+  readonly trusts: readonly string[];
   readonly client: AgentLinkClient;
   readonly stream: ClientDuplexStream<AgentMessage, ControllerMessage>;
   /** Ends the link; only the first call counts. */
@@ -89,6 +91,7 @@ export class Session {
         auditHead: auditWitness.newest,
         rosterRoot: roster.root,
         rosterCount: roster.current.count,
+        trusts: [...this.#options.trusts],
       },
     });
   }

@@ -27,7 +27,7 @@ async function storeLogin(call: Call, token: string): Promise<number> {
   const { settings, globals } = call;
   const contextName = checkContextName(globals.context ?? 'default');
   await ensureUserFolder(settings.userFolder);
-  const { addresses, address, secret, key, root, user, caCertificate, client } = await openEnrolment(token);
+  const { addresses, address, secret, key, root, user, client } = await openEnrolment(token);
   try {
     const { privateKey, request } = await createCertificateRequest();
     const signingKey = createSigningKey();
@@ -36,7 +36,7 @@ async function storeLogin(call: Call, token: string): Promise<number> {
       root === '' ? rootEntry(name, signingKey) : joinEntry(name, signingKey.publicKey, key);
     const message = { tokenSecret: secret, certificateRequest: request, name, rosterEntry };
     const answer = await unary<LoginResponse>(address, (callback) => client.login(message, callback));
-    const { certificate, role, auditKey } = answer;
+    const { certificate, caCertificates: caCertificate, role, auditKey } = answer;
     const signing = { signingKey, root: root || keyFingerprint(signingKey.publicKey) };
     const context = { addresses, name, role, caCertificate, certificate, privateKey, ...signing };
     const knownKey = auditKey === '' ? undefined : keyFingerprint(auditKey);

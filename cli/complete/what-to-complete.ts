@@ -73,8 +73,8 @@ async function nounWords(word: string, words: readonly string[], place: Place): 
 
 /** The verbs of nouns that are programs of their own. */
 const programVerbs: Readonly<Record<string, readonly string[]>> = {
-  agent: ['join', 'serve', 'doctor'],
-  controller: ['init', 'serve'],
+  agent: ['join', 'serve', 'doctor', 'install'],
+  controller: ['init', 'serve', 'backup', 'restore', 'recover', 'address', 'ca', 'install'],
 };
 
 /** After a verb, options may stand between its words. */

@@ -57,6 +57,8 @@ export type AuditType =
   | 'certificate.renewed'
   | 'controller.recovered'
   | 'controller.address-added'
+  | 'controller.ca-rotated'
+  | 'controller.ca-dropped'
   | 'token.created'
   | 'token.revoked'
   | 'request.denied'

@@ -111,7 +111,11 @@ export class Fleet {
   }
 
   /** Takes a link into service. Throws `conflict` if a later instance of this agent is connected. */
-  connect(session: HostSession, agentVersion: string, openTasks: ReadonlySet<string>): void {
+  connect(
+    session: HostSession,
+    { agentVersion, trusts }: Readonly<Record<'agentVersion' | 'trusts', string>>,
+    openTasks: ReadonlySet<string>,
+  ): void {
     const host = this.#hosts.get(session.host);
     if (host === undefined)
       throw new KomposeError('denied', `the host ${session.host} was removed from the fleet`);
@@ -122,7 +126,7 @@ export class Fleet {
       const isSame = earlier.instanceId === session.instanceId;
       earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
     }
-    void this.#keep(session.host, { agent_version: agentVersion, last_seen: this.#clock() });
+    void this.#keep(session.host, { agent_version: agentVersion, trusts, last_seen: this.#clock() });
     this.#listener?.hostOnline(session, openTasks);
   }
 

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { createHash, webcrypto, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
-import { certificateSkewMs } from '../../common/certificate-life.ts';
+import { certificateSkewMs, type CertificateLife } from '../../common/certificate-life.ts';
 import { KomposeError } from '../../common/errors.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -22,15 +22,25 @@ export interface Issued {
   readonly notAfterMs: number;
 }
 
-/** Makes a certificate authority for one fleet; valid ten years. */
+/** How far the clock of an agent or a user may be behind and still know a fresh CA. */
+const authoritySkewMs = 2 * dayMs;
+const authorityLifeMs = 3650 * dayMs;
+/** A new one is made each day: it ends only with a controller whose clock stands still. */
+const serverLifeMs = 90 * dayMs;
+
+/**
+ * Makes a certificate authority for one fleet; valid ten years. Each has a name of its own: of two that are trusted,
+ * TLS looks for the issuer of a certificate by name.
+ */
 export async function createAuthority(nowMs: number): Promise<KeyPair> {
   const keys = await generateKeys();
+  const serialNumber = randomSerial();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
-      serialNumber: randomSerial(),
-      name: 'CN=kompose fleet CA',
-      notBefore: new Date(nowMs - certificateSkewMs),
-      notAfter: new Date(nowMs + 3650 * dayMs),
+      serialNumber,
+      name: `CN=kompose fleet CA ${serialNumber.slice(0, 8)}`,
+      notBefore: new Date(nowMs - authoritySkewMs),
+      notAfter: new Date(nowMs + authorityLifeMs),
       keys,
       signingAlgorithm: algorithm,
       extensions: [
@@ -43,18 +53,23 @@ export async function createAuthority(nowMs: number): Promise<KeyPair> {
   return { privateKey: await exportKey(keys.privateKey), certificate: pemOf(certificate) };
 }
 
-/** A server's key and certificate for `hosts` (names or IP addresses); valid two years. */
+/**
+ * A server's key and certificate for `hosts` (names or IP addresses); valid three months, and from as early as its CA:
+ * whoever looks at it has a clock of their own.
+ */
 export async function createServerPair(
   authority: KeyPair,
   hosts: readonly string[],
   nowMs: number,
 ): Promise<KeyPair> {
+  const notBeforeMs = new X509Certificate(authority.certificate).validFromDate.getTime();
+  const life = { notBeforeMs, notAfterMs: nowMs + serverLifeMs };
   const keys = await generateKeys();
   const names = hosts.map((value) => ({
     type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
     value,
   }));
-  const { certificate } = await sign(authority, keys.publicKey, nowMs, 730 * dayMs, 'CN=kompose controller', [
+  const { certificate } = await sign(authority, keys.publicKey, life, 'CN=kompose controller', [
     new x509.SubjectAlternativeNameExtension(names),
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
   ]);
@@ -73,7 +88,8 @@ export async function issueClientCertificate(
   nowMs: number,
 ): Promise<Issued> {
   const key = await requestedKey(request);
-  return sign(authority, key, nowMs, validMs, `CN=${identity.name}`, [
+  const life = { notBeforeMs: nowMs - certificateSkewMs, notAfterMs: nowMs + validMs };
+  return sign(authority, key, life, `CN=${identity.name}`, [
     new x509.SubjectAlternativeNameExtension([{ type: 'url', value: identityUri(identity) }]),
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
   ]);
@@ -103,19 +119,17 @@ async function requestedKey(request: Uint8Array): Promise<webcrypto.CryptoKey> {
 async function sign(
   authority: KeyPair,
   publicKey: webcrypto.CryptoKey,
-  nowMs: number,
-  validMs: number,
+  { notBeforeMs, notAfterMs }: CertificateLife,
   subject: string,
   extensions: x509.Extension[],
 ): Promise<Issued> {
   const issuer = new x509.X509Certificate(authority.certificate);
-  const notAfterMs = nowMs + validMs;
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: randomSerial(),
       subject,
       issuer: issuer.subject,
-      notBefore: new Date(nowMs - certificateSkewMs),
+      notBefore: new Date(notBeforeMs),
       notAfter: new Date(notAfterMs),
       publicKey,
       signingKey: await importKey(authority.privateKey),

@@ -3,6 +3,9 @@ import type { Actor } from '../audit/audit.ts';
 import type { HostsTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 
+/** CAs of a fleet at a time, and then some. */
+const mostTrusted = 4;
+
 /** Who a verified certificate says is calling. */
 export interface Peer {
   readonly kind: 'host' | 'user';
@@ -34,6 +37,30 @@ export async function findHost(store: Store, { name, fingerprint }: Peer): Promi
     throw new KomposeError('denied', `the host ${name} has joined again with another certificate`);
   }
   return { name, role: 'agent', certificate: fingerprint };
+}
+
+/** What a user says that they trust. A store that cannot write holds up nothing: it is told with each call. */
+export async function noteTrust(store: Store, name: string, ids: readonly string[]): Promise<void> {
+  const trusts = trustText(ids);
+  const user = await store.db
+    .selectFrom('users')
+    .select('trusts')
+    .where('name', '=', name)
+    .executeTakeFirst();
+  if (user?.trusts === trusts) return;
+  await store
+    .write((transaction) =>
+      transaction.updateTable('users').set({ trusts }).where('name', '=', name).execute(),
+    )
+    .catch(() => undefined);
+}
+
+/** As the store keeps it; what is no id is left out. */
+export function trustText(ids: readonly string[]): string {
+  return ids
+    .filter((id) => /^[0-9a-f]{32}$/.test(id))
+    .slice(0, mostTrusted)
+    .join(' ');
 }
 
 /** Throws `not-found`. */

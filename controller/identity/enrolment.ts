@@ -7,14 +7,15 @@ import { record } from '../audit/audit.ts';
 import type { Refusals } from '../audit/refusals.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-import { issueClientCertificate, type KeyPair } from './authority.ts';
-import { findHost, findUser, type Peer } from './directory.ts';
+import type { Authorities } from './authorities.ts';
+import { issueClientCertificate, type Issued } from './authority.ts';
+import { findHost, findUser, trustText, type Peer } from './directory.ts';
 import { checkRoster, type RosterBook, type RosterBringer } from './roster-book.ts';
 import { useToken } from './tokens.ts';
 
 interface Deps {
   readonly store: Store;
-  readonly authority: KeyPair;
+  readonly authorities: Authorities;
   readonly clock: () => number;
   /** How long certificates are valid. */
   readonly hostCertificateMs: number;
@@ -25,6 +26,12 @@ interface Deps {
 
 interface Caller {
   readonly clientAddress: string;
+}
+
+/** A certificate, and whom its holder is to trust from now on; PEM. */
+interface Trusting {
+  readonly certificate: string;
+  readonly caCertificates: string;
 }
 
 /** Makes hosts and users of those who have a token. Each refusal is audited before it is answered. */
@@ -43,15 +50,15 @@ export class EnrolmentDesk {
       certificateRequest: Uint8Array;
     },
     caller: Caller,
-  ): Promise<{ certificate: string; labels: Record<string, string> }> {
-    const { store, authority, clock, hostCertificateMs } = this.#deps;
+  ): Promise<Trusting & { labels: Record<string, string> }> {
+    const { store, authorities, clock, hostCertificateMs } = this.#deps;
     const name = checkHostName(request.name);
     for (const [key, value] of Object.entries(request.labels)) {
       checkLabelKey(key);
       checkLabelValue(value);
     }
     const issued = await issueClientCertificate(
-      authority,
+      authorities.signing,
       request.certificateRequest,
       { kind: 'host', name },
       hostCertificateMs,
@@ -62,7 +69,14 @@ export class EnrolmentDesk {
       const labels = { ...request.labels, ...(JSON.parse(token.labels) as Record<string, string>) };
       const replaced = await replaceableHost(transaction, name, token);
       const { fingerprint: certificate, notAfterMs: certificate_not_after } = issued;
-      const row = { labels: JSON.stringify(labels), certificate, certificate_not_after, joined_at: clock() };
+      const trusts = trustText(authorities.ids);
+      const row = {
+        labels: JSON.stringify(labels),
+        certificate,
+        certificate_not_after,
+        trusts,
+        joined_at: clock(),
+      };
       if (replaced) {
         await transaction
           .updateTable('hosts')
@@ -81,22 +95,22 @@ export class EnrolmentDesk {
       return labels;
     };
     const labels = await this.#audited(store.write(join), name, caller);
-    return { certificate: issued.certificate, labels };
+    return { ...this.#trusting(issued), labels };
   }
 
   async login(
     request: { secret: string; name: string; certificateRequest: Uint8Array; rosterEntry: RosterEntry },
     caller: Caller,
-  ): Promise<{ certificate: string; name: string; role: string }> {
-    const { store, authority, clock, userCertificateMs, roster } = this.#deps;
+  ): Promise<Trusting & { name: string; role: string }> {
+    const { store, authorities, clock, userCertificateMs, roster } = this.#deps;
     const { name } = request;
     const login = async (
       transaction: Transaction<Schema>,
-    ): Promise<{ certificate: string; name: string; role: string }> => {
+    ): Promise<Trusting & { name: string; role: string }> => {
       const token = await useToken(transaction, request.secret, 'user', clock());
       checkChosenName(name, token);
       const issued = await issueClientCertificate(
-        authority,
+        authorities.signing,
         request.certificateRequest,
         { kind: 'user', name },
         userCertificateMs,
@@ -110,6 +124,7 @@ export class EnrolmentDesk {
           role: token.role,
           certificate: issued.fingerprint,
           certificate_not_after: issued.notAfterMs,
+          trusts: trustText(authorities.ids),
           created_at: clock(),
         })
         .execute();
@@ -121,7 +136,7 @@ export class EnrolmentDesk {
         detail: { token: token.id },
       });
       await this.#enrol(transaction, token, request, { actor, ...caller });
-      return { certificate: issued.certificate, name, role: token.role };
+      return { ...this.#trusting(issued), name, role: token.role };
     };
     const answer = await this.#audited(store.write(login), '', caller);
     await roster.refresh();
@@ -132,12 +147,13 @@ export class EnrolmentDesk {
    * Another certificate for somebody who has one. The one that they call with becomes the older of the two that are
    * valid. Throws what `findHost` and `findUser` throw.
    */
-  async renew(peer: Peer, certificateRequest: Uint8Array, caller: Caller): Promise<{ certificate: string }> {
-    const { store, authority, clock, hostCertificateMs, userCertificateMs } = this.#deps;
+  async renew(peer: Peer, certificateRequest: Uint8Array, caller: Caller): Promise<Trusting> {
+    const { store, authorities, clock, hostCertificateMs, userCertificateMs } = this.#deps;
     const isHost = peer.kind === 'host';
     const validMs = isHost ? hostCertificateMs : userCertificateMs;
     const actor = await (isHost ? findHost(store, peer) : findUser(store, peer));
-    const issued = await issueClientCertificate(authority, certificateRequest, peer, validMs, clock());
+    const { signing } = authorities;
+    const issued = await issueClientCertificate(signing, certificateRequest, peer, validMs, clock());
     await store.write(async (transaction) => {
       await transaction
         .updateTable(isHost ? 'hosts' : 'users')
@@ -145,6 +161,8 @@ export class EnrolmentDesk {
           certificate: peer.fingerprint,
           renewed_certificate: issued.fingerprint,
           certificate_not_after: issued.notAfterMs,
+          // A host tells once it has kept them, with its next link; a user may not come by for long.
+          ...(isHost ? {} : { trusts: trustText(authorities.ids) }),
         })
         .where('name', '=', peer.name)
         .where((row) =>
@@ -158,7 +176,11 @@ export class EnrolmentDesk {
       const entry = { type: 'certificate.renewed', actor, ...caller, detail } as const;
       await record(transaction, clock(), isHost ? { ...entry, host: peer.name } : entry);
     });
-    return { certificate: issued.certificate };
+    return this.#trusting(issued);
+  }
+
+  #trusting({ certificate }: Issued): Trusting {
+    return { certificate, caCertificates: this.#deps.authorities.caCertificates };
   }
 
   /** Only who logs in with a token of the controller's own begins a roster. */

@@ -18,7 +18,8 @@ import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { findHost, type Peer } from '../identity/directory.ts';
+import type { Authorities } from '../identity/authorities.ts';
+import { findHost, trustText, type Peer } from '../identity/directory.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
@@ -40,6 +41,7 @@ export interface AgentLinkDeps {
   readonly notary: AuditNotary;
   readonly roster: RosterBook;
   readonly limits: Limits;
+  readonly authorities: Authorities;
   /** Takes away the connection of this ADDR:PORT and certificate. */
   readonly cut: (peer: string, certificate: string) => void;
 }
@@ -92,6 +94,8 @@ class AttachedAgent {
   #underWay = 0;
   /** Of the certificate that this link stands on. */
   #renewalDueMs = Number.POSITIVE_INFINITY;
+  /** The CAs that the agent trusts on this link. */
+  #trusts = '';
 
   constructor(deps: AttachDeps, call: AttachCall) {
     this.#deps = deps;
@@ -173,8 +177,8 @@ class AttachedAgent {
   }
 
   #heartbeat(): Heartbeat {
-    const { clock, notary } = this.#deps;
-    const renewCertificate = clock() >= this.#renewalDueMs;
+    const { clock, notary, authorities } = this.#deps;
+    const renewCertificate = clock() >= this.#renewalDueMs || this.#trusts !== trustText(authorities.ids);
     return { nowUnixMs: clock(), auditHead: notary.newest, renewCertificate };
   }
 
@@ -196,10 +200,12 @@ class AttachedAgent {
     this.#session = session;
     const life = lifeOf(this.#call);
     if (life !== undefined) this.#renewalDueMs = renewalDueMs(life, peer.name);
+    this.#trusts = trustText(hello.trusts);
     this.#takeWitness(peer, hello.auditHead);
     this.#welcome(session);
     this.#tellRoster(session, hello);
-    this.#deps.fleet.connect(session, hello.agentVersion, new Set(hello.openTasks));
+    const { agentVersion, openTasks } = hello;
+    this.#deps.fleet.connect(session, { agentVersion, trusts: this.#trusts }, new Set(openTasks));
     this.#deps.fleet.heard(session, hello.nowUnixMs);
     this.#deps.log.info({ host: peer.name, address: this.#call.getPeer() }, 'a host is online');
   }

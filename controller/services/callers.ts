@@ -1,8 +1,9 @@
 import { KomposeError } from '../../common/errors.ts';
 import { headOf } from '../../proto/audit-head-metadata.ts';
+import { trustIn } from '../../proto/trust.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
-import { findUser } from '../identity/directory.ts';
+import { findUser, noteTrust } from '../identity/directory.ts';
 import type { Store } from '../store/store.ts';
 import type { FleetServiceDeps } from './fleet-context.ts';
 import { clientAddress, requirePeer, requireProtocol } from './peer.ts';
@@ -20,12 +21,15 @@ export class Callers {
   }
 
   /**
-   * Any user. Takes the head of the audit that they present. Throws `unauthenticated`, and `protocol` for a client of
+   * Any user. Takes the head of the audit that they present, and notes whom they trust. Throws `unauthenticated`, and `protocol` for a client of
    * another version.
    */
   async user(call: Call): Promise<Actor> {
     requireProtocol(call);
-    const actor = await findUser(this.#store, requirePeer(call, 'user'));
+    const peer = requirePeer(call, 'user');
+    const actor = await findUser(this.#store, peer);
+    const trusts = trustIn(call.metadata);
+    if (trusts !== undefined) await noteTrust(this.#store, peer.name, trusts);
     const seen = headOf(call.metadata);
     if (seen !== undefined) await this.#notary.present(seen, { actor, clientAddress: clientAddress(call) });
     return actor;

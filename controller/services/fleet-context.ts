@@ -1,5 +1,6 @@
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Authorities } from '../identity/authorities.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
@@ -19,7 +20,7 @@ export interface FleetServiceDeps {
   readonly clock: () => number;
   /** What tokens carry. */
   readonly addresses: () => readonly string[];
-  readonly caFingerprint: string;
+  readonly authorities: Authorities;
   readonly notary: AuditNotary;
 }
 

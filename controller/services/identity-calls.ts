@@ -17,7 +17,7 @@ const mostEntries = 256;
 
 /** The calls about tokens, and of a user about themselves. */
 export function identityCalls(context: FleetContext): Pick<FleetServer, IdentityMethods> {
-  const { store, handlers, clock, callers, addresses, caFingerprint, roster } = context;
+  const { store, handlers, clock, callers, addresses, authorities, roster } = context;
   return {
     createToken: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'making tokens');
@@ -39,7 +39,7 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
         return made;
       });
       await roster.refresh();
-      return { id, name, addresses: [...addresses()], caFingerprint };
+      return { id, name, addresses: [...addresses()], caFingerprint: authorities.fingerprint };
     }),
     listTokens: handlers.stream(async function* (call) {
       await callers.admin(call, 'listing tokens');

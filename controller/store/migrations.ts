@@ -10,7 +10,18 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-roles': { up: createRoles },
   '0005-dumps': { up: addDumps },
   '0006-signatures': { up: addSignatures },
+  '0007-trust': { up: addTrust },
 };
+
+/** Of those from before it is not known whom they trust, until they are seen. */
+async function addTrust(db: Kysely<unknown>): Promise<void> {
+  for (const table of ['hosts', 'users']) {
+    await db.schema
+      .alterTable(table)
+      .addColumn('trusts', 'text', (column) => column.notNull().defaultTo(''))
+      .execute();
+  }
+}
 
 /** Roles of one's own, tokens that let a host join again, and certificates that were renewed. */
 async function createRoles(db: Kysely<unknown>): Promise<void> {

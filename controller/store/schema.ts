@@ -11,6 +11,8 @@ export interface HostsTable {
   certificate_not_after: number;
   /** SHA-256 of the one that `certificate` was renewed with: either is valid until the next renewal. */
   renewed_certificate: string | null;
+  /** The ids of the CAs that it is known to trust, with blanks between. */
+  trusts: string;
   joined_at: number;
   last_seen: number | null;
   agent_version: string;
@@ -25,6 +27,8 @@ export interface UsersTable {
   certificate_not_after: number;
   /** SHA-256 of the one that `certificate` was renewed with: either is valid until the next renewal. */
   renewed_certificate: string | null;
+  /** The ids of the CAs that they are known to trust, with blanks between. */
+  trusts: string;
   created_at: number;
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import {
   createAuthority,
+  createServerPair,
   identityUri,
   issueClientCertificate,
   type KeyPair,
@@ -27,11 +28,11 @@ export const forgeries: Readonly<Record<string, (controller: TestController) => 
     issued(controller, await ownAuthority(controller), Date.now() - 400 * dayMs),
   'that is not valid yet': async (controller) =>
     issued(controller, await ownAuthority(controller), Date.now() + 30 * dayMs),
-  'that is the controller’s own': async ({ folder, caCertificate }) => ({
-    privateKey: await readFile(join(folder, 'server.key'), 'utf8'),
-    certificate: await readFile(join(folder, 'server.crt'), 'utf8'),
-    caCertificate,
-  }),
+  'that is a server’s, such as the controller has': async (controller) => {
+    const names = ['kompose-controller'];
+    const server = await createServerPair(await ownAuthority(controller), names, Date.now());
+    return { ...server, caCertificate: controller.caCertificate };
+  },
 };
 
 /** By a CA of the same name. */

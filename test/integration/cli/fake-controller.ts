@@ -20,6 +20,7 @@ import {
 import { ControllerCredentials } from '../../../controller/services/server-credentials.ts';
 import { tokenSecrets } from '../../../common/signing/token-secrets.ts';
 import { controllerTlsName } from '../../../proto/channel-options.ts';
+import { tlsNamePattern, trustOf } from '../../../proto/trust.ts';
 import { formatToken } from '../../../proto/enrolment-token.ts';
 import { encodeRunEvent, encodeTaskEvent, wrapTaskEvent } from '../../../proto/event-codec.ts';
 import { EnrolmentService, type EnrolmentServer } from '../../../proto/gen/kompose/v1/enrolment.ts';
@@ -120,12 +121,18 @@ export interface FleetKeys {
 
 export async function createKeys(userDays = 1): Promise<FleetKeys> {
   const ca = await createAuthority(Date.now());
-  return { ca, server: await createServerPair(ca, [controllerTlsName], Date.now()), userDays };
+  return {
+    ca,
+    server: await createServerPair(ca, [controllerTlsName, tlsNamePattern], Date.now()),
+    userDays,
+  };
 }
 
 function bind(server: Server, port: number, { ca, server: own }: FleetKeys): Promise<number> {
   const certificateChain = `${own.certificate}\n${ca.certificate}`;
-  const credentials = new ControllerCredentials({ ...own, certificateChain, caCertificate: ca.certificate });
+  const [authority = ''] = trustOf(ca.certificate);
+  const identity = { ...own, authority, certificateChain, caCertificates: ca.certificate };
+  const credentials = new ControllerCredentials([identity]);
   return new Promise((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) => {
       if (error === null) resolve(bound);
@@ -217,7 +224,10 @@ function enrolmentHandlers(keys: FleetKeys, roster: RosterEntry[]): Partial<Enro
       }
       const ada = { kind: 'user', name: 'ada' } as const;
       issueClientCertificate(keys.ca, certificateRequest, ada, keys.userDays * 86_400_000, Date.now()).then(
-        ({ certificate }) => callback(null, { certificate, name: 'ada', role: 'admin', auditKey: '' }),
+        ({ certificate }) => {
+          const caCertificates = keys.ca.certificate;
+          callback(null, { certificate, caCertificates, name: 'ada', role: 'admin', auditKey: '' });
+        },
         () => callback({ code: status.INTERNAL, details: 'cannot sign', metadata: new Metadata() }),
       );
     },

@@ -15,6 +15,7 @@ import { createTokenSeed, hashSecret, tokenSecrets } from '../../../common/signi
 import { createCertificateRequest } from '../../../proto/certificate-request.ts';
 import { clientChannelOptions } from '../../../proto/channel-options.ts';
 import { formatToken, parseToken } from '../../../proto/enrolment-token.ts';
+import { trustOf } from '../../../proto/trust.ts';
 import { identityCredentials, type Identity } from '../../../proto/enrol.ts';
 import { AgentLinkClient } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import {
@@ -199,7 +200,11 @@ export class TestController {
 
   /** An agent that has said hello; its welcome may still be to come. */
   attach(identity: Identity, hello: HelloChange = {}): TestAgent {
-    return new TestAgent(this.agentLink(identity), { instanceId: randomUUID(), ...hello });
+    return new TestAgent(this.agentLink(identity), {
+      instanceId: randomUUID(),
+      trusts: trustOf(identity.caCertificate),
+      ...hello,
+    });
   }
 
   /** A host that has joined and is online with these stacks. */

@@ -94,6 +94,8 @@ export interface AgentHello {
   /** Of the roster: the fingerprint of the key that it must begin with, and how many of its entries this agent has. */
   rosterRoot: string;
   rosterCount: number;
+  /** The CAs that this host trusts, by their ids (proto/trust.ts). */
+  trusts: string[];
 }
 
 export interface Welcome {
@@ -119,8 +121,9 @@ export interface Heartbeat {
     | AuditHead
     | undefined;
   /**
-   * The controller's: this host's certificate is past two thirds of its life, so call Enrolment.Renew. Said with
-   * each heartbeat until a link stands on the new one; by the controller's clock, whatever the host's shows.
+   * The controller's: this host's certificate is past two thirds of its life, or the host does not trust what it
+   * should, so call Enrolment.Renew. Said with each heartbeat until a link stands on the new one; by the controller's
+   * clock, whatever the host's shows.
    */
   renewCertificate: boolean;
 }
@@ -688,6 +691,7 @@ function createBaseAgentHello(): AgentHello {
     auditHead: undefined,
     rosterRoot: "",
     rosterCount: 0,
+    trusts: [],
   };
 }
 
@@ -722,6 +726,9 @@ export const AgentHello: MessageFns<AgentHello> = {
     }
     if (message.rosterCount !== 0) {
       writer.uint32(80).uint32(message.rosterCount);
+    }
+    for (const v of message.trusts) {
+      writer.uint32(90).string(v!);
     }
     return writer;
   },
@@ -817,6 +824,14 @@ export const AgentHello: MessageFns<AgentHello> = {
             }
 
             message.rosterCount = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.trusts.push(reader.string());
             continue;
           }
         }

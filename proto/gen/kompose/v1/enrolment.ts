@@ -44,6 +44,8 @@ export interface JoinResponse {
   /** PEM. */
   certificate: string;
   labels: { [key: string]: string };
+  /** As in RenewResponse. */
+  caCertificates: string;
 }
 
 export interface JoinResponse_LabelsEntry {
@@ -69,6 +71,8 @@ export interface LoginResponse {
   role: string;
   /** The controller's audit key: Ed25519, SPKI DER, base64. */
   auditKey: string;
+  /** As in RenewResponse. */
+  caCertificates: string;
 }
 
 export interface RenewRequest {
@@ -79,6 +83,12 @@ export interface RenewRequest {
 export interface RenewResponse {
   /** PEM. */
   certificate: string;
+  /**
+   * What to trust from now on, in place of what was trusted before: the fleet's CA, PEM; while it is rotated the old one
+   * and then the new one, which has signed `certificate`. Stored after `certificate`, so that whoever trusts a CA has a
+   * certificate of it.
+   */
+  caCertificates: string;
 }
 
 function createBaseJoinRequest(): JoinRequest {
@@ -221,7 +231,7 @@ export const JoinRequest_LabelsEntry: MessageFns<JoinRequest_LabelsEntry> = {
 };
 
 function createBaseJoinResponse(): JoinResponse {
-  return { certificate: "", labels: {} };
+  return { certificate: "", labels: {}, caCertificates: "" };
 }
 
 export const JoinResponse: MessageFns<JoinResponse> = {
@@ -232,6 +242,9 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       JoinResponse_LabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
+    if (message.caCertificates !== "") {
+      writer.uint32(26).string(message.caCertificates);
+    }
     return writer;
   },
 
@@ -265,6 +278,14 @@ export const JoinResponse: MessageFns<JoinResponse> = {
             if (entry2.value !== undefined) {
               message.labels[entry2.key] = entry2.value;
             }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.caCertificates = reader.string();
             continue;
           }
         }
@@ -417,7 +438,7 @@ export const LoginRequest: MessageFns<LoginRequest> = {
 };
 
 function createBaseLoginResponse(): LoginResponse {
-  return { certificate: "", name: "", role: "", auditKey: "" };
+  return { certificate: "", name: "", role: "", auditKey: "", caCertificates: "" };
 }
 
 export const LoginResponse: MessageFns<LoginResponse> = {
@@ -433,6 +454,9 @@ export const LoginResponse: MessageFns<LoginResponse> = {
     }
     if (message.auditKey !== "") {
       writer.uint32(34).string(message.auditKey);
+    }
+    if (message.caCertificates !== "") {
+      writer.uint32(42).string(message.caCertificates);
     }
     return writer;
   },
@@ -480,6 +504,14 @@ export const LoginResponse: MessageFns<LoginResponse> = {
             }
 
             message.auditKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.caCertificates = reader.string();
             continue;
           }
         }
@@ -542,13 +574,16 @@ export const RenewRequest: MessageFns<RenewRequest> = {
 };
 
 function createBaseRenewResponse(): RenewResponse {
-  return { certificate: "" };
+  return { certificate: "", caCertificates: "" };
 }
 
 export const RenewResponse: MessageFns<RenewResponse> = {
   encode(message: RenewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.certificate !== "") {
       writer.uint32(10).string(message.certificate);
+    }
+    if (message.caCertificates !== "") {
+      writer.uint32(18).string(message.caCertificates);
     }
     return writer;
   },
@@ -574,6 +609,14 @@ export const RenewResponse: MessageFns<RenewResponse> = {
             message.certificate = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.caCertificates = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -590,7 +633,8 @@ export const RenewResponse: MessageFns<RenewResponse> = {
 /**
  * Join and Login are the only methods that a peer without a client certificate may call. A token carries the controller's
  * addresses and the fingerprint of its CA, so the caller has verified the controller before it sends the
- * token's secret. Both are limited to a handful of calls a second for all callers together.
+ * token's secret. The caller asks for that CA by the TLS server name (proto/trust.ts): while the CA is rotated, tokens
+ * of before are as good as those of after. Both are limited to a handful of calls a second for all callers together.
  *
  * Errors of both: UNAUTHENTICATED (token unknown, used up, expired or revoked: one answer for all four),
  * ALREADY_EXISTS (name taken), INVALID_ARGUMENT (name, label or signing request malformed),
@@ -619,8 +663,8 @@ export const EnrolmentService = {
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
   /**
-   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
-   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key, and with it what to
+   * trust. Both certificates are valid until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
    * host or user was removed.
    */
   renew: {
@@ -640,8 +684,8 @@ export interface EnrolmentServer extends UntypedServiceImplementation {
   /** A user logs in with a user token. */
   login: handleUnaryCall<LoginRequest, LoginResponse>;
   /**
-   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
-   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key, and with it what to
+   * trust. Both certificates are valid until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
    * host or user was removed.
    */
   renew: handleUnaryCall<RenewRequest, RenewResponse>;
@@ -678,8 +722,8 @@ export interface EnrolmentClient extends Client {
     callback: (error: ServiceError | null, response: LoginResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The certificate of the one who calls, whose own must still be valid, anew and with another key. Both are valid
-   * until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
+   * The certificate of the one who calls, whose own must still be valid, anew and with another key, and with it what to
+   * trust. Both certificates are valid until the next renewal, so that an answer that was lost costs nothing. PERMISSION_DENIED, UNAUTHENTICATED: the
    * host or user was removed.
    */
   renew(
