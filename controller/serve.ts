@@ -87,6 +87,7 @@ export async function serveController(
   const desk = new EnrolmentDesk({ store, authorities, clock, refusals, roster, ...lives });
   const sessions = guardSessions(limits, held);
   const door = new Door(limits, (socket) => injector.injectConnection(socket));
+  const expel = (certificates: readonly string[]): void => door.expel(certificates);
   const server = new Server({
     interceptors: [gatekeeper({ limits, store, refusals, knows: (...who) => door.knows(...who) })],
     'grpc.max_connection_idle_ms': limits.idleMs,
@@ -104,6 +105,7 @@ export async function serveController(
       store,
       handlers,
       auditKey: notary.publicKey,
+      expel,
       limit: new RateLimit(limits.enrolment.callsPerSecond, limits.enrolment.burst),
     }),
   );
@@ -136,6 +138,7 @@ export async function serveController(
       clock,
       addresses: () => addresses,
       authorities,
+      expel,
       notary,
     }),
   );

@@ -20,7 +20,7 @@ export interface Peer {
  */
 export async function findUser(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
   const user = await store.db.selectFrom('users').selectAll().where('name', '=', name).executeTakeFirst();
-  if (user === undefined || !isTheirs(user, fingerprint)) {
+  if (user === undefined || !certificatesOf(user).includes(fingerprint)) {
     throw new KomposeError(
       'unauthenticated',
       `the login of ${name} was removed or replaced: ask an admin for a token`,
@@ -29,11 +29,17 @@ export async function findUser(store: Store, { name, fingerprint }: Peer): Promi
   return { name, role: user.role, certificate: fingerprint };
 }
 
+/** A user's role; empty for one who was removed. */
+export async function findRole(store: Store, name: string): Promise<string> {
+  const user = await store.db.selectFrom('users').select('role').where('name', '=', name).executeTakeFirst();
+  return user?.role ?? '';
+}
+
 /** Likewise for a host; throws `denied`. */
 export async function findHost(store: Store, { name, fingerprint }: Peer): Promise<Actor> {
   const host = await store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
   if (host === undefined) throw new KomposeError('denied', `the host ${name} was removed from the fleet`);
-  if (!isTheirs(host, fingerprint)) {
+  if (!certificatesOf(host).includes(fingerprint)) {
     throw new KomposeError('denied', `the host ${name} has joined again with another certificate`);
   }
   return { name, role: 'agent', certificate: fingerprint };
@@ -70,9 +76,10 @@ export async function findHostRow(store: Store, name: string): Promise<HostsTabl
   return host;
 }
 
-function isTheirs(
-  row: Pick<HostsTable, 'certificate' | 'renewed_certificate'>,
-  fingerprint: string,
-): boolean {
-  return row.certificate === fingerprint || row.renewed_certificate === fingerprint;
+/** The certificates that are good for a host or user. */
+export function certificatesOf({
+  certificate,
+  renewed_certificate: renewed,
+}: Pick<HostsTable, 'certificate' | 'renewed_certificate'>): string[] {
+  return renewed === null ? [certificate] : [certificate, renewed];
 }

@@ -9,7 +9,7 @@ import type { Schema, TokensTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Authorities } from './authorities.ts';
 import { issueClientCertificate, type Issued } from './authority.ts';
-import { findHost, findUser, trustText, type Peer } from './directory.ts';
+import { certificatesOf, findHost, findUser, trustText, type Peer } from './directory.ts';
 import { checkRoster, type RosterBook, type RosterBringer } from './roster-book.ts';
 import { useToken } from './tokens.ts';
 
@@ -42,6 +42,7 @@ export class EnrolmentDesk {
     this.#deps = deps;
   }
 
+  /** `replaced` are the certificates of the host that was there before. */
   async join(
     request: {
       secret: string;
@@ -50,7 +51,7 @@ export class EnrolmentDesk {
       certificateRequest: Uint8Array;
     },
     caller: Caller,
-  ): Promise<Trusting & { labels: Record<string, string> }> {
+  ): Promise<Trusting & { labels: Record<string, string>; replaced: readonly string[] }> {
     const { store, authorities, clock, hostCertificateMs } = this.#deps;
     const name = checkHostName(request.name);
     for (const [key, value] of Object.entries(request.labels)) {
@@ -64,7 +65,8 @@ export class EnrolmentDesk {
       hostCertificateMs,
       clock(),
     );
-    const join = async (transaction: Transaction<Schema>): Promise<Record<string, string>> => {
+    type Joined = { labels: Record<string, string>; replaced: readonly string[] };
+    const join = async (transaction: Transaction<Schema>): Promise<Joined> => {
       const token = await useToken(transaction, request.secret, 'agent', clock());
       const labels = { ...request.labels, ...(JSON.parse(token.labels) as Record<string, string>) };
       const replaced = await replaceableHost(transaction, name, token);
@@ -77,7 +79,8 @@ export class EnrolmentDesk {
         trusts,
         joined_at: clock(),
       };
-      if (replaced) {
+      const isAgain = replaced.length > 0;
+      if (isAgain) {
         await transaction
           .updateTable('hosts')
           .set({ ...row, renewed_certificate: null })
@@ -90,12 +93,11 @@ export class EnrolmentDesk {
           .execute();
       }
       const actor = { name, role: 'agent', certificate };
-      const detail = { token: token.id, labels, ...(replaced ? { replaced } : {}) };
+      const detail = { token: token.id, labels, ...(isAgain ? { replaced: true } : {}) };
       await record(transaction, clock(), { type: 'host.joined', actor, ...caller, host: name, detail });
-      return labels;
+      return { labels, replaced };
     };
-    const labels = await this.#audited(store.write(join), name, caller);
-    return { ...this.#trusting(issued), labels };
+    return { ...(await this.#audited(store.write(join), name, caller)), ...this.#trusting(issued) };
   }
 
   async login(
@@ -213,22 +215,19 @@ export class EnrolmentDesk {
   }
 }
 
-/** Whether there is a host of that name, which this token may replace. Throws `conflict` if it may not. */
+/** The certificates of the host of that name, if there is one; `conflict` if this token may not take its place. */
 async function replaceableHost(
   transaction: Transaction<Schema>,
   name: string,
   { replaces }: TokensTable,
-): Promise<boolean> {
+): Promise<string[]> {
   if (replaces !== '' && replaces !== name) {
     const message = `this token is for the host ${replaces} to join again: give --name ${replaces}`;
     throw new KomposeError('conflict', message);
   }
-  const taken = await transaction
-    .selectFrom('hosts')
-    .select('name')
-    .where('name', '=', name)
-    .executeTakeFirst();
-  if (taken === undefined || replaces === name) return taken !== undefined;
+  const taken = await transaction.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirst();
+  if (taken === undefined) return [];
+  if (replaces === name) return certificatesOf(taken);
   const way = `kompose tokens create --role agent --replace ${name}`;
   const message = `there is a host ${name} already: choose another --name, or take its place with a token of: ${way}`;
   throw new KomposeError('conflict', message);

@@ -1,6 +1,7 @@
 import { KomposeError } from '../../common/errors.ts';
 import type { RunRequestsTable, RunsTable, StepsTable, TasksTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
+import type { KeptRequest } from './kept-request.ts';
 
 /** A run, and the one that it repeats. */
 export interface RunRow extends RunsTable {
@@ -22,6 +23,14 @@ function runRows(store: Store) {
 /** What is kept to repeat a run; undefined for one that cannot be. */
 export function findRequest(store: Store, run: string): Promise<RunRequestsTable | undefined> {
   return store.db.selectFrom('run_requests').selectAll().where('run_id', '=', run).executeTakeFirst();
+}
+
+/** The variables of -e that a run was asked for with, as far as it is kept what they were. */
+export async function envNamesOf(store: Store, run: string): Promise<string[]> {
+  const row = await findRequest(store, run);
+  if (row === undefined) return [];
+  const { env, secretNames } = JSON.parse(row.request) as KeptRequest;
+  return [...Object.keys(env), ...secretNames];
 }
 
 export function unfinishedRuns(store: Store): Promise<RunsTable[]> {

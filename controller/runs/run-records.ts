@@ -17,6 +17,8 @@ export interface RunFacts {
   /** Masked. */
   readonly args: readonly string[];
   readonly dryRun: boolean;
+  /** Of a run of an earlier process: the variables of -e. */
+  readonly envNames?: readonly string[];
   /** Output is not masked, and not kept. */
   readonly raw?: boolean;
   /** --host and --label, as typed. */

@@ -11,7 +11,7 @@ import type { Fleet, FleetListener } from '../fleet/fleet.ts';
 import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
 import { ruleTarget } from '../fleet/rule-target.ts';
-import { findUser } from '../identity/directory.ts';
+import { findRole, findUser } from '../identity/directory.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { Store } from '../store/store.ts';
@@ -24,7 +24,8 @@ import { readsClientStdin } from '../../common/client-stdin.ts';
 import type { RunRequest } from './run-request.ts';
 import { checkSigned, type AskSignature, type SignedRequest, type SignedRun } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
-import { findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import { envNamesOf, findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import { isOfHost } from './watcher-needs.ts';
 import type { RunsTable } from '../store/schema.ts';
 import type { TaskCounts, TaskState } from '../../common/task-event.ts';
 
@@ -77,7 +78,7 @@ export class RunRegistry implements FleetListener {
   readonly #runOfTask = new Map<string, Run>();
   readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   readonly #nextId = monotonicFactory();
-  /** What the one who began a run may do now. A run of an earlier process starts nothing any more. */
+  /** What the one who began a run may do now; a run that began on a host has none. */
   readonly #roleOf = new WeakMap<Run, string>();
 
   /** Takes up what an earlier process left unfinished. */
@@ -306,13 +307,22 @@ export class RunRegistry implements FleetListener {
       pattern: row.pattern,
       command: row.command,
       args: JSON.parse(row.args) as string[],
+      envNames: await envNamesOf(this.#deps.store, row.id),
       dryRun: row.dry_run !== 0,
       ...callerOfRow(row),
       startedMs: row.started_at,
     };
     const run = this.#keep(facts, tasks, undefined);
     await run.resume();
+    if (!isOfHost(facts)) await this.#takeRole(run);
     for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
+  }
+
+  /** The role of the one who began it may have changed right before the earlier process ended. */
+  async #takeRole(run: Run): Promise<void> {
+    const role = await findRole(this.#deps.store, run.facts.actor.name);
+    this.#roleOf.set(run, role);
+    await run.deny(this.#denied(run, role));
   }
 
   #logPath(id: string): string {

@@ -114,10 +114,14 @@ export class Run {
     return [...this.#tasks.byHost.keys()];
   }
 
-  /** What was asked for, as rights are checked: with the arguments as they are, not as they are shown. */
+  /**
+   * What was asked for, as rights are checked: with the arguments as they are, not as they are shown; of a run of an
+   * earlier process they are no longer known otherwise.
+   */
   get asked(): { command: string; args: readonly string[]; envNames: readonly string[] } {
-    const { command, args, env } = this.#request ?? { ...this.facts, env: {} };
-    return { command, args, envNames: Object.keys(env).toSorted() };
+    const { command, args } = this.#request ?? this.facts;
+    const envNames = this.#request === undefined ? this.facts.envNames : Object.keys(this.#request.env);
+    return { command, args, envNames: (envNames ?? []).toSorted() };
   }
 
   get unended(): readonly TaskFacts[] {

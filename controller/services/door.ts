@@ -5,6 +5,9 @@ import type { Limits } from './limits.ts';
 
 type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers' | 'connectionsPerCertificate'>;
 
+/** How long whoever is expelled may be told why. */
+const lastWordsMs = 250;
+
 interface Newcomer {
   readonly socket: Socket;
   readonly deadline: NodeJS.Timeout;
@@ -78,6 +81,14 @@ export class Door {
   /** Cuts the connection from this ADDR:PORT, with all that waits for it to be read. */
   cut(peer: string, certificate: string): void {
     this.#known.get(certificate)?.get(peer)?.destroy();
+  }
+
+  /** These certificates are good no more: their connections end, once what was said to them has had time to arrive. */
+  expel(certificates: readonly string[]): void {
+    const sockets = certificates.flatMap((each) => [...(this.#known.get(each)?.values() ?? [])]);
+    setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, lastWordsMs).unref();
   }
 
   /** Takes no more connections; those that are known stay. */

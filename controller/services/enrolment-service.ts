@@ -15,6 +15,8 @@ interface EnrolmentDeps {
   /** The public one: SPKI DER, base64. */
   readonly auditKey: string;
   readonly limit: RateLimit;
+  /** Ends the connections of certificates that are good no more. */
+  readonly expel: (certificates: readonly string[]) => void;
 }
 
 /** The two calls for those who have no certificate yet, and the one that renews one; see enrolment.proto. */
@@ -25,14 +27,16 @@ export function enrolmentService({
   handlers,
   auditKey,
   limit,
+  expel,
 }: EnrolmentDeps): EnrolmentServer {
   return {
     join: handlers.unary(async (call) => {
       limit.take('joins and logins');
       const { tokenSecret: secret, name, labels, certificateRequest } = call.request;
       const caller = { clientAddress: clientAddress(call) };
-      const joined = await desk.join({ secret, name, labels, certificateRequest }, caller);
+      const { replaced, ...joined } = await desk.join({ secret, name, labels, certificateRequest }, caller);
       fleet.join(await findHostRow(store, name));
+      expel(replaced);
       return joined;
     }),
     login: handlers.unary(async (call) => {

@@ -21,6 +21,8 @@ export interface FleetServiceDeps {
   /** What tokens carry. */
   readonly addresses: () => readonly string[];
   readonly authorities: Authorities;
+  /** Ends the connections of certificates that are good no more. */
+  readonly expel: (certificates: readonly string[]) => void;
   readonly notary: AuditNotary;
 }
 

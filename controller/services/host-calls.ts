@@ -2,7 +2,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
 import { record } from '../audit/audit.ts';
 import { ruleTarget } from '../fleet/rule-target.ts';
-import { findHostRow } from '../identity/directory.ts';
+import { certificatesOf, findHostRow } from '../identity/directory.ts';
 import { checkedLabels } from './checked-labels.ts';
 import type { FleetContext } from './fleet-context.ts';
 import { listStacks } from './list-stacks.ts';
@@ -13,7 +13,7 @@ type HostMethods = 'listHosts' | 'listStacks' | 'labelHost' | 'removeHost';
 
 /** The calls about hosts and their stacks. */
 export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods> {
-  const { store, fleet, roles, runs, handlers, clock, watches, callers } = context;
+  const { store, fleet, roles, runs, handlers, clock, watches, callers, expel } = context;
   return {
     listHosts: handlers.stream(async function* (call) {
       const { role } = await callers.user(call);
@@ -59,7 +59,7 @@ export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods>
     removeHost: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'removing a host');
       const { name } = call.request;
-      await findHostRow(store, name);
+      const row = await findHostRow(store, name);
       await store.write(async (transaction) => {
         await transaction.deleteFrom('hosts').where('name', '=', name).execute();
         const entry = {
@@ -71,6 +71,7 @@ export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods>
         await record(transaction, clock(), entry);
       });
       fleet.remove(name);
+      expel(certificatesOf(row));
       return {};
     }),
   };

@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
 import { record } from '../audit/audit.ts';
+import { certificatesOf } from '../identity/directory.ts';
 import { refuseUnknownRole } from '../identity/roles.ts';
 import { checkRoster } from '../identity/roster-book.ts';
 import type { Schema } from '../store/schema.ts';
@@ -12,7 +13,7 @@ type UserMethods = 'listUsers' | 'removeUser' | 'setUserRole';
 
 /** The calls about users. */
 export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods> {
-  const { store, handlers, clock, watches, runs, callers, roster } = context;
+  const { store, handlers, clock, watches, runs, callers, expel, roster } = context;
   return {
     listUsers: handlers.stream(async function* (call) {
       await callers.admin(call, 'listing users');
@@ -30,19 +31,23 @@ export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods>
       const actor = await callers.admin(call, 'removing users');
       const { name, rosterEntries } = call.request;
       const bringer = { actor, clientAddress: clientAddress(call) };
-      await store.write(async (transaction) => {
-        const { numDeletedRows } = await transaction
-          .deleteFrom('users')
+      const certificates = await store.write(async (transaction) => {
+        const user = await transaction
+          .selectFrom('users')
+          .selectAll()
           .where('name', '=', name)
           .executeTakeFirst();
-        if (numDeletedRows === 0n) throw unknownUser(name);
+        if (user === undefined) throw unknownUser(name);
+        await transaction.deleteFrom('users').where('name', '=', name).execute();
         await refuseNoAdmin(transaction, `${name} is the last admin and stays`);
         const left = await roster.append(transaction, rosterEntries, bringer);
         checkRoster(left.user(name) === undefined, `remove ${name}`);
         await record(transaction, clock(), { type: 'user.removed', ...bringer, detail: { user: name } });
+        return certificatesOf(user);
       });
       await roster.refresh();
       watches.end(name);
+      expel(certificates);
       runs.reconsider({ user: name, role: '' });
       return {};
     }),

@@ -102,6 +102,30 @@ describe('a role that is taken away', () => {
     assert.match(cancelled.reason, /^the role own does not allow logs/);
   });
 
+  for (const [what, command, env, rules, reason] of [
+    ['a reading command', 'logs', {}, 'allow * ps', /^the role own does not allow logs/],
+    ['what its variables made of it', 'exec', { TAG: '1' }, 'allow * *\nenv !TAG', /does not allow -e TAG/],
+  ] as const) {
+    test(`cancels ${what}, begun before the controller was started anew`, async (t) => {
+      const controller = await TestController.start(t);
+      const admin = await controller.admin();
+      const { agent, identity } = await controller.online('prod-1', ['shop']);
+      const ada = await userWith(controller, 'allow * *');
+      const { run: runId } = await ada.run({ command, args: ['-f'], env }).started();
+      const { taskId } = await agent.asked();
+      await controller.restart();
+      const again = controller.attach(identity, { openTasks: [taskId] });
+      await again.welcomed();
+      const back = controller.userWith(ada.identity);
+      const watch = new Inbox(back.client.watchRun({ runId, afterSeq: 0 }, back.metadata));
+      await watch.next('the beginning', (event) => event);
+      await setRole(controller.readmit(admin), 'own', rules);
+      const cancelled = await again.cancelled();
+      assert.equal(cancelled.taskId, taskId);
+      assert.match(cancelled.reason, reason);
+    });
+  }
+
   test('ends the stream of a run that it showed', async (t) => {
     const controller = await TestController.start(t);
     const admin = await controller.admin();

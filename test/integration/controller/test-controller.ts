@@ -158,7 +158,13 @@ export class TestController {
 
   async token(
     role: string,
-    change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
+    change: {
+      labels?: Record<string, string>;
+      ttlMs?: number;
+      uses?: number;
+      name?: string;
+      replaces?: string;
+    } = {},
   ): Promise<string> {
     return (await this.newToken(role, change)).token;
   }
@@ -166,7 +172,13 @@ export class TestController {
   /** The token with its id. */
   async newToken(
     role: string,
-    change: { labels?: Record<string, string>; ttlMs?: number; uses?: number; name?: string } = {},
+    change: {
+      labels?: Record<string, string>;
+      ttlMs?: number;
+      uses?: number;
+      name?: string;
+      replaces?: string;
+    } = {},
   ): Promise<{ id: string; token: string }> {
     const admin = await this.admin();
     const seed = createTokenSeed();
