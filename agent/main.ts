@@ -1,13 +1,13 @@
-import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { json } from 'node:stream/consumers';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { findingLines, findingsExitCode } from '../common/finding.ts';
 import { createLog } from '../common/log.ts';
 import { checkHostName, checkLabel } from '../common/names.ts';
-import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
+import { likeNoun, runVerb } from '../common/program-noun.ts';
+import { enable, ownerOf, servicePath, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
-import { readEnvironment, trustRoot } from './config.ts';
+import { loadMembership, readEnvironment, trustRoot } from './config.ts';
 import { examineHost } from './doctor.ts';
 import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
@@ -26,30 +26,20 @@ export interface AgentGlobals {
  */
 export async function main(args: readonly string[], { output }: AgentGlobals): Promise<number> {
   const exit = { code: 0 };
-  const program = agentProgram(exit, output === 'json');
-  try {
-    await program.parseAsync([...args], { from: 'user' });
-    return exit.code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  return (await runVerb(agentProgram(exit, output === 'json'), args)) ? exit.code : 2;
 }
 
 /** `exit.code` is what a command that ran well wants to end with. */
 function agentProgram(exit: { code: number }, isJson: boolean): Command {
-  const program = new Command('kompose agent').description('the agent of this Docker host').version(version);
-  program.enablePositionalOptions();
-  program
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error/, 'kompose')) });
+  const program = likeNoun(new Command('kompose agent'));
+  program.description('The agent of this Docker host.').version(version).enablePositionalOptions();
   program
     .command('join')
     .description('make this machine a host of a fleet')
     .argument('<token>', 'from: kompose tokens create --role agent')
     .requiredOption('--name <name>', "the host's name, unique in the fleet")
     .requiredOption('--stacks <dir>', 'the folder that holds the stacks')
-    .option('--label <k=v>', 'a label; repeatable', collectLabel, {})
+    .option('--label <k=v>', 'a label; repeatable', collectLabel)
     .option('--replace', 'this machine is a host already: join anew')
     .action(join);
   program
@@ -74,6 +64,7 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
     .description('write the unit kompose-agent.service for systemd')
     .option('--print', 'print it instead')
     .option('--to <dir>', 'where units are', unitFolder)
+    .option('--force', 'in place of a unit that is there and differs')
     .action(install);
   program.command(endLeftBehindVerb, { hidden: true }).action(endRun);
   return program;
@@ -82,16 +73,22 @@ function agentProgram(exit: { code: number }, isJson: boolean): Command {
 interface JoinOptions {
   readonly name: string;
   readonly stacks: string;
-  readonly label: Readonly<Record<string, string>>;
+  readonly label?: Readonly<Record<string, string>>;
   readonly replace?: true;
 }
 
-function collectLabel(text: string, labels: Readonly<Record<string, string>>): Record<string, string> {
+interface InstallOptions {
+  readonly print?: true;
+  readonly to: string;
+  readonly force?: true;
+}
+
+function collectLabel(text: string, labels?: Readonly<Record<string, string>>): Record<string, string> {
   const [key, value] = checkLabel(text);
   return { ...labels, [key]: value };
 }
 
-async function join(token: string, { name, stacks, label, replace }: JoinOptions): Promise<void> {
+async function join(token: string, { name, stacks, label = {}, replace }: JoinOptions): Promise<void> {
   const again = replace === true;
   const request = { token, name: checkHostName(name), stacks, labels: label, again };
   const config = await joinFleet(request, readEnvironment().folder);
@@ -128,12 +125,18 @@ async function serve(): Promise<void> {
   await serveAgent(readEnvironment(), launcher('serve'), onConnected, log, stop.signal);
 }
 
-async function install({ print, to }: { print?: true; to: string }): Promise<void> {
+async function install({ print, to, force }: InstallOptions): Promise<void> {
   const { env, folder } = readEnvironment();
   const argv = [...launcher('install'), 'serve'];
-  const unit = agentUnit({ argv, env, komposeHome: dirname(folder), user: userInfo().username });
-  if (print === true) process.stdout.write(unitText(unit));
-  else process.stderr.write(`wrote ${await writeUnit(unit, to)}; now: ${enable(unit.name)}\n`);
+  const place = { env, path: servicePath(env), komposeHome: dirname(folder) };
+  if (print === true) {
+    process.stdout.write(unitText(agentUnit({ argv, ...place, user: await ownerOf(folder) })));
+    return;
+  }
+  await loadMembership(folder);
+  const unit = agentUnit({ argv, ...place, user: await ownerOf(folder) });
+  const path = await writeUnit(unit, to, force === true);
+  process.stderr.write(`wrote ${path}; now: ${enable(unit.name)}\n`);
 }
 
 /** This program, without the verb that it was called with and the options before it. */

@@ -4,18 +4,20 @@ export interface AgentService {
   /** The whole command line of `agent serve`. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Where its programs are, docker among them. */
+  readonly path: string;
   readonly komposeHome: string;
   readonly user: string;
 }
 
 /** What decides which engine the agent works with. */
-const engineVariables = ['PATH', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'DOCKER_CERT_PATH'];
+const engineVariables = ['DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'DOCKER_CERT_PATH'];
 
 /**
  * The agent as a service. Its hooks are the host's own code and keep their rights, sudo among them; what neither they
  * nor docker's client need is closed. Steps outlive a restart of the agent, so only its own process is ended. Pure.
  */
-export function agentUnit({ argv, env, komposeHome, user }: AgentService): SystemdUnit {
+export function agentUnit({ argv, env, path, komposeHome, user }: AgentService): SystemdUnit {
   const engine = engineVariables.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [environmentLine(name, value)];
@@ -31,6 +33,7 @@ export function agentUnit({ argv, env, komposeHome, user }: AgentService): Syste
       'Type=exec',
       `ExecStart=${execLine(argv)}`,
       environmentLine('KOMPOSE_HOME', komposeHome),
+      environmentLine('PATH', path),
       ...engine,
       `User=${user}`,
       'Restart=always',

@@ -45,7 +45,7 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     load: async () => (await import('./commands/logout.ts')).logout,
   },
   controller: { summary: 'init, serve, ca, backup, restore (kompose-controller)' },
-  agent: { summary: 'join, serve, doctor (kompose-agent)' },
+  agent: { summary: 'join, serve, doctor, install (kompose-agent)' },
   roles: {
     summary: 'ls, show, set, remove, test',
     load: async () => (await import('./commands/roles.ts')).roles,

@@ -1,7 +1,7 @@
-import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
-import { Command, CommanderError, Option } from 'commander';
-import { enable, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
+import { Command, Option } from 'commander';
+import { likeNoun, runVerb } from '../common/program-noun.ts';
+import { enable, ownerOf, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
 import { readSettings } from './config.ts';
 
@@ -15,20 +15,12 @@ export interface ControllerGlobals {
  * to be told.
  */
 export async function main(args: readonly string[], { output }: ControllerGlobals): Promise<number> {
-  try {
-    await controllerProgram(output === 'json').parseAsync([...args], { from: 'user' });
-    return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  return (await runVerb(controllerProgram(output === 'json'), args)) ? 0 : 2;
 }
 
 function controllerProgram(isJson: boolean): Command {
-  const program = new Command('kompose controller').description('the controller of a fleet').version(version);
-  program
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error/, 'kompose')) });
+  const program = likeNoun(new Command('kompose controller'));
+  program.description('The controller of a fleet.').version(version);
   program
     .command('init')
     .description('make the state of a new controller; prints the first login token')
@@ -53,14 +45,14 @@ function controllerProgram(isJson: boolean): Command {
     .command('recover')
     .description('print a login token for a new admin; on this machine only, and audited')
     .action(recover);
-  const address = program.command('address').description('what agents and users dial');
+  const address = likeNoun(program.command('address')).description('what agents and users dial: ls, add');
   address.command('ls', { isDefault: true }).description('list the addresses').action(showAddresses);
   address
     .command('add')
     .description('one more, also while the controller serves; tokens made later carry it')
     .argument('<host:port>')
     .action(add);
-  const ca = program.command('ca').description('the CA that certificates are of, and its rotation');
+  const ca = likeNoun(program.command('ca')).description('the CA of all certificates: ls, rotate, finish');
   ca.command('ls', { isDefault: true })
     .description('list the CAs that are trusted, and who does not trust the new one yet')
     .addOption(new Option('-o, --output <how>', 'plain or json').choices(['plain', 'json']))
@@ -79,6 +71,7 @@ function controllerProgram(isJson: boolean): Command {
     .description('write the unit kompose-controller.service for systemd')
     .option('--print', 'print it instead')
     .option('--to <dir>', 'where units are', unitFolder)
+    .option('--force', 'in place of a unit that is there and differs')
     .action(install);
   return program;
 }
@@ -149,16 +142,27 @@ async function finish({ force }: { force?: true }): Promise<void> {
   }
 }
 
-async function install({ print, to }: { print?: true; to: string }): Promise<void> {
-  const { controllerUnit } = await import('./unit.ts');
+interface InstallOptions {
+  readonly print?: true;
+  readonly to: string;
+  readonly force?: true;
+}
+
+async function install({ print, to, force }: InstallOptions): Promise<void> {
+  const [{ controllerUnit }, { loadState }] = await Promise.all([import('./unit.ts'), import('./config.ts')]);
   const { folder } = readSettings();
+  if (print !== true) await loadState(folder);
   const [file = '', ...words] = process.argv.slice(1);
   const noun = words.slice(0, words.lastIndexOf('install')).includes('controller') ? ['controller'] : [];
   const program = [process.execPath, ...process.execArgv, file, ...noun];
-  const where = { folder, komposeHome: dirname(folder), user: userInfo().username };
+  const where = { folder, komposeHome: dirname(folder), user: await ownerOf(folder) };
   const unit = controllerUnit({ argv: [...program, 'serve'], ...where });
-  if (print === true) process.stdout.write(unitText(unit));
-  else process.stderr.write(`wrote ${await writeUnit(unit, to)}; now: ${enable(unit.name)}\n`);
+  if (print === true) {
+    process.stdout.write(unitText(unit));
+    return;
+  }
+  const path = await writeUnit(unit, to, force === true);
+  process.stderr.write(`wrote ${path}; now: ${enable(unit.name)}\n`);
 }
 
 async function serve({ listen }: { listen?: string }): Promise<void> {

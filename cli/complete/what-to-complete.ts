@@ -73,7 +73,7 @@ async function nounWords(word: string, words: readonly string[], place: Place): 
 
 /** The verbs of nouns that are programs of their own. */
 const programVerbs: Readonly<Record<string, readonly string[]>> = {
-  agent: ['join', 'serve', 'doctor', 'install'],
+  agent: ['join', 'trust', 'serve', 'doctor', 'install'],
   controller: ['init', 'serve', 'backup', 'restore', 'recover', 'address', 'ca', 'install'],
 };
 

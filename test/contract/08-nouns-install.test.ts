@@ -1,22 +1,43 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { CliProcess } from '../integration/cli/cli-process.ts';
+import { StubFleet } from '../integration/fleet/stub-fleet.ts';
 
 const run = promisify(execFile);
 let home: string;
 
+let fleet: StubFleet;
+
 before(async () => {
+  fleet = await StubFleet.start('prod-1');
   home = await mkdtemp(join(tmpdir(), 'kompose install '));
+  // A blank in a path is what systemd reads in its own way.
+  await cp(join(fleet.home('controller'), 'controller'), join(home, 'controller'), { recursive: true });
+  await cp(join(fleet.home('prod-1'), 'agent'), join(home, 'agent'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('.sock'),
+  });
 });
-after(() => rm(home, { recursive: true }));
+after(async () => {
+  await rm(home, { recursive: true });
+  await fleet.stop();
+});
 
 async function install(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const cli = new CliProcess(home, words, { DOCKER_HOST: 'unix:///run/other.sock' });
+  return installAt(home, words);
+}
+
+async function installAt(
+  where: string,
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const cli = new CliProcess(where, words, { DOCKER_HOST: 'unix:///run/other.sock', ...env });
   return { code: await cli.ended, stdout: cli.stdout, stderr: cli.stderr };
 }
 
@@ -65,6 +86,72 @@ for (const [program, verb] of [
     assert.equal(stdout, written);
   });
 }
+
+for (const [program, why] of [
+  ['agent', /^kompose: this machine has not joined a fleet \(no .*\): kompose agent join TOKEN\n$/],
+  ['controller', /^kompose: there is no controller in .*: kompose controller init --address HOST:PORT\n$/],
+] as const) {
+  test(`${program} install: is refused where there is none yet, with the next step`, async () => {
+    const units = join(home, 'no-units');
+    const empty = join(home, 'empty');
+    const { code, stderr } = await installAt(empty, [program, 'install', '--to', units]);
+    assert.equal(code, 1);
+    assert.match(stderr, why);
+    await assert.rejects(readdir(units), { code: 'ENOENT' });
+    assert.equal((await installAt(empty, [program, 'install', '--print'])).code, 0);
+  });
+
+  test(`${program} install: leaves a unit alone that says something else, unless --force`, async () => {
+    const units = await mkdtemp(join(home, 'units-'));
+    const path = join(units, `kompose-${program}.service`);
+    await writeFile(path, '# mine\n');
+    const { code, stderr } = await install(program, 'install', '--to', units);
+    assert.equal(code, 1);
+    assert.match(stderr, /is there already and says something else: .* replace it with --force/);
+    assert.equal(await readFile(path, 'utf8'), '# mine\n');
+    assert.equal((await install(program, 'install', '--to', units, '--force')).code, 0);
+    assert.match(await readFile(path, 'utf8'), /ExecStart=/);
+    assert.equal((await install(program, 'install', '--to', units)).code, 0);
+  });
+}
+
+test('agent install: gives the agent the usual PATH, and docker where that is elsewhere', async () => {
+  const usual = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  const bin = join(home, 'other bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'docker'), '#!/bin/sh\n', { mode: 0o755 });
+  const pathOf = async (PATH: string): Promise<string[]> => {
+    const { stdout } = await installAt(home, ['agent', 'install', '--print'], { PATH });
+    return valuesOf(stdout, 'Environment').filter((each) => each.startsWith('PATH='));
+  };
+  assert.deepEqual(await pathOf(`/home/ada/.nvm/bin:node_modules/.bin:${bin}`), [`PATH=${bin}:${usual}`]);
+  assert.deepEqual(await pathOf('/home/ada/.nvm/bin'), [`PATH=${usual}`]);
+});
+
+for (const program of ['agent', 'controller']) {
+  test(`${program}: help and mistakes are those of the other nouns`, async () => {
+    const help = await install(program, '--help');
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, /^Usage: kompose \w+ \[options\] \[command\]\n\nThe .*\.\n/);
+    assert.doesNotMatch(help.stdout, /^ +help /m);
+    const none = await install(program);
+    assert.equal(none.code, 2);
+    assert.match(none.stderr, new RegExp(`^kompose: ${program}: which one\\? .*serve, .*install\n$`));
+    const wrong = await install(program, 'sreve');
+    assert.equal(wrong.code, 2);
+    assert.equal(wrong.stderr, `kompose: ${program} has no verb "sreve": did you mean serve?\n`);
+    assert.equal((await install(program, 'serve', 'x')).code, 2);
+  });
+}
+
+test('agent join --help: shows no defaults that are none', async () => {
+  assert.doesNotMatch((await install('agent', 'join', '--help')).stdout, /default/);
+});
+
+test('controller ca: a mistyped verb is refused by name', async () => {
+  const { code, stderr } = await install('controller', 'ca', 'rotat');
+  assert.deepEqual([code, stderr], [2, 'kompose: ca has no verb "rotat": did you mean rotate?\n']);
+});
 
 test('agent install: ends only the agent itself, keeps its engine, and does not come back once removed', async () => {
   const { stdout } = await install('agent', 'install', '--print');
