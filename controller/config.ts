@@ -35,6 +35,8 @@ export interface ControllerSettings {
   /** How long certificates are valid. */
   readonly hostCertificateMs: number;
   readonly userCertificateMs: number;
+  /** How often the controller makes itself a new certificate, if not once a day. */
+  readonly ownRenewalMs?: number;
   /** In place of the usual ones. */
   readonly limits?: Partial<Limits>;
   /** Of each task's output so much is kept: its first half and its newest. */

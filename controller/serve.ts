@@ -36,7 +36,7 @@ import { Store } from './store/store.ts';
 import { watchState } from './watch-state.ts';
 
 /** How often this controller makes itself a new certificate. */
-const renewServerMs = 24 * 60 * 60 * 1000;
+const ownRenewalMs = 24 * 60 * 60 * 1000;
 
 export interface RunningController {
   /** ADDR:PORT that is listened on. */
@@ -157,7 +157,7 @@ export async function serveController(
       (renewed) => credentials.use(renewed),
       (error: unknown) => log.error({ err: error }, 'the certificate of this controller cannot be renewed'),
     );
-  }, renewServerMs).unref();
+  }, settings.ownRenewalMs ?? ownRenewalMs).unref();
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { copyFile, readFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { describe, test, type TestContext } from 'node:test';
 import { Server } from '@grpc/grpc-js';
 import { loadState } from '../../../controller/config.ts';
@@ -131,3 +133,21 @@ describe('the controller’s folder', () => {
     assert.equal((await loadState(folder)).retiring?.certificate, authority.certificate);
   });
 });
+
+test('the controller’s own certificate is made anew while it serves, and links stay', async (t) => {
+  const controller = await TestController.start(t, { ownRenewalMs: 50 });
+  const { agent } = await controller.online('prod-1', ['sexy']);
+  const first = await servedBy(controller);
+  while ((await servedBy(controller)) === first);
+  await agent.heartbeat();
+});
+
+/** The serial number of the certificate that a newcomer is shown. */
+async function servedBy({ port }: TestController): Promise<string> {
+  const where = { host: '127.0.0.1', port, servername: controllerTlsName, ALPNProtocols: ['h2'] };
+  const socket = connect({ ...where, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const serial = socket.getPeerX509Certificate()?.serialNumber ?? '';
+  socket.destroy();
+  return serial;
+}

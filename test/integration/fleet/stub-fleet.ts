@@ -28,6 +28,8 @@ export class StubFleet {
   readonly address: string;
   /** What the programs find in their environment on top. */
   readonly env: Record<string, string> = {};
+  /** Likewise, those with the home of that name alone. */
+  readonly envOf: Record<string, Readonly<Record<string, string>>> = {};
   readonly #agents = new Map<string, CliProcess>();
   #controller: CliProcess | undefined;
 
@@ -163,7 +165,13 @@ export class StubFleet {
   /** What `docker ps` of a host prints is in its file `ps`. */
   #env(home: string): Record<string, string> {
     const path = `${join(this.folder, 'bin')}:${process.env['PATH'] ?? ''}`;
-    return { PATH: path, HOME: this.folder, DOCKER_STUB_PS: join(this.folder, `${home}.ps`), ...this.env };
+    return {
+      PATH: path,
+      HOME: this.folder,
+      DOCKER_STUB_PS: join(this.folder, `${home}.ps`),
+      ...this.env,
+      ...this.envOf[home],
+    };
   }
 }
 
