@@ -77,6 +77,12 @@ export function checkStackName(name: string): string {
   return name;
 }
 
+/** Of a run or a task: a ULID, which also names files. */
+export function checkId(id: string): string {
+  if (!/^[0-9A-HJKMNP-TV-Z]{26}$/.test(id)) fail(`bad id ${quoted(id)}: it is no ULID`);
+  return id;
+}
+
 /** Whether a folder of the stacks root may be a stack. */
 export function isStackName(name: string): boolean {
   return isFolderName(name) && Buffer.byteLength(name) <= maxFolderBytes;

@@ -18,7 +18,12 @@ export function printable(text: string): string {
 
 /** One line of JSON that says the same wherever it is shown: JSON itself escapes only some of them. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replaceAll(eachUnprintable, unicodeEscape);
+  return escapedJson(JSON.stringify(value));
+}
+
+/** The same of a value that is JSON already. */
+export function escapedJson(json: string): string {
+  return json.replaceAll(eachUnprintable, unicodeEscape);
 }
 
 /** `\u001b`, as JSON, JavaScript and bash's `$'…'` have it. */

@@ -1,4 +1,5 @@
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { printable } from '../common/printable.ts';
 import { errorTraits, isErrorCode, isSystemError, KomposeError } from '../common/errors.ts';
 
 const codeKey = 'kompose-code';
@@ -14,10 +15,10 @@ export function toStatus(thrown: unknown): { code: number; details: string; meta
   return { code: errorTraits[error.code].grpcStatus, details: cut(details), metadata };
 }
 
-/** A status travels in headers, which clients take 16 KiB of, and encoded; it may quote what it is about. */
+/** One line. It travels in headers, which clients take 16 KiB of, and encoded; it may quote what it is about. */
 function cut(details: string): string {
-  const text = details.length > longestDetails ? `${details.slice(0, longestDetails)}…` : details;
-  return text.toWellFormed();
+  const text = printable(details);
+  return text.length > longestDetails ? `${text.slice(0, longestDetails).toWellFormed()}…` : text;
 }
 
 /**

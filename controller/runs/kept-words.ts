@@ -66,9 +66,24 @@ function askHosts(
   );
 }
 
+/** An answer that does anything but hide parts of the word hides all of it: no host decides what a record says. */
+function maskingOf(word: string, answer: string | undefined): string | undefined {
+  if (answer === undefined || answer === word) return answer;
+  const [first = '', ...rest] = answer.split(mark);
+  const last = rest.pop();
+  if (last === undefined || !word.startsWith(first)) return mark;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = word.indexOf(piece, at);
+    if (found < 0) return mark;
+    at = found + piece.length;
+  }
+  return word.endsWith(last) && word.length - last.length >= at ? answer : mark;
+}
+
 /** Where two hide different parts of a word, all of it is hidden. */
 function combine(word: string, answers: readonly (string | undefined)[]): string {
-  const masked = new Set(answers.filter((answer) => answer !== word));
+  const masked = new Set(answers.map((answer) => maskingOf(word, answer)).filter((each) => each !== word));
   const [only = mark] = masked;
   return masked.size === 0 ? word : masked.size === 1 ? only : mark;
 }

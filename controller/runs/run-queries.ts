@@ -74,12 +74,12 @@ const shortestPrefix = 4;
 /** The id that a unique prefix means, in any case. Throws `not-found`, `usage` if it is not unique. */
 export async function completeRunId(store: Store, prefix: string): Promise<string> {
   const typed = prefix.toUpperCase();
-  const ids = /^[0-9A-Z]+$/.test(typed)
+  const ids = /^[0-9A-Z]{1,26}$/.test(typed)
     ? await store.db.selectFrom('runs').select('id').where('id', 'like', `${typed}%`).limit(2).execute()
     : [];
   const [first, second] = ids;
   if (first === undefined || typed.length < shortestPrefix) {
-    throw new KomposeError('not-found', `there is no run ${prefix}: kompose runs ls`);
+    throw new KomposeError('not-found', `there is no run ${prefix.slice(0, 40)}: kompose runs ls`);
   }
   if (second !== undefined)
     throw new KomposeError('usage', `${prefix} is the beginning of several runs' ids`);

@@ -1,6 +1,7 @@
 import { KomposeError } from '../../common/errors.ts';
 import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
 import { decodeTaskEvent } from '../../proto/event-codec.ts';
+import { briefEnd, briefStep, checkEvent } from './told-event.ts';
 import type { RunLog } from './run-log.ts';
 import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import { checkAmount, checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
@@ -79,7 +80,7 @@ export class RunTasks {
 
   async #takeAll(task: TaskProgress, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
     for (const bytes of events) {
-      const numbered = decodeTaskEvent(bytes);
+      const numbered = checkEvent(decodeTaskEvent(bytes));
       if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;
       checkOrder(task, numbered);
       checkAmount(task, numbered.event, bytes.length);
@@ -100,7 +101,7 @@ export class RunTasks {
       await records.taskStarted(task);
     }
     if (event.type === 'step.finished') {
-      await records.stepFinished(facts, task, task.steps + 1, event, agentVersion);
+      await records.stepFinished(facts, task, task.steps + 1, briefStep(event), agentVersion);
       task.steps++;
     }
     const write = (): void => log.task(task.place, numbered, bytes);
@@ -116,7 +117,7 @@ export class RunTasks {
     if (task.phase === 'ended') return;
     task.phase = 'ended';
     const { facts, records, log, agentVersion, complain } = this.#deps;
-    await records.taskFinished(facts, task, end, agentVersion(task.host)).catch(complain);
+    await records.taskFinished(facts, task, briefEnd(end), agentVersion(task.host)).catch(complain);
     log.tellUnkept(task.place);
     write();
     task.end = end;

@@ -28,6 +28,7 @@ import { cancelSignal, type Handlers } from './handlers.ts';
 import type { Limits } from './limits.ts';
 import { clientAddress, lifeOf, requirePeer } from './peer.ts';
 import { RateLimit } from './rate-limit.ts';
+import { checkHello, checkLocalRun, checkStacks, checkStatus } from './told-by-agents.ts';
 import { refuseForeignTask, takeReport } from './take-report.ts';
 
 export interface AgentLinkDeps {
@@ -50,6 +51,9 @@ interface AttachDeps extends AgentLinkDeps {
   /** Of each host. */
   readonly localRunsOf: (host: string) => RateLimit;
 }
+
+/** More of why an engine could not be asked is not kept. */
+const longestError = 1_000;
 
 type AttachCall = ServerDuplexStream<AgentMessage, ControllerMessage>;
 
@@ -147,13 +151,16 @@ class AttachedAgent {
         refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
         return this.#deps.runs
           .ofTask(kind.value.taskId)
-          .refuse(kind.value.taskId, kind.value.reason, kind.value.denied);
+          .refuse(kind.value.taskId, kind.value.reason.slice(0, longestError), kind.value.denied);
       case 'localRun':
         await this.#adopt(session, kind.value);
         return undefined;
       case 'stackStatus': {
         const { error, stacks, requestId } = kind.value;
-        session.answer(requestId, error === '' ? stacks : new KomposeError('failed', error));
+        session.answer(
+          requestId,
+          error === '' ? checkStatus(stacks) : new KomposeError('failed', error.slice(0, longestError)),
+        );
         return undefined;
       }
       case 'roster':
@@ -170,7 +177,8 @@ class AttachedAgent {
   }
 
   /** Whoever asked for it goes on at once; the next message waits until it is kept. */
-  async #takeInventory(session: AgentSession, { stacks, requestId }: Inventory): Promise<void> {
+  async #takeInventory(session: AgentSession, { requestId, ...told }: Inventory): Promise<void> {
+    const stacks = checkStacks(told.stacks);
     const kept = this.#deps.fleet.setStacks(session, stacks);
     session.answer(requestId, stacks);
     await kept;
@@ -182,7 +190,8 @@ class AttachedAgent {
     return { nowUnixMs: clock(), auditHead: notary.newest, renewCertificate };
   }
 
-  async #greet(hello: AgentHello): Promise<void> {
+  async #greet(told: AgentHello): Promise<void> {
+    const hello = checkHello(told);
     const peer = requirePeer(this.#call, 'host');
     if (hello.protocolVersion !== protocolVersion) {
       const versions = `the agent speaks protocol ${hello.protocolVersion}, the controller ${protocolVersion}`;
@@ -254,7 +263,7 @@ class AttachedAgent {
 
   /** A run that began on the host: from now on it is one of ours. */
   async #adopt(session: AgentSession, local: LocalRun): Promise<void> {
-    const { runId, parentRunId, parentTaskId, targets, startedUnixMs, ...rest } = local;
+    const { runId, parentRunId, parentTaskId, targets, startedUnixMs, ...rest } = checkLocalRun(local);
     const parent = parentRunId === '' ? undefined : { run: parentRunId, task: parentTaskId };
     const tasks = targets.map(({ taskId, stack }) => ({ id: taskId, stack }));
     const run = { ...rest, id: runId, parent, tasks, startedMs: startedUnixMs };

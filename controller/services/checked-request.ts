@@ -19,6 +19,7 @@ export function checkedRequest(wire: WireRunRequest): RunRequest {
   if (texts.some((text) => text.includes('\0'))) {
     throw new KomposeError('usage', 'an argument, a variable or the network holds a NUL byte');
   }
+  checkSize(texts);
   return {
     pattern,
     command,
@@ -34,6 +35,19 @@ export function checkedRequest(wire: WireRunRequest): RunRequest {
     terminal: terminal === undefined ? undefined : checkTerminal(terminal),
     ...checkedRollout(wire),
   };
+}
+
+/** What Linux gives a program: of one word (MAX_ARG_STRLEN), and of all words and variables together about twice this. */
+const mostWordBytes = 128 * 1024;
+const mostBytes = 1024 * 1024;
+
+function checkSize(texts: readonly string[]): void {
+  const sizes = texts.map((text) => Buffer.byteLength(text));
+  const isTooLarge = sizes.some((bytes) => bytes > mostWordBytes);
+  if (!isTooLarge && sizes.reduce((sum, bytes) => sum + bytes, 0) <= mostBytes) return;
+  const message =
+    'arguments and variables are too long for a program: give such data in a file, or through stdin';
+  throw new KomposeError('usage', message);
 }
 
 /** Throws `usage`. */

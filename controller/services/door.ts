@@ -91,10 +91,12 @@ export class Door {
     }, lastWordsMs).unref();
   }
 
-  /** Takes no more connections; those that are known stay. */
+  /** Takes no more connections and cuts those that stand: grpc-js knows its own only where it traces them. */
   close(): void {
     this.#server.close();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
+    for (const connections of this.#known.values())
+      for (const socket of connections.values()) socket.destroy();
   }
 
   #await(socket: Socket): void {

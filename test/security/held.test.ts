@@ -260,6 +260,7 @@ function acknowledgements(stream: ClientHttp2Stream) {
 
 function localRun(count: number): LocalRun {
   const id = `01J0000000000000000000${String(count).padStart(4, '0')}`;
+  const taskId = `02J0000000000000000000${String(count).padStart(4, '0')}`;
   return {
     ...LocalRun.decode(Buffer.alloc(0)),
     runId: id,
@@ -267,6 +268,6 @@ function localRun(count: number): LocalRun {
     pattern: 'sexy',
     command: 'ps',
     startedUnixMs: 1,
-    targets: [{ taskId: `${id}T`, host: 'prod-1', stack: 'sexy' }],
+    targets: [{ taskId, host: 'prod-1', stack: 'sexy' }],
   };
 }

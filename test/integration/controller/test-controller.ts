@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
 import { type Client, credentials } from '@grpc/grpc-js';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import type { ControllerSettings } from '../../../controller/config.ts';
 import { databasePath, initController } from '../../../controller/init.ts';
 import { serveController, type RunningController } from '../../../controller/serve.ts';
@@ -53,6 +53,7 @@ export class TestController {
   /** Of the first admin. */
   readonly firstToken: string;
   readonly #settings: ControllerSettings;
+  readonly #log: Logger;
   readonly #clients: Client[] = [];
   #running: RunningController;
   #admin: Promise<TestUser> | undefined;
@@ -60,16 +61,21 @@ export class TestController {
   private constructor(
     settings: ControllerSettings,
     running: RunningController,
-    secrets: { caCertificate: string; firstToken: string },
+    { caCertificate, firstToken, log }: { caCertificate: string; firstToken: string; log: Logger },
   ) {
     this.folder = settings.folder;
-    this.caCertificate = secrets.caCertificate;
-    this.firstToken = secrets.firstToken;
+    this.caCertificate = caCertificate;
+    this.firstToken = firstToken;
+    this.#log = log;
     this.#settings = settings;
     this.#running = running;
   }
 
-  static async start(t: TestContext, changes: Partial<ControllerSettings> = {}): Promise<TestController> {
+  static async start(
+    t: TestContext,
+    changes: Partial<ControllerSettings> = {},
+    log: Logger = pino({ level: 'silent' }),
+  ): Promise<TestController> {
     const folder = join(await mkdtemp(join(tmpdir(), 'kompose-controller-')), 'controller');
     const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, keptOutputBytes: 64 * 1024 * 1024 };
     const dayMs = 86_400_000;
@@ -78,8 +84,8 @@ export class TestController {
     // What tokens carry; the port that it listens on is known only later.
     const firstToken = await initController(folder, ['127.0.0.1:7600']);
     const caCertificate = await readFile(join(folder, 'ca.crt'), 'utf8');
-    const running = await serve(settings);
-    const controller = new TestController(settings, running, { caCertificate, firstToken });
+    const running = await serve(settings, log);
+    const controller = new TestController(settings, running, { caCertificate, firstToken, log });
     t.after(async () => {
       await controller.#close();
       await rm(join(folder, '..'), { recursive: true });
@@ -98,7 +104,7 @@ export class TestController {
   /** Ends this process's controller as a stop does, and serves the same folder anew, on another port. */
   async restart(): Promise<void> {
     await this.#close();
-    this.#running = await serve(this.#settings);
+    this.#running = await serve(this.#settings, this.#log);
     this.#admin = undefined;
   }
 
@@ -260,8 +266,8 @@ export class TestController {
   }
 }
 
-function serve(settings: ControllerSettings): Promise<RunningController> {
-  return serveController(settings, '127.0.0.1:0', pino({ level: 'silent' }));
+function serve(settings: ControllerSettings, log: Logger): Promise<RunningController> {
+  return serveController(settings, '127.0.0.1:0', log);
 }
 
 /** A token's secret; any other text stands for itself. */
