@@ -112,8 +112,17 @@ function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
 
 /** Throws `protocol` for what this version does not know. */
 export function decodeTaskEvent(bytes: Uint8Array): NumberedTaskEvent {
-  const { seq, timeUnixMs, kind } = wire.TaskEvent.decode(bytes);
+  const { seq, timeUnixMs, kind } = read(() => wire.TaskEvent.decode(bytes));
   return { seq, timeMs: timeUnixMs, event: fromWireKind(kind) };
+}
+
+/** Bytes inside a message, of which gRPC has not seen whether they are one. Throws `protocol`. */
+function read<Message>(decode: () => Message): Message {
+  try {
+    return decode();
+  } catch (error) {
+    throw new KomposeError('protocol', 'the peer sent an event that cannot be read', { cause: error });
+  }
 }
 
 function fromWireKind(kind: wire.TaskEvent['kind']): TaskEvent {
@@ -202,7 +211,7 @@ function toWireRunKind(event: RunStarted | RunFinished): NonNullable<wire.RunEve
 
 /** Throws `protocol` for what this version does not know. */
 export function decodeRunEvent(bytes: Uint8Array): RunEvent {
-  return fromWireRunEvent(wire.RunEvent.decode(bytes));
+  return fromWireRunEvent(read(() => wire.RunEvent.decode(bytes)));
 }
 
 /** From the wire's form. Throws `protocol` for what this version does not know. */

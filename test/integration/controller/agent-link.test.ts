@@ -194,8 +194,8 @@ describe('a message', () => {
     return client;
   }
 
-  const hello = (capabilities: string[]): AgentMessage => {
-    const value = { ...AgentHello.decode(Buffer.alloc(0)), protocolVersion, instanceId: 'i', capabilities };
+  const hello = (openTasks: string[]): AgentMessage => {
+    const value = { ...AgentHello.decode(Buffer.alloc(0)), protocolVersion, instanceId: 'i', openTasks };
     return { kind: { $case: 'hello', value } };
   };
 
