@@ -72,7 +72,15 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   text('lists of variables', ['*,!PATH', 'TAG,LD_*'], (input) => void parseVariableList(input)('LD_PRELOAD')),
   text(
     'tokens',
-    [formatToken({ addresses: ['a:1', '[::1]:2'], caFingerprint: 'ab'.repeat(32), secret: 'x'.repeat(43) })],
+    [
+      formatToken({
+        addresses: ['a:1', '[::1]:2'],
+        caFingerprint: 'ab'.repeat(32),
+        seed: 'x'.repeat(22),
+        root: 'ab'.repeat(32),
+        user: 'ada',
+      }),
+    ],
     parseToken,
   ),
   text('db: commands', ['--format sql.gz', 'x.sql --in-place', '--keep 3'], (input) => {

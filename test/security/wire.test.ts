@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { describe, test, type TestContext } from 'node:test';
+import { before, describe, test, type TestContext } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { controllerTlsName } from '../../proto/channel-options.ts';
 import { within } from '../integration/controller/inbox.ts';
+import { aptInstall } from '../fleet/apt.ts';
+import { withLock } from '../fleet/lock.ts';
+import { which } from '../fleet/which.ts';
 import { TestController } from '../integration/controller/test-controller.ts';
 import { ask, clientWith } from './ask.ts';
 import { allMethods } from './methods.ts';
+
+before(async () => {
+  if ((await which('openssl')) === undefined) await withLock('rig-install', () => aptInstall(['openssl']));
+});
 
 /** What `openssl s_client` says of the controller. */
 async function openssl(
@@ -41,6 +49,7 @@ describe('the wire, as openssl sees it,', () => {
     assert.match(said, /Verification: OK/);
     assert.match(said, /Acceptable client certificate CA names\n(?:.*\n)*?.*kompose/i);
     assert.match(said, /Compression: NONE/);
+    // TLS 1.3 has no renegotiation; this is openssl's word for it.
     assert.doesNotMatch(said, /Secure Renegotiation IS supported/);
   });
 
@@ -51,14 +60,24 @@ describe('the wire, as openssl sees it,', () => {
     assert.match(other.said, /hostname mismatch/i);
   });
 
-  for (const version of ['-tls1_2', '-tls1_1', '-tls1']) {
-    test(`is not ${version}`, async (t) => {
-      const { said, exitCode } = await openssl(await TestController.start(t), version);
+  test('is no older TLS', async (t) => {
+    const controller = await TestController.start(t);
+    for (const version of ['-tls1_2', '-tls1_1', '-tls1']) {
+      const { said, exitCode } = await openssl(controller, version);
       assert.notEqual(exitCode, 0);
       assert.doesNotMatch(said, /Server certificate\n/);
       assert.match(said, /alert protocol version|no protocols available/);
-    });
-  }
+    }
+  });
+
+  test('bears that name and its addresses, for a server alone', async (t) => {
+    const { said } = await openssl(await TestController.start(t));
+    const [pem = ''] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(said) ?? [];
+    const { subjectAltName, keyUsage, ca } = new X509Certificate(pem);
+    assert.equal(subjectAltName, `DNS:${controllerTlsName}, IP Address:127.0.0.1`);
+    assert.deepEqual(keyUsage, ['1.3.6.1.5.5.7.3.1']);
+    assert.equal(ca, false);
+  });
 });
 
 describe('the wire', () => {

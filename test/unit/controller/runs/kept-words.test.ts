@@ -64,3 +64,15 @@ test('what the request itself tells is hidden also in words that nobody is asked
   const env = { API_KEY: 'always' };
   assert.deepEqual(await kept(['--pull', 'always'], { 'prod-1': asks }, env), ['--pull', '[redacted]']);
 });
+
+test('an answer that does more than hide parts of a word hides all of it', async () => {
+  const saying =
+    (answer: string): Answer =>
+    async ({ words }) =>
+      words.map(() => answer);
+  const word = 'rm -rf /srv/data now';
+  for (const lie of ['ps', 'rm -rf /tmp', '[redacted] later', 'now[redacted]rm', `${word}[redacted]${word}`])
+    assert.deepEqual(await kept([word], { 'prod-1': saying(lie) }), ['[redacted]'], lie);
+  const honest = 'rm -rf [redacted] now';
+  assert.deepEqual(await kept([word], { 'prod-1': saying(honest) }), [honest]);
+});
