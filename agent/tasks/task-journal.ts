@@ -2,8 +2,8 @@ import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'nod
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { writePrivateFileNow } from '../../common/private-files.ts';
 
-/** Of lines that count no more, before the file is written anew. */
-const mostStale = 4096;
+/** So many lines are added at least before the file is written anew, without those that count no more. */
+const fewestAdded = 512;
 
 /*
  * The ids of the tasks that were begun here at a controller's word, until what was signed for them has lost its force: so
@@ -20,7 +20,9 @@ export class TaskJournal {
   readonly #ends: Map<string, number>;
   #floor: number;
   #file: number;
-  #stale = 0;
+  #added = 0;
+  /** Of the file when it was last written. */
+  #kept = 0;
 
   private constructor(path: string, now: () => number, ends: Map<string, number>, floor: number) {
     this.#path = path;
@@ -57,7 +59,7 @@ export class TaskJournal {
       });
     }
     this.#ends.set(task, endMs);
-    if (++this.#stale > mostStale + this.#ends.size) this.#renew();
+    if (++this.#added > Math.max(fewestAdded, this.#kept)) this.#renew();
   }
 
   close(): void {
@@ -78,7 +80,8 @@ export class TaskJournal {
     }
     const lines = [[this.#floor, '-'], ...[...this.#ends].map(([task, endMs]) => [endMs, task])];
     writePrivateFileNow(this.#path, lines.map(([ms, task]) => `${ms} ${task}\n`).join(''));
-    this.#stale = 0;
+    this.#added = 0;
+    this.#kept = lines.length;
     return openSync(this.#path, 'a', 0o600);
   }
 }
