@@ -44,12 +44,22 @@ export function signText({ privateKey }: SigningKey, text: string): Buffer {
   return sign(null, Buffer.from(text), privateKey);
 }
 
-/** Whether the holder of this public key signed it; false also for what is no Ed25519 key. */
+/** Tells of signatures whether they are the ones of a key's holder; of none, for what is no Ed25519 key. */
+export function signaturesOf(publicKey: string): (text: string, signature: Uint8Array) => boolean {
+  const key = parse(publicKey);
+  return (text, signature) => key !== undefined && verify(null, Buffer.from(text), key, signature);
+}
+
+/** Whether the holder of this public key signed it. */
 export function isSignatureOf(publicKey: string, text: string, signature: Uint8Array): boolean {
+  return signaturesOf(publicKey)(text, signature);
+}
+
+function parse(publicKey: string): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), type: 'spki', format: 'der' });
-    return key.asymmetricKeyType === 'ed25519' && verify(null, Buffer.from(text), key, signature);
+    return key.asymmetricKeyType === 'ed25519' ? key : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Server, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Server, type ServerDuplexStream } from '@grpc/grpc-js';
 import { ControllerCredentials } from '../../controller/services/server-credentials.ts';
 import {
   AgentLinkService,
@@ -65,10 +65,10 @@ export class TakenOver implements AsyncDisposable {
     const identity = { privateKey: await read('server.key'), certificateChain, caCertificate };
     taken.#server.addService(AgentLinkService, {
       attach: (call: Link) => taken.#attach(call),
-    } as UntypedServiceImplementation);
+    });
     taken.#server.addService(FleetService, {
       startRun: (call: ServerDuplexStream<StartRunInput, RunEvent>) => taken.#startRun(call),
-    } as UntypedServiceImplementation);
+    });
     await new Promise<void>((resolve, reject) => {
       taken.#server.bindAsync(address, new ControllerCredentials(identity), (error) =>
         error === null ? resolve() : reject(error),
