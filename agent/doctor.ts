@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KomposeError } from '../common/errors.ts';
 import { certificateFinding, clockFinding, fail, ok, warn, type Finding } from '../common/finding.ts';
+import { RosterFile } from '../common/roster/roster-file.ts';
 import type { Identity } from '../proto/enrol.ts';
-import { loadMembership, type AgentConfig, type AgentEnvironment } from './config.ts';
+import { loadMembership, rosterPath, type AgentConfig, type AgentEnvironment } from './config.ts';
 import { capture } from './process/capture.ts';
 import { komposeScriptOwner } from './local/kompose-script.ts';
 import { checkHost } from './session/check-host.ts';
@@ -33,7 +34,8 @@ export async function examineHost({ env, folder }: AgentEnvironment): Promise<Fi
   ]);
   const member = ok('membership', `host ${config.name} of ${config.addresses.join(', ')}`);
   const policy = await examinePolicy(folder);
-  return [engine, compose, member, policy, ...stacks, examineCertificate(identity), ...controller];
+  const roster = examineRoster(folder, config.root);
+  return [engine, compose, member, policy, roster, ...stacks, examineCertificate(identity), ...controller];
 }
 
 type Env = Readonly<Record<string, string>>;
@@ -111,6 +113,20 @@ async function examinePolicy(folder: string): Promise<Finding> {
     return ok('policy', `${policyPath(folder)}: ${text.replaceAll('\n', '; ')}`);
   } catch (error) {
     return fail('policy', reason(error), 'mend it: the agent does not start with it');
+  }
+}
+
+/** As it was when an agent was last told. */
+function examineRoster(folder: string, root: string): Finding {
+  try {
+    const { current } = RosterFile.open(rosterPath(folder), root);
+    const { length: users } = current.users;
+    if (users > 0) return ok('roster', `${users} users, from the root ${root}`);
+    const remedy = "link the agent; if the controller's roster began anew: kompose agent trust FINGERPRINT";
+    return warn('roster', `nobody's signature counts here yet; it has to begin with ${root}`, remedy);
+  } catch (error) {
+    const remedy = 'once an admin has told the root: kompose agent trust FINGERPRINT';
+    return fail('roster', reason(error), remedy);
   }
 }
 

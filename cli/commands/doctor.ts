@@ -48,7 +48,8 @@ async function examineLogin({ settings, globals }: Call): Promise<Finding> {
 async function examineFleet(call: Call): Promise<Finding[]> {
   try {
     using fleet = await call.connect();
-    return [await examineController(fleet), await examineAudit(fleet), ...(await examineHosts(fleet))];
+    const own = [await examineController(fleet), await examineRoster(fleet), await examineAudit(fleet)];
+    return [...own, ...(await examineHosts(fleet))];
   } catch (error) {
     const { code, message } = KomposeError.from(error);
     const isRefused = code === 'unauthenticated' || code === 'denied';
@@ -62,6 +63,19 @@ async function examineController(fleet: Fleet): Promise<Finding> {
     'controller',
     `${fleet.address} answers (version ${me.controllerVersion}) to ${me.name} (${me.role})`,
   );
+}
+
+/** Whether hosts that know this controller's roster do what this login signs. */
+async function examineRoster(fleet: Fleet): Promise<Finding> {
+  try {
+    const roster = await fleet.roster.sync(fleet);
+    const user = roster.userOfKey(fleet.roster.key.publicKey);
+    if (user !== undefined)
+      return ok('signing key', `${user.name}'s, in a roster of ${roster.users.length} users`);
+    return fail('signing key', 'it is not in the roster: no host does what it signs', login);
+  } catch (error) {
+    return fail('signing key', KomposeError.from(error).message, login);
+  }
 }
 
 /** Whether anybody who has seen the audit found it changed since, we too. */

@@ -28,6 +28,10 @@ async function whoami(home: string): Promise<Record<string, unknown>> {
   return JSON.parse(await expect(0, home, '-o', 'json', 'whoami')) as Record<string, unknown>;
 }
 
+async function doctor(home: string): Promise<string> {
+  return (await fleet.run(home, ['doctor'])).stdout;
+}
+
 describe('controller recover', () => {
   test('prints a new admin token, alone, on stdout, while the controller serves, and is audited', async () => {
     const token = await expect(0, 'controller', 'controller', 'recover');
@@ -55,11 +59,14 @@ describe('controller recover', () => {
     const ps = (): Promise<string> => refused('rescued-later', 'sexy', 'ps');
     assert.match(await ps(), /whoever signed it is not in the roster that this host knows/);
     assert.match(await refused('admin', 'sexy', 'ps'), /the roster has no key of admin/);
+    assert.match(await doctor('admin'), /fail +signing key +.*does not go on from the one/);
+    await expect(0, 'admin', 'whoami');
     await expect(2, 'prod-1', 'agent', 'trust', 'abc');
     await expect(0, 'prod-1', 'agent', 'trust', String(root));
     await fleet.stopAgent('prod-1', 'SIGTERM');
     await fleet.startAgent('prod-1');
     await expect(0, 'rescued-later', 'sexy', 'ps');
+    assert.match(await doctor('rescued-later'), /ok +signing key +admin-[a-z]{6}'s, in a roster of 1 users/);
   });
 
   test('is refused to another user than the owner of the folder', async () => {

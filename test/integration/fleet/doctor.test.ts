@@ -34,6 +34,7 @@ const healthy = {
   compose: 'ok',
   membership: 'ok',
   policy: 'ok',
+  roster: 'ok',
   'stacks root': 'ok',
   stacks: 'ok',
   hooks: 'ok',
@@ -121,7 +122,13 @@ test('gives up on a controller that says nothing, and looks at the next address'
 test('finds the fleet well, then a host that is away, then the controller', async () => {
   const well = await fleet.kompose('doctor', '-o', 'json');
   assert.equal(well.code, 0, well.stdout);
-  assert.deepEqual(statuses(well.stdout), { login: 'ok', controller: 'ok', audit: 'ok', hosts: 'ok' });
+  assert.deepEqual(statuses(well.stdout), {
+    login: 'ok',
+    controller: 'ok',
+    'signing key': 'ok',
+    audit: 'ok',
+    hosts: 'ok',
+  });
 
   await fleet.stopAgent('prod-2');
   const away = await fleet.kompose('doctor');
