@@ -44,7 +44,9 @@ export class RosterFile {
    * that is known, or has a hole.
    */
   take(after: number, entries: readonly RosterEntry[]): void {
-    const next = joined(this.#current, after, entries);
+    // Another process of this user may have seen more: what is on the disk must not shrink.
+    const known = joined(this.#current, 0, readEntries(this.#path));
+    const next = joined(known, after, entries);
     if (next === this.#current) return;
     writePrivateFileNow(this.#path, rooted(next, this.root).entries.map(toLine).join(''));
     this.#current = next;

@@ -63,6 +63,16 @@ describe('the file of a roster', () => {
     assert.equal(file.current.count, 2);
   });
 
+  test('does not shrink under two processes, of which one has seen less', async (t) => {
+    const path = await place(t);
+    const [one, other] = [RosterFile.open(path, trusted), RosterFile.open(path, trusted)];
+    const second = invites([first]);
+    one.take(0, [first, second]);
+    other.take(0, [first]);
+    assert.equal(other.current.count, 2);
+    assert.equal(RosterFile.open(path, trusted).current.count, 2);
+  });
+
   test('is refused when somebody changed it, or when it begins with another key than is trusted', async (t) => {
     const path = await place(t);
     RosterFile.open(path, trusted).take(0, [first]);
