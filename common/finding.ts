@@ -1,4 +1,5 @@
 import { jsonLine, printable } from './printable.ts';
+import { mostClockAheadMs } from './signing/order.ts';
 
 /** What `doctor` says of one thing that it looked at. */
 export interface Finding {
@@ -71,5 +72,10 @@ export function clockFinding(check: string, skewMs: number, whose: string): Find
   const seconds = `${(Math.abs(skewMs) / 1000).toFixed(1)} s`;
   const where = skewMs < 0 ? 'behind' : 'before';
   if (Math.abs(skewMs) <= clockNoticeMs) return ok(check, `${seconds} from the controller's`);
-  return warn(check, `${whose} is ${seconds} ${where} the controller's`, 'set it: timedatectl set-ntp true');
+  const remedy = 'set it: timedatectl set-ntp true';
+  const isTooLate = skewMs > mostClockAheadMs;
+  const denied = isTooLate
+    ? '; until then what users sign for a single target is denied there as too late'
+    : '';
+  return warn(check, `${whose} is ${seconds} ${where} the controller's`, remedy + denied);
 }

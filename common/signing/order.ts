@@ -86,7 +86,10 @@ export const clockToleranceMs = 5 * 60_000;
 /** No order has its force for longer, whatever waits are asked for. */
 export const longestForceMs = 366 * 24 * 60 * 60_000;
 
-const promptMs = 10 * 60_000;
+/** A host whose clock is further before a user's finds what they sign for one target without force. */
+export const mostClockAheadMs = 15 * 60_000;
+
+const promptMs = mostClockAheadMs - clockToleranceMs;
 const queuedMs = 24 * 60 * 60_000;
 
 /**

@@ -54,6 +54,13 @@ for (const [leftMs, status] of [
   });
 }
 
+test('says of a clock that is far ahead what is denied there', () => {
+  const limitMs = 15 * 60_000;
+  assert.match(clockFinding('clock', limitMs + 1, 'its clock').remedy, /is denied there as too late/);
+  for (const skewMs of [limitMs, -10 * limitMs])
+    assert.doesNotMatch(clockFinding('clock', skewMs, 'its clock').remedy, /denied/);
+});
+
 for (const [skewMs, status, part] of [
   [30_000, 'ok', '30.0 s'],
   [30_001, 'warn', 'before'],
