@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Server, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Authorities } from '../../controller/identity/authorities.ts';
+import { createServerIdentities } from '../../controller/identity/server-identities.ts';
 import { ControllerCredentials } from '../../controller/services/server-credentials.ts';
 import {
   AgentLinkService,
@@ -60,9 +62,9 @@ export class TakenOver implements AsyncDisposable {
   static async start(folder: string, address: string): Promise<TakenOver> {
     const taken = new TakenOver();
     const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
-    const caCertificate = await read('ca.crt');
-    const certificateChain = (await read('server.crt')) + caCertificate;
-    const identity = { privateKey: await read('server.key'), certificateChain, caCertificate };
+    const authority = { privateKey: await read('ca.key'), certificate: await read('ca.crt') };
+    const authorities = new Authorities({ authority, retiring: undefined });
+    const identities = await createServerIdentities(authorities, [address], Date.now());
     taken.#server.addService(AgentLinkService, {
       attach: (call: Link) => taken.#attach(call),
     });
@@ -70,7 +72,7 @@ export class TakenOver implements AsyncDisposable {
       startRun: (call: ServerDuplexStream<StartRunInput, RunEvent>) => taken.#startRun(call),
     });
     await new Promise<void>((resolve, reject) => {
-      taken.#server.bindAsync(address, new ControllerCredentials(identity), (error) =>
+      taken.#server.bindAsync(address, new ControllerCredentials(identities), (error) =>
         error === null ? resolve() : reject(error),
       );
     });

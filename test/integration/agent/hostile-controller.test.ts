@@ -97,6 +97,7 @@ class Host {
     });
     this.#session = new Session({
       host,
+      trusts: [],
       client: undefined as never,
       stream: stream as never,
       end: () => undefined,
