@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
-import { endFleet, idleService, startFleet, untilKnown, writeStacks } from '../e2e/support.ts';
+import { endFleet } from '../e2e/support.ts';
 import { Random } from '../shuffle/random.ts';
 import { strayProcesses } from '../shuffle/leftovers.ts';
-import { hooks } from './numbered-output.ts';
+import { hosts, startChaosFleet } from './chaos-fleet.ts';
 import { none, playRound } from './round.ts';
 import { anyTrouble, kinds } from './troubles.ts';
 
@@ -12,7 +12,6 @@ import { anyTrouble, kinds } from './troubles.ts';
  * twice, bytes lost and doubled, targets that did not succeed, audit records missing, and processes left: all must be
  * zero, else the exit code is 1. The same seed makes the same rounds, as far as their timing goes.
  */
-const hosts = ['north', 'east', 'west'] as const;
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '200' },
@@ -28,13 +27,8 @@ const [rounds, seed, most] = [values.rounds, values.seed, values.most].map(Numbe
 const random = new Random(seed);
 
 console.log(`seed ${seed}, ${rounds} rounds, up to ${most} MB a task`);
-const fleet = await startFleet(hosts, { controllerEnv: { KOMPOSE_HEARTBEAT: '1s' }, logs: 'files' });
+const fleet = await startChaosFleet();
 try {
-  const stacks = Object.fromEntries(
-    hosts.map((host) => [`${host}:chaos`, { 'compose.yaml': idleService, 'hooks.sh': hooks }]),
-  );
-  await writeStacks(fleet, stacks);
-  await untilKnown(fleet, stacks);
   const sum = { ...none, processesLeft: 0 };
   let accepted = 0;
   for (let round = 1; round <= rounds; round++) {

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import { jsonLines, readStackFile, until, type JsonLine } from '../e2e/support.ts';
 import type { KomposeFleet } from '../fleet/kompose-fleet.ts';
@@ -52,8 +53,10 @@ export async function playRound(
   const before = await newestRun(fleet);
   const argv = ['-o', 'json', '-e', `LINES=${lines}`, '--offline', 'wait=2m', 'chaos', 'up', '-d'];
   const client = spawnClient(fleet, argv);
-  const watched = see(client.stdout);
-  await new Promise((resolve) => void setTimeout(resolve, trouble.afterMs));
+  const begun = Promise.withResolvers<void>();
+  const watched = see(client.stdout, begun.resolve);
+  if (trouble.since === 'begun') await Promise.race([begun.promise, client]);
+  await pause(trouble.afterMs);
   await make(trouble, fleet, client);
   const { exitCode } = await client;
   const seen = await watched;
@@ -88,12 +91,15 @@ function spawnClient(fleet: KomposeFleet, argv: readonly string[]) {
   });
 }
 
-async function see(stdout: Readable): Promise<Seen> {
+async function see(stdout: Readable, onBegun = (): void => undefined): Promise<Seen> {
   const seen: Seen = { run: undefined, targets: [], outputs: new Map(), ends: new Map() };
   for await (const line of createInterface({ input: stdout })) {
     const event = JSON.parse(line) as JsonLine;
     seen.run ??= event.run;
-    if (event.type === 'run.started') seen.targets = event.targets ?? [];
+    if (event.type === 'run.started') {
+      seen.targets = event.targets ?? [];
+      onBegun();
+    }
     if (event.type === 'task.finished') seen.ends.set(event.task ?? '', event);
     if (event.type === 'output' && event.step === 'pre' && event.stream === 'stdout') {
       const output = seen.outputs.get(event.task ?? '') ?? new NumberedOutput();

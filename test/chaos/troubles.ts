@@ -19,7 +19,8 @@ export const kinds = [
 export interface Trouble {
   readonly kind: (typeof kinds)[number];
   readonly host: string;
-  /** From the start of the client. */
+  /** From the start of the client, or from when it has heard that its run has begun. */
+  readonly since: 'start' | 'begun';
   readonly afterMs: number;
   /** Of what ends again; a killed party is away for so long. */
   readonly forMs: number;
@@ -38,6 +39,7 @@ export function anyTrouble(
 ): Trouble {
   return {
     kind,
+    since: 'start',
     host: random.pick(hosts),
     afterMs: random.between(0, spreadMs),
     forMs: random.between(50, 4000),
