@@ -14,7 +14,8 @@ import { hostileBytes } from './hostile.ts';
 /** What the controller may grow by while all this comes, in this process with its clients. */
 const mostGrowth = 400 * 1024 * 1024;
 const unhurried = { openCalls: 10_000, callsPerSecond: 1_000_000, burst: 1_000_000 };
-const newcomerMs = 500;
+/** Slow machines need some of it to log in. */
+const newcomerMs = 4_000;
 
 /** Who says something: nobody, a host, a user. */
 type Callers = readonly (Identity | undefined)[];
