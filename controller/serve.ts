@@ -147,22 +147,27 @@ export async function serveController(
   const injector = server.createConnectionInjector(credentials);
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
   const port = await door.listen(where);
+  // One after the other: the newest certificates are of the newest CAs.
+  let renewing = Promise.resolve();
+  const renew = (): Promise<void> => {
+    renewing = renewing
+      .then(async () => credentials.use(await identities()))
+      .catch((error: unknown) =>
+        log.error({ err: error }, 'the certificate of this controller cannot be renewed'),
+      );
+    return renewing;
+  };
   const stopWatching = watchState(settings.folder, log, async (changed) => {
     authorities.use(changed);
     addresses = changed.config.addresses;
-    credentials.use(await identities());
+    await renew();
   });
-  const renewal = setInterval(() => {
-    identities().then(
-      (renewed) => credentials.use(renewed),
-      (error: unknown) => log.error({ err: error }, 'the certificate of this controller cannot be renewed'),
-    );
-  }, settings.ownRenewalMs ?? ownRenewalMs).unref();
+  const renewal = setInterval(() => void renew(), settings.ownRenewalMs ?? ownRenewalMs).unref();
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');
   const close = async (): Promise<void> => {
-    stopWatching();
+    await stopWatching();
     clearInterval(renewal);
     door.close();
     server.forceShutdown();

@@ -1,18 +1,20 @@
-import { unwatchFile, watchFile } from 'node:fs';
+import { unwatchFile, watchFile, type Stats } from 'node:fs';
 import type { Logger } from 'pino';
 import { changingFiles, loadState, type ControllerState } from './config.ts';
 
 /**
  * Hears within a second of what `controller address` and `controller ca` have changed; `use` is called with one state
- * after the other, the newest last. Call the result to hear no more.
+ * after the other, the newest last. Call the result to hear no more; it resolves once nobody looks any more.
  */
 export function watchState(
   folder: string,
   log: Logger,
   use: (state: ControllerState) => Promise<void>,
-): () => void {
+): () => Promise<void> {
   let looking = Promise.resolve();
-  const look = (): void => {
+  // Of a file that is not there Node tells once, without any change.
+  const look = (now: Stats, before: Stats): void => {
+    if (now.mtimeMs === before.mtimeMs && now.ino === before.ino) return;
     looking = looking
       .then(() => loadState(folder))
       .then(use)
@@ -22,7 +24,8 @@ export function watchState(
   };
   const paths = changingFiles(folder);
   for (const path of paths) watchFile(path, { interval: 1000, persistent: false }, look);
-  return () => {
+  return async () => {
     for (const path of paths) unwatchFile(path, look);
+    await looking;
   };
 }

@@ -108,7 +108,7 @@ describe('certificates', () => {
     Object.assign(fleet.env, {
       KOMPOSE_HEARTBEAT: '300ms',
       KOMPOSE_HOST_CERTIFICATE: '9s',
-      KOMPOSE_USER_CERTIFICATE: '6s',
+      KOMPOSE_USER_CERTIFICATE: '12s',
     });
     await fleet.startController();
   });
