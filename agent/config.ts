@@ -89,6 +89,17 @@ export async function loadMembership(folder: string): Promise<{ config: AgentCon
   };
 }
 
+/** The stacks root of the agent with this folder; undefined where there is none, or none of ours. */
+export async function stacksRootOf(folder: string): Promise<string | undefined> {
+  const path = join(folder, configFile);
+  try {
+    return parseConfig(await readFile(path, 'utf8'), path).stacks;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'EACCES')) return undefined;
+    throw error;
+  }
+}
+
 /** Puts a renewed certificate in the place of the one that is there, and then whom to trust. */
 export async function saveRenewed(folder: string, identity: Identity): Promise<void> {
   await replacePair(keyFiles(folder), identity);

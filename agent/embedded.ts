@@ -24,6 +24,7 @@ import { goThrough, type LocalTask } from './local/go-through.ts';
 import { keepKomposeScript, type Launcher } from './local/kompose-script.ts';
 import { endLeftBehindVerb, type WatchedRun } from './local/left-behind.ts';
 import { findLocalTargets } from './local/local-targets.ts';
+import { loadPolicyFor } from './policy.ts';
 import { startWatchdog, type Watchdog } from './process/watchdog.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { discoverStacks } from './stacks/discovery.ts';
@@ -50,6 +51,8 @@ export interface EmbeddedHost {
   readonly env: Readonly<Record<string, string>>;
   /** This program, called again as the agent's part of it. */
   readonly launcher: Launcher;
+  /** Where the state of this user's agent is, if they have one: its policy holds for its stacks root. */
+  readonly agentFolder: string;
 }
 
 export interface EmbeddedOrder extends HostOrder {
@@ -137,11 +140,12 @@ function watch(
   return startWatchdog([...launcher, endLeftBehindVerb], { about, env: ofNoTask(callersEnv) });
 }
 
-async function toTaskHost({ root, name, env }: EmbeddedHost): Promise<TaskHost> {
+async function toTaskHost({ root, name, env, agentFolder }: EmbeddedHost): Promise<TaskHost> {
+  const policy = await loadPolicyFor(agentFolder, root);
   const hooksParser = new HooksParser(env, (await stat(root)).uid);
   const compose = new ComposeFinder(env);
   const services = new ServiceNames();
-  return { root, name, agentEnv: env, hooksParser, services, compose, chainEnv };
+  return { root, name, agentEnv: env, hooksParser, services, compose, chainEnv, policy };
 }
 
 interface RunPlace {

@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { parseRuleSet, type RuleSet } from '../common/rules/rule-set.ts';
+import { stacksRootOf } from './config.ts';
 
 /** In the agent's folder, written by this host's owner. */
 export function policyPath(folder: string): string {
@@ -24,6 +25,16 @@ export async function loadPolicy(folder: string): Promise<RuleSet> {
     const text = message.includes(path) ? message : `${path}: ${message}`;
     throw new KomposeError('failed', text, { cause: error });
   }
+}
+
+/**
+ * Likewise without an agent: what the agent with this folder lets be done in its stacks root; in another, or where
+ * there is no agent that we may look at, nothing is refused.
+ */
+export async function loadPolicyFor(folder: string, root: string): Promise<RuleSet> {
+  const stacks = await stacksRootOf(folder);
+  const isItsOwn = stacks !== undefined && stacks === (await realpath(root));
+  return isItsOwn ? loadPolicy(folder) : parseRuleSet('', { of: 'host' });
 }
 
 async function refuseForeign(path: string): Promise<void> {

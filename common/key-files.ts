@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import { isSystemError, KomposeError } from './errors.ts';
-import { writePrivateFile } from './private-files.ts';
+import { refuseOpen, writePrivateFile } from './private-files.ts';
 
 /** Where a key and its certificate (PEM) are kept. */
 export interface KeyFiles {
@@ -26,18 +26,23 @@ export async function replacePair(files: KeyFiles, { privateKey, certificate }: 
   await rename(besideOf(files), files.key);
 }
 
-/** Throws `failed` for files that do not belong together, and what reading throws. */
+/** Throws `failed` for files that do not belong together and for a key that others may read, and what reading throws. */
 export async function loadPair(files: KeyFiles): Promise<Pair> {
   const certificate = await readFile(files.certificate, 'utf8');
   // Last the key's own place again: while we looked, another process may have put the new key there.
   for (const path of [files.key, besideOf(files), files.key]) {
-    const privateKey = await readFile(path, 'utf8').catch((error: unknown) => {
+    const privateKey = await readKey(path).catch((error: unknown) => {
       if (path !== files.key && isSystemError(error, 'ENOENT')) return '';
       throw error;
     });
     if (privateKey !== '' && isPair(privateKey, certificate)) return { privateKey, certificate };
   }
   throw new KomposeError('failed', `${files.key} is not the key of ${files.certificate}`);
+}
+
+async function readKey(path: string): Promise<string> {
+  await refuseOpen(path);
+  return readFile(path, 'utf8');
 }
 
 function besideOf({ key }: KeyFiles): string {

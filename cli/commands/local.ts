@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import {
   asChained,
   lookAround,
@@ -51,7 +52,9 @@ export async function runLocal(
   by: 'kompose' | 'script' = 'kompose',
 ): Promise<number> {
   await checkOrder(call, order, root);
-  const host = { root, name: hostName(call), env: call.settings.env, launcher: launcher() };
+  const { env, userFolder } = call.settings;
+  const agentFolder = join(dirname(userFolder), 'agent');
+  const host = { root, name: hostName(call), env, launcher: launcher(), agentFolder };
   const own: EmbeddedOrder = { ...toHostOrder(order), user: userName(call), chain: undefined };
   const asked = (by === 'script' ? asChained(own, host) : undefined) ?? { order: own, host };
   if (!order.isDryRun) await offerLocalScript(root, host.launcher);

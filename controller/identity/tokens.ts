@@ -19,7 +19,11 @@ export interface TokenRequest {
   /** 0 means one. */
   readonly uses: number;
   readonly createdBy: string;
-  /** A token's secret is known to its holder only; here it is a hash, looked up by the hash. */
+  /**
+   * A token's secret is known to its holder only; here it is a hash, looked up by the hash. How long that takes tells
+   * something of stored hashes at most, and of 192 random bits nobody finds the hash that they wish for: so it needs no
+   * comparison in constant time.
+   */
   readonly secretHash: string;
   /** Of a user's token that a user made; else empty. */
   readonly key: string;

@@ -78,6 +78,20 @@ describe("an agent's own policy", () => {
     });
   });
 
+  test('deny: holds for kompose --local of the same user in the agent’s stacks root, and in no other', async () => {
+    const local = async (root: string): Promise<{ code: number; stderr: string }> => {
+      fleet.envOf['prod-1'] = { KOMPOSE_STACKS: root };
+      return fleet.run('prod-1', ['--local', 'proxy', 'up', '-d']);
+    };
+    const denied = await local(fleet.stacks('prod-1'));
+    assert.equal(denied.code, 5, denied.stderr);
+    assert.match(denied.stderr, /does not allow up \(deny proxy @change,exec\)/);
+    await assert.rejects(access(join(fleet.stacks('prod-1'), 'proxy', 'hook-ran')));
+    await fleet.writeStack('elsewhere', 'proxy', { 'hooks.sh': hooks });
+    assert.equal((await local(fleet.stacks('elsewhere'))).code, 0);
+    delete fleet.envOf['prod-1'];
+  });
+
   test('allow: what no rule allows is denied, and powerful variables of -e with it', async () => {
     await setPolicy('allow shop @read,@change\n');
     assert.deepEqual((await run('{proxy,shop}', 'ps')).ends, {

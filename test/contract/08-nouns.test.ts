@@ -225,6 +225,36 @@ test('state lives under KOMPOSE_HOME, in controller, agent and user, closed to o
   }
 });
 
+test('every key of the three programs is 0600 in folders of 0700', async () => {
+  const keys: string[] = [];
+  for (const home of ['controller', 'prod-1', 'admin']) {
+    for (const entry of await readdir(fleet.home(home), { withFileTypes: true, recursive: true })) {
+      const path = join(entry.parentPath, entry.name);
+      const mode = (await stat(path)).mode & 0o777;
+      if (entry.isDirectory()) assert.equal(mode, 0o700, path);
+      if (!/\.key$|key.*\.pem$/.test(entry.name)) continue;
+      assert.equal(mode, 0o600, path);
+      keys.push(entry.name);
+    }
+  }
+  for (const name of ['ca.key', 'audit.key', 'agent.key', 'client.key']) assert.ok(keys.includes(name), name);
+});
+
+test('a program whose key others may read says so and does not work with it', async () => {
+  for (const [home, key, ...words] of [
+    ['controller', 'controller/ca.key', 'controller', 'ca'],
+    ['prod-1', 'agent/agent.key', 'agent', 'serve'],
+    ['admin', 'user/contexts/default/client.key', 'whoami'],
+  ] as const) {
+    const path = join(fleet.home(home), key);
+    await chmod(path, 0o644);
+    const { code, stderr } = await fleet.run(home, words);
+    await chmod(path, 0o600);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /is open to others: run chmod go= /);
+  }
+});
+
 test('without KOMPOSE_HOME state lives where the user is', async () => {
   const elsewhere =
     process.getuid?.() === 0 ? '/var/lib/kompose' : join(fleet.folder, '.local/state/kompose');

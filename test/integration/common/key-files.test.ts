@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -19,7 +19,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true }));
 
 async function write(key: string, certificate: string): Promise<void> {
-  await writeFile(files.key, key);
+  await writeFile(files.key, key, { mode: 0o600 });
   await writeFile(files.certificate, certificate);
 }
 
@@ -31,13 +31,13 @@ test('a replaced pair is there', async () => {
 
 test('a replacement that stopped before the certificate leaves the old pair', async () => {
   await write(old.privateKey, old.certificate);
-  await writeFile(`${files.key}.new`, renewed.privateKey);
+  await writeFile(`${files.key}.new`, renewed.privateKey, { mode: 0o600 });
   assert.deepEqual(await loadPair(files), old);
 });
 
 test('a replacement that stopped after the certificate leaves the new pair', async () => {
   await write(old.privateKey, renewed.certificate);
-  await writeFile(`${files.key}.new`, renewed.privateKey);
+  await writeFile(`${files.key}.new`, renewed.privateKey, { mode: 0o600 });
   assert.deepEqual(await loadPair(files), renewed);
   await rename(`${files.key}.new`, files.key);
   assert.deepEqual(await loadPair(files), renewed);
@@ -46,4 +46,13 @@ test('a replacement that stopped after the certificate leaves the new pair', asy
 test('files that do not belong together are refused by name', async () => {
   await write(old.privateKey, renewed.certificate);
   await assert.rejects(loadPair(files), /own\.key is not the key of .*own\.crt/);
+});
+
+test('a key that others may read is refused, with what mends it', async () => {
+  await write(old.privateKey, old.certificate);
+  await chmod(files.key, 0o640);
+  const message = `${files.key} is open to others: run chmod go= ${files.key}`;
+  await assert.rejects(loadPair(files), { code: 'failed', message });
+  await chmod(files.key, 0o600);
+  assert.deepEqual(await loadPair(files), old);
 });

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { hashSecret } from '../../../common/signing/token-secrets.ts';
 import { createCertificateRequest } from '../../../proto/certificate-request.ts';
 import { openEnrolment } from '../../../proto/enrol.ts';
 import { formatToken, parseToken } from '../../../proto/enrolment-token.ts';
 import type { JoinResponse, LoginResponse } from '../../../proto/gen/kompose/v1/enrolment.ts';
+import { Inbox } from './inbox.ts';
 import { call, refusal, TestController, loginWords, secretOf } from './test-controller.ts';
 
 function detailOf(certificate: string): string {
@@ -151,6 +153,18 @@ describe('a token', () => {
       assert.ok(!all.includes(parseToken(each).seed));
       assert.ok(!all.includes(secretOf(each)));
     }
+  });
+
+  test('is shown once: no listing has its secret, or its hash', async (t) => {
+    const controller = await TestController.start(t);
+    const token = await controller.token('agent');
+    const { client, metadata } = await controller.admin();
+    const inbox = new Inbox(client.listTokens({}, metadata));
+    await inbox.ended;
+    assert.equal(inbox.all.length, 1);
+    const listed = JSON.stringify(inbox.all);
+    for (const kept of [parseToken(token).seed, secretOf(token), hashSecret(secretOf(token))])
+      assert.ok(!listed.includes(kept));
   });
 
   test('is not sent to a controller of another CA', async (t) => {
