@@ -42,3 +42,32 @@ test('shows records to admins only', async () => {
   await fleet.run('olga', ['login', token.trim()]);
   assert.equal((await fleet.run('olga', ['audit', 'show', '1'])).code, 5);
 });
+
+/** What admins and newcomers have signed, by its type, oldest first. */
+async function rosterChanges(): Promise<string[]> {
+  const records = await fleet.objects('audit', 'ls', '--type', 'roster.changed');
+  return records.map(({ detail }) => {
+    const { body } = detail as { readonly body: string };
+    return (JSON.parse(body) as { readonly type: string }).type;
+  });
+}
+
+test('takes all changes of the roster that come at the same moment, one after the other', async () => {
+  const before = (await rosterChanges()).length;
+  const names = ['una', 'ulf', 'uwe'];
+  const tokens = await Promise.all(names.map((name) => fleet.must('users', 'add', name, '--role', 'viewer')));
+  const logins = tokens.map((token, at) => fleet.run(names[at] ?? '', ['login', token.trim()]));
+  assert.deepEqual(
+    (await Promise.all(logins)).map(({ code }) => code),
+    [0, 0, 0],
+  );
+  const invited = ['invite', 'invite', 'invite', 'join', 'join', 'join'];
+  assert.deepEqual((await rosterChanges()).slice(before), invited);
+});
+
+test('withdraws invites that nobody has used in time with the next change', async () => {
+  const before = (await rosterChanges()).length;
+  await fleet.must('users', 'add', 'late', '--role', 'viewer', '--ttl', '1ms');
+  await fleet.must('users', 'remove', 'una');
+  assert.deepEqual((await rosterChanges()).slice(before), ['invite', 'withdraw', 'remove']);
+});
