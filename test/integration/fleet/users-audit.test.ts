@@ -53,7 +53,7 @@ async function rosterChanges(): Promise<string[]> {
 }
 
 test('takes all changes of the roster that come at the same moment, one after the other', async () => {
-  const before = (await rosterChanges()).length;
+  const known = (await rosterChanges()).length;
   const names = ['una', 'ulf', 'uwe'];
   const tokens = await Promise.all(names.map((name) => fleet.must('users', 'add', name, '--role', 'viewer')));
   const logins = tokens.map((token, at) => fleet.run(names[at] ?? '', ['login', token.trim()]));
@@ -62,12 +62,12 @@ test('takes all changes of the roster that come at the same moment, one after th
     [0, 0, 0],
   );
   const invited = ['invite', 'invite', 'invite', 'join', 'join', 'join'];
-  assert.deepEqual((await rosterChanges()).slice(before), invited);
+  assert.deepEqual((await rosterChanges()).slice(known), invited);
 });
 
 test('withdraws invites that nobody has used in time with the next change', async () => {
-  const before = (await rosterChanges()).length;
+  const known = (await rosterChanges()).length;
   await fleet.must('users', 'add', 'late', '--role', 'viewer', '--ttl', '1ms');
   await fleet.must('users', 'remove', 'una');
-  assert.deepEqual((await rosterChanges()).slice(before), ['invite', 'withdraw', 'remove']);
+  assert.deepEqual((await rosterChanges()).slice(known), ['invite', 'withdraw', 'remove']);
 });
