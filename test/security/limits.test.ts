@@ -37,34 +37,34 @@ function data(stream: number, bytes: number): Buffer[] {
 
 describe('a connection without a certificate', () => {
   test('that never begins its handshake is closed after a while', async (t) => {
-    const controller = await start(t, { handshakeMs: 150 });
+    const controller = await start(t, { handshakeMs: 1500 });
     const socket = connectPlain(controller.port, '127.0.0.1');
     t.after(() => socket.destroy());
     socket.on('error', () => undefined).resume();
-    await within(3_000, 'its end', new Promise((resolve) => void socket.once('close', resolve)));
+    await within(10_000, 'its end', new Promise((resolve) => void socket.once('close', resolve)));
     await serves(controller);
   });
 
   test('that says half a handshake is closed after a while', async (t) => {
-    const controller = await start(t, { handshakeMs: 150 });
+    const controller = await start(t, { handshakeMs: 1500 });
     const socket = connectPlain(controller.port, '127.0.0.1');
     t.after(() => socket.destroy());
     socket.on('error', () => undefined).resume();
     socket.write(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]));
-    await within(3_000, 'its end', new Promise((resolve) => void socket.once('close', resolve)));
+    await within(10_000, 'its end', new Promise((resolve) => void socket.once('close', resolve)));
     await serves(controller);
   });
 
   test('that stays idle is closed after a while', async (t) => {
-    const controller = await start(t, { newcomerMs: 150 });
+    const controller = await start(t, { newcomerMs: 1500 });
     const peer = await RawPeer.connect(t, controller.port);
     peer.begin();
-    await within(3_000, 'its end', peer.closed);
+    await within(10_000, 'its end', peer.closed);
     await serves(controller);
   });
 
   test('that keeps asking is closed after a while all the same', async (t) => {
-    const controller = await start(t, { newcomerMs: 150 });
+    const controller = await start(t, { newcomerMs: 1500 });
     const peer = await RawPeer.connect(t, controller.port);
     peer.begin();
     let stream = 1;
@@ -72,7 +72,7 @@ describe('a connection without a certificate', () => {
       peer.say(open(stream, login), reset(stream));
       stream += 2;
     }, 20);
-    await within(3_000, 'its end', peer.closed).finally(() => clearInterval(asking));
+    await within(10_000, 'its end', peer.closed).finally(() => clearInterval(asking));
     assert.ok(stream > 3);
   });
 
@@ -83,7 +83,7 @@ describe('a connection without a certificate', () => {
     for (let count = 0; count < 4; count++) others.push(await RawPeer.connect(t, controller.port));
     assert.equal(first.socket.destroyed, false);
     others.push(await RawPeer.connect(t, controller.port));
-    await within(3_000, 'the end of the oldest', first.closed);
+    await within(10_000, 'the end of the oldest', first.closed);
     assert.ok(others.every(({ socket }) => !socket.destroyed));
     await serves(controller);
   });
@@ -94,31 +94,31 @@ describe('a connection without a certificate', () => {
     // What is opened here before the end is answered after it.
     peer.begin(open(1, login), ...data(1, 49_152), open(3, '/x'), open(5, login, { 'content-type': 'x' }));
     const more = setInterval(() => peer.say(...data(1, 16_384), open(7, '/x')), 20);
-    await within(3_000, 'its end', peer.closed).finally(() => clearInterval(more));
+    await within(10_000, 'its end', peer.closed).finally(() => clearInterval(more));
     await serves(controller);
   });
 });
 
 describe('a connection with a certificate', () => {
   test('is no newcomer any more: it stays', async (t) => {
-    const controller = await start(t, { newcomerMs: 150 });
+    const controller = await start(t, { newcomerMs: 1500 });
     const { identity } = await controller.admin();
     const peer = await RawPeer.connect(t, controller.port, identity);
     const stranger = await RawPeer.connect(t, controller.port);
     peer.begin(open(1, whoAmI));
     stranger.begin();
-    await within(3_000, 'the end of the stranger', stranger.closed);
+    await within(10_000, 'the end of the stranger', stranger.closed);
     assert.equal(peer.socket.destroyed, false);
   });
 
   test('is closed when it has had no call for long', async (t) => {
-    const controller = await start(t, { idleMs: 150 });
+    const controller = await start(t, { idleMs: 1500 });
     const { identity } = await controller.admin();
     const session = http2To(t, controller, identity);
     const stream = session.request(grpcHeaders(whoAmI));
     stream.on('error', () => undefined);
     stream.close();
-    await within(3_000, 'its end', new Promise((resolve) => void session.once('close', resolve)));
+    await within(10_000, 'its end', new Promise((resolve) => void session.once('close', resolve)));
   });
 });
 
@@ -136,7 +136,7 @@ describe('the share of one peer', () => {
       const session = http2To(t, controller, identity);
       // None of them says what it wants, so that all stay open; the fourth is refused.
       const begun = Array.from({ length: 4 }, () => session.request(grpcHeaders(some)));
-      await within(3_000, 'a refusal', Promise.race(begun.map((stream) => once(stream, 'response'))));
+      await within(10_000, 'a refusal', Promise.race(begun.map((stream) => once(stream, 'response'))));
       for (const method of methods) {
         const client = clientWith(controller, identityCredentials(identity));
         const { status, message } = await ask(client, method);
@@ -191,7 +191,7 @@ describe('the share of one peer', () => {
       grpcHeaders(login),
     );
     elsewhere.end(Buffer.from([0, 0, 0, 0, 0]));
-    const [answer] = await within(3_000, 'an answer', once(elsewhere, 'response'));
+    const [answer] = await within(10_000, 'an answer', once(elsewhere, 'response'));
     assert.equal((answer as IncomingHttpHeaders)['grpc-status'], '16');
   });
 
@@ -214,12 +214,12 @@ describe('what is too large', () => {
     const session = http2To(t, controller, (await controller.admin()).identity);
     // Ours count from when the peer has acknowledged them; until then, HTTP/2's own 64 KiB.
     const first = session.request(grpcHeaders(whoAmI)).resume().end(Buffer.alloc(5));
-    await within(3_000, 'an answer', once(first, 'close'));
+    await within(10_000, 'an answer', once(first, 'close'));
     const stream = session.request(grpcHeaders(whoAmI, { 'x-much': 'x'.repeat(defaultLimits.headerBytes) }));
     let isAnswered = false;
     stream.on('error', () => undefined).once('response', () => void (isAnswered = true));
     stream.resume().end(Buffer.alloc(5));
-    await within(3_000, 'a refusal', new Promise((resolve) => void stream.once('close', resolve)));
+    await within(10_000, 'a refusal', new Promise((resolve) => void stream.once('close', resolve)));
     assert.equal(isAnswered, false);
     await serves(controller);
   });
@@ -258,7 +258,7 @@ describe('what is too large', () => {
       stream.on('error', () => undefined);
       const answered = new Promise<IncomingHttpHeaders>((resolve) => void stream.once('response', resolve));
       stream.end(Buffer.concat([head, bomb]));
-      assert.equal((await within(3_000, 'a refusal', answered))['grpc-status'], '12');
+      assert.equal((await within(10_000, 'a refusal', answered))['grpc-status'], '12');
     });
   }
 });
@@ -282,7 +282,7 @@ test('a peer that goes away in the middle of anything harms nobody', async (t) =
         open(at * 4 + 3, path, { 'grpc-encoding': 'gzip', 'grpc-timeout': '0n' }),
       ]);
       peer.say(preface, frame(frameType.settings, flag.none, 0, Buffer.alloc(0)), ...streams, bad);
-      await within(3_000, 'its end', peer.closed);
+      await within(10_000, 'its end', peer.closed);
     }
   }
   await serves(controller);
