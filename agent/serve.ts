@@ -96,8 +96,8 @@ export async function serveAgent(
     await keepLinked({ addresses, certificate, host, log, onConnected: onLinked, onLost }, signal);
   } finally {
     local.close();
-    tasks.cancelAll('the agent is stopping');
-    await tasks.settled();
+    tasks.leave('the agent is stopping');
+    await tasks.left();
     await local.answered();
     journal.close();
   }

@@ -1,4 +1,5 @@
 import type { Dump, OutputStream } from '../../common/task-event.ts';
+import type { KeptStep } from '../tasks/kept-step.ts';
 import type { StopSignal } from '../tasks/stop-signal.ts';
 import type { Variables } from './find-database.ts';
 
@@ -10,7 +11,11 @@ export interface ActionContext {
   readonly workFolder: string;
   /** That of the steps, as the pre hook left it. */
   readonly env: Variables;
+  /** Its tools may outlive this process. */
+  readonly keep: KeptStep | undefined;
   readonly stop: StopSignal;
+  /** When the action began, by `now`. */
+  readonly startedMs: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Output of a tool; it is masked on its way. */

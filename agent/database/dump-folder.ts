@@ -58,6 +58,16 @@ export async function beginDump(path: string, database: string, format: DumpForm
   }
 }
 
+/** Goes on with a dump that an earlier process began; undefined if its hidden file is no more there. */
+export async function reopenDump(partial: string, path: string): Promise<NewDump | undefined> {
+  try {
+    return newDump(path, partial, await open(partial, 'r+'));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
 /** Undefined if it is there already. */
 async function openNew(path: string): Promise<FileHandle | undefined> {
   try {

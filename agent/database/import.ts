@@ -9,7 +9,8 @@ import { tellProgress } from './progress.ts';
 import { endInside, failureText, runTool, type ToolEnd } from './run-tool.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { toolEnv } from './tools.ts';
-import { forgetUnfinished, noteUnfinished } from './unfinished.ts';
+import { noteUnfinished, readUnfinished } from './unfinished.ts';
+import { StepLost } from '../tasks/kept-step.ts';
 
 /*
  * INVARIANTS
@@ -21,20 +22,23 @@ import { forgetUnfinished, noteUnfinished } from './unfinished.ts';
  * - `inPlace` drops the old database first; from then on there is no way back.
  */
 
-/** psql reads the file itself. What a stop interrupts, also inside the container, has ended when this resolves. */
+/**
+ * psql reads the file itself. What a stop interrupts, also inside the container, has ended when this resolves. An import
+ * that an earlier process of the agent began is gone on with, if it was restoring. Throws `StepLost`.
+ */
 export async function importDatabase(step: ImportStep, context: ActionContext): Promise<ActionEnd> {
   let handle: FileHandle;
   try {
     handle = await open(step.file, 'r');
   } catch (error) {
-    return { exitCode: 1, error: describeFailure(error, `${step.file} cannot be read`) };
+    const problem = describeFailure(error, `${step.file} cannot be read`);
+    if (context.keep?.isAdopted === true) throw new StepLost(problem);
+    return { exitCode: 1, error: problem };
   }
   try {
-    await noteUnfinished(step, context);
     return await new Import(step, context, handle).run();
   } finally {
     await handle.close();
-    await forgetUnfinished(context);
   }
 }
 
@@ -66,15 +70,8 @@ class Import {
     const hash = new FollowingHash(this.#handle);
     const digest = hash.finish();
     digest.catch(() => undefined);
-    const made = await this.#scripts.begin(prepareScript);
-    if (made.printed === '') return this.#failure(made, oldStays);
-    if (this.#isOver(made)) return this.#undo(made);
-    if (inPlace) {
-      await this.#noteSwap();
-      const recreated = await this.#scripts.run(recreateScript);
-      if (recreated.exitCode !== 0) return this.#undo(recreated, 'closed');
-      await noteUnfinished(this.#step, this.#context);
-    }
+    const failure = await (this.#context.keep?.isAdopted === true ? this.#goOn() : this.#prepare());
+    if (failure !== undefined) return failure;
     const restored = await this.#restore();
     if (this.#isOver(restored)) return this.#notRestored(restored);
     if (!inPlace) {
@@ -84,6 +81,28 @@ class Import {
       if (!swapped.printed.includes('dropped')) this.#context.notice(this.#oldLeft());
     }
     return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await digest) } };
+  }
+
+  /** Up to where the dump can be read in; undefined if it can. */
+  async #prepare(): Promise<ActionEnd | undefined> {
+    await noteUnfinished(this.#step, this.#context);
+    const made = await this.#scripts.begin(prepareScript);
+    if (made.printed === '') return this.#failure(made, oldStays);
+    if (this.#isOver(made)) return this.#undo(made);
+    if (!this.#step.inPlace) return undefined;
+    await this.#noteSwap();
+    const recreated = await this.#scripts.run(recreateScript);
+    if (recreated.exitCode !== 0) return this.#undo(recreated, 'closed');
+    await noteUnfinished(this.#step, this.#context);
+    return undefined;
+  }
+
+  /** What prepares it was done; psql reads the dump in, or has. */
+  async #goOn(): Promise<undefined> {
+    const unfinished = await readUnfinished(this.#context.workFolder);
+    if (unfinished === undefined || unfinished.isSwapping === true)
+      throw new StepLost('the agent was ended while it put the new database in its place');
+    await this.#scripts.begin('');
   }
 
   #noteSwap(): Promise<void> {
@@ -98,9 +117,11 @@ class Import {
     const step = this.#step;
     const context = this.#context;
     const handle = this.#handle;
-    const startedMs = context.now();
+    const { startedMs } = context;
     const { size } = await handle.stat();
-    const position = async () => ({ bytes: await offsetOf(handle), totalBytes: size });
+    const reader = context.keep?.isAdopted === true ? context.keep.stdinOfKeeper : undefined;
+    const info = reader ?? `/proc/self/fdinfo/${handle.fd}`;
+    const position = async () => ({ bytes: await offsetIn(info), totalBytes: size });
     const endProgress = tellProgress('restored', position, context.notice, context.now);
     const env = this.#toolEnv();
     const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context);
@@ -160,8 +181,7 @@ class Import {
   }
 }
 
-/** How far the process that reads stdin from this open file has got: they share the offset (proc(5), fdinfo). */
-async function offsetOf(handle: FileHandle): Promise<number> {
-  const info = await readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8');
-  return Number(/^pos:\s*(\d+)/m.exec(info)?.[1] ?? 0);
+/** How far those are who read from an open file that they share the offset of (proc(5), fdinfo). */
+async function offsetIn(info: string): Promise<number> {
+  return Number(/^pos:\s*(\d+)/m.exec(await readFile(info, 'utf8'))?.[1] ?? 0);
 }

@@ -1,4 +1,7 @@
-import { startProcess } from '../process/running-process.ts';
+import type { Writable } from 'node:stream';
+import type { KeptEnd } from '../process/kept-process.ts';
+import { startProcess, type ProcessSpec } from '../process/running-process.ts';
+import { StepLost, type KeptStep } from '../tasks/kept-step.ts';
 import type { ActionContext } from './action.ts';
 import type { Database } from './database.ts';
 import { FailureCause } from './failure-cause.ts';
@@ -17,18 +20,26 @@ export interface ToolRun {
   readonly input?: string;
 }
 
+/** Its stdin is a file, or empty. */
+export type KeptToolRun = Omit<ToolRun, 'input'>;
+
 export interface ToolEnd {
   readonly exitCode: number;
   /** The line of its stderr that tells why it failed, or why it could not be started. */
   readonly cause?: string;
 }
 
-/** Runs a tool to its end; when the task is stopped, until every process of it on this host is gone. */
-export async function runTool(run: ToolRun, context: ActionContext): Promise<ToolEnd> {
-  const { process, cause } = start(run, context);
+/**
+ * Runs a tool to its end; when the task is stopped, until every process of it on this host is gone. If the action may
+ * outlive this process, the tool goes on without it, or is taken over from an earlier one: there is one such tool in an
+ * action. Throws `StepLost`.
+ */
+export async function runTool(run: KeptToolRun, context: ActionContext): Promise<ToolEnd> {
+  const { process, cause } = start(run, context, context.keep);
   const forget = context.stop.onStop(() => void process.terminate(terminationGraceMs));
-  const end = await process.ended;
+  const { isGone, ...end }: KeptEnd = await process.ended;
   if (context.stop.cause !== undefined) await process.terminate(terminationGraceMs);
+  else if (isGone === true) throw new StepLost(`${run.argv[0]} is gone and left no exit code`);
   forget();
   return toolEnd(end, cause);
 }
@@ -64,19 +75,23 @@ export async function endInside(
   if (argv !== undefined) await runToolToItsEnd({ argv, env }, limits, context);
 }
 
-function start({ argv, env, files, input }: ToolRun, context: ActionContext) {
+function start({ argv, env, files, input }: ToolRun, context: ActionContext, keep?: KeptStep) {
   const cause = new FailureCause();
-  const process = startProcess({
+  const spec: ProcessSpec = {
     argv,
     env,
     cwd: context.folder,
     ...(files === undefined ? {} : { files }),
-    ...(input === undefined ? {} : { onStdin: (stdin) => stdin.on('error', () => undefined).end(input) }),
     onOutput: (stream, chunk) => {
       if (stream === 'stderr') cause.push(chunk);
       return context.write(stream, chunk);
     },
-  });
+  };
+  const onStdin = (stdin: Writable): void => void stdin.on('error', () => undefined).end(input);
+  const process =
+    keep === undefined
+      ? startProcess(input === undefined ? spec : { ...spec, onStdin })
+      : keep.start({ ...spec, mark: env['PGAPPNAME'] ?? '' });
   return { process, cause };
 }
 

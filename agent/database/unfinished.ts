@@ -23,8 +23,9 @@ export interface Unfinished {
   readonly database: Database;
   /** Of the task's processes and sessions. */
   readonly mark: string;
-  /** The file that is being written. */
+  /** The file that is being written, and the name that it will have. */
   readonly partial?: string;
+  readonly path?: string;
   /** The database that is being filled. */
   readonly scratch?: string;
   /** The old database may be closed to new sessions: the swap has begun, and ends by itself. */
@@ -37,10 +38,11 @@ const terminationGraceMs = 10_000;
 
 /** Keeps the note, in place of an earlier one. */
 export async function noteUnfinished(
-  what: Pick<ImportStep, 'database' | 'mark'> & Pick<Unfinished, 'partial' | 'scratch' | 'isSwapping'>,
+  what: Pick<ImportStep, 'database' | 'mark'> &
+    Pick<Unfinished, 'partial' | 'path' | 'scratch' | 'isSwapping'>,
   { env, workFolder }: Pick<ActionContext, 'env' | 'workFolder'>,
 ): Promise<void> {
-  const { database, mark, partial, scratch, isSwapping } = what;
+  const { database, mark, partial, path, scratch, isSwapping } = what;
   const { at } = database;
   const note: Unfinished = {
     stack: env['stack'] ?? '',
@@ -48,6 +50,7 @@ export async function noteUnfinished(
     database: at.kind === 'host' ? database : { ...database, at: { ...at, password: undefined } },
     mark,
     ...(partial === undefined ? {} : { partial }),
+    ...(path === undefined ? {} : { path }),
     ...(scratch === undefined ? {} : { scratch }),
     ...(isSwapping === undefined ? {} : { isSwapping }),
   };
@@ -85,6 +88,8 @@ export async function endUnfinished(
     folder,
     workFolder: folder,
     env: { ...env, COMPOSE_PROJECT_NAME: unfinished.project },
+    keep: undefined,
+    startedMs: 0,
     stop: new StopSignal(),
     now: () => performance.now(),
     write: () => undefined,

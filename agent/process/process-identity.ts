@@ -51,3 +51,8 @@ function readStat(pid: number): Stat | undefined {
     return undefined;
   }
 }
+
+/** Changes with each start of the machine (proc(5)). */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}

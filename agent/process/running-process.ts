@@ -98,7 +98,8 @@ function fileDescriptor(number: number | undefined): 3 | undefined {
   return number as 3 | undefined;
 }
 
-interface Pump {
+/** What takes one stream of a process. */
+export interface Pump {
   readonly finished: Promise<void>;
   /** For how long nothing has come; 0 while what came waits for its taker. */
   idleMs(): number;
@@ -135,11 +136,11 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
 
 /**
  * Waits for both streams' ends. A background job may hold them open: then until nothing has come for the grace, or
- * more has come than the process itself can have left in its pipes.
+ * more has come than the process itself can have left in its pipes and, for each pump, in `waiting`.
  */
-async function settle(pumps: readonly Pump[]): Promise<void> {
+export async function settle(pumps: readonly Pump[], waiting: readonly number[] = []): Promise<void> {
   const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
-  const before = pumps.map((each) => each.taken());
+  const before = pumps.map((each, at) => each.taken() + (waiting[at] ?? 0));
   const isLate = (each: Pump, at: number): boolean =>
     each.idleMs() > lateOutputMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
   const look = async (): Promise<boolean> => {
@@ -197,7 +198,8 @@ function isLiveMember(pid: string, group: number): boolean {
   }
 }
 
-function notStarted(file: string, cwd: string, cause: unknown): string {
+/** Why a program that could not be started was not. */
+export function notStarted(file: string, cwd: string, cause: unknown): string {
   if (isSystemError(cause, 'ENOENT'))
     return `${file} is not on this host's PATH, or the folder ${cwd} is gone`;
   if (isSystemError(cause, 'E2BIG'))

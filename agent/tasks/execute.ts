@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { ClientTerminal } from '../../common/client-terminal.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import type { ContainerWork } from '../containers/container-work.ts';
@@ -5,8 +6,10 @@ import { execMark } from '../containers/exec-work.ts';
 import type { ActionEnd } from '../database/action.ts';
 import { findUnmarked, terminateMarked } from '../process/marked-processes.ts';
 import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { KeptEnd } from '../process/kept-process.ts';
 import { startProcess, type RunningProcess } from '../process/running-process.ts';
 import { startOnTerminal, type TerminalSpec } from '../process/running-terminal.ts';
+import { StepLost, type KeptStep } from './kept-step.ts';
 import type { StopSignal } from './stop-signal.ts';
 import type { OutputRecorder } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
@@ -30,6 +33,8 @@ export interface Execution {
   readonly stdin?: TaskStdin | undefined;
   /** What it starts inside containers. */
   readonly work?: ContainerWork | undefined;
+  /** It may outlive this process. */
+  readonly keep?: KeptStep | undefined;
 }
 
 /** Takes what a step writes. */
@@ -43,26 +48,11 @@ export interface StepOutput {
 
 /**
  * Executes a program to its end. Resolves also when the task is stopped, once every process of the task on this host,
- * and what the program started inside containers, is gone or is named as `left`.
+ * and what the program started inside containers, is gone or is named as `left`. Throws `StepLost`.
  */
-export async function execute(
-  { task, argv, env: stepEnv, cwd, stop, stdin, work }: Execution,
-  step: StepOutput,
-): Promise<ActionEnd> {
-  const env = { ...stepEnv, [markName]: task };
-  const process =
-    stdin?.terminal === undefined
-      ? startProcess({
-          argv,
-          env,
-          cwd,
-          ...(stdin === undefined ? {} : { onStdin: (writable) => stdin.connect(writable) }),
-          onOutput: (stream, chunk) => {
-            step.begin();
-            return step.write(stream, chunk);
-          },
-        })
-      : await executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
+export async function execute(execution: Execution, step: StepOutput): Promise<ActionEnd> {
+  const { task, stop, work } = execution;
+  const process = await begin(execution, step);
   const ending = Promise.withResolvers<string | undefined>();
   let kin: Promise<ProcessIdentity[]> | undefined;
   const forget = stop.onStop(() => {
@@ -70,9 +60,12 @@ export async function execute(
     const both = Promise.all([process.terminate(terminationGraceMs), work?.end(terminationGraceMs)]);
     void both.then(([, left]) => ending.resolve(left));
   });
-  const end = await process.ended;
+  const { isGone, ...end }: KeptEnd = await process.ended;
   forget();
-  if (stop.cause === undefined) return end;
+  if (stop.cause === undefined) {
+    if (isGone === true) throw new StepLost('its process is gone and left no exit code');
+    return end;
+  }
   const left = await ending.promise;
   const survivors = await terminateMarked(`${markName}=${task}`, terminationGraceMs, await kin);
   // Its client may have begun something more inside before it ended.
@@ -80,6 +73,22 @@ export async function execute(
   const outside = survivors.length === 0 ? undefined : `process ${survivors.join(', ')} could not be ended`;
   const problem = inside ?? outside;
   return problem === undefined ? end : { ...end, left: problem };
+}
+
+async function begin(
+  { task, argv, env: stepEnv, cwd, stdin, keep }: Execution,
+  step: StepOutput,
+): Promise<RunningProcess> {
+  const onOutput: StepOutput['write'] = (stream, chunk) => {
+    step.begin();
+    return step.write(stream, chunk);
+  };
+  if (keep !== undefined) return keep.start({ argv, env: stepEnv, mark: task, cwd, onOutput });
+  const env = { ...stepEnv, [markName]: task };
+  if (stdin?.terminal !== undefined)
+    return executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
+  const onStdin = stdin === undefined ? {} : { onStdin: (writable: Writable) => stdin.connect(writable) };
+  return startProcess({ argv, env, cwd, ...onStdin, onOutput });
 }
 
 function executeOnTerminal(

@@ -1,7 +1,9 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
+import { keeperOf } from '../process/kept-process.ts';
 import { isRunning, type ProcessIdentity } from '../process/process-identity.ts';
+import { stepFolderOf } from './task-handover.ts';
 
 /** Whom the others wait for. */
 export interface LockOwner {
@@ -11,6 +13,8 @@ export interface LockOwner {
   readonly user: string;
   /** The run that began the chain which the task belongs to: its own, for one that was not chained. */
   readonly chain: string;
+  /** The task's, if its steps go on without their agent: while one does, it keeps the place. */
+  readonly folder?: string;
 }
 
 /** A place in the queue for a stack's lock. */
@@ -19,7 +23,7 @@ export interface Ticket extends LockOwner, ProcessIdentity {
   readonly watchdog?: ProcessIdentity;
 }
 
-/** The tickets of a queue whose processes live, in order of arrival; those of dead ones are removed on the way. */
+/** The tickets of a queue whose owners live, in order of arrival; those of dead ones are removed on the way. */
 export async function* liveTickets(folder: string): AsyncGenerator<{ number: string; ticket: Ticket }> {
   for (const number of await ticketNumbers(folder)) {
     const ticket = await readTicket(join(folder, number));
@@ -29,8 +33,19 @@ export async function* liveTickets(folder: string): AsyncGenerator<{ number: str
   }
 }
 
+/** The ticket of a task, its process dead or alive. */
+export async function ticketOf(folder: string, task: string): Promise<string | undefined> {
+  for (const number of await ticketNumbers(folder)) {
+    if ((await readTicket(join(folder, number)))?.task === task) return number;
+  }
+  return undefined;
+}
+
 function isHeld(ticket: Ticket): boolean {
-  return isRunning(ticket) || (ticket.watchdog !== undefined && isRunning(ticket.watchdog));
+  const { watchdog, folder } = ticket;
+  if (isRunning(ticket) || (watchdog !== undefined && isRunning(watchdog))) return true;
+  const stepFolder = folder === undefined ? undefined : stepFolderOf(folder);
+  return stepFolder !== undefined && keeperOf(stepFolder) !== undefined;
 }
 
 /** In order of arrival, the dead ones' too. */

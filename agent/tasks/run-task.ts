@@ -2,18 +2,21 @@ import { Masker } from '../../common/redaction/masker.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
-import type { HookStep, Step } from '../plan/plan.ts';
+import type { KeeperTools } from '../process/keeper.ts';
 import { findStack } from '../stacks/discovery.ts';
 import type { LockOwner } from './lock-tickets.ts';
 import { acquireStackLock } from './stack-lock.ts';
 import { maskError } from '../../common/redaction/mask-error.ts';
-import type { TaskFinished } from '../../common/task-event.ts';
+import { StepLost } from './kept-step.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
-import { runStep, shownArgv, type StepContext, type StepResult } from './step-runner.ts';
-import { StopSignal } from './stop-signal.ts';
+import { shownArgv } from './step-runner.ts';
+import type { StopSignal } from './stop-signal.ts';
+import type { TaskHandover } from './task-handover.ts';
 import type { EventSink } from './task-recorder.ts';
 import type { TaskSpec } from './task-spec.ts';
 import type { TaskStdin } from './task-stdin.ts';
+import { TaskSteps, type Ending } from './task-steps.ts';
+import type { Told } from './told-events.ts';
 
 export interface TaskRun {
   readonly spec: TaskSpec;
@@ -23,13 +26,23 @@ export interface TaskRun {
   readonly stop: StopSignal;
   /** Of the action, if it reads the client's. */
   readonly stdin: TaskStdin | undefined;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds; of a task that goes on without this process, the machine's. */
   readonly now: () => number;
   /** How long a fail hook has, if not a minute. */
   readonly failHookMs?: number;
+  /** Of a task whose steps go on without this process. */
+  readonly outliving?: Outliving | undefined;
 }
 
-type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
+/** What it takes to leave a task to the next process, and to go on with one of an earlier. */
+export interface Outliving {
+  readonly handover: TaskHandover;
+  readonly tools: KeeperTools;
+  /** The newest event's number in the task's log. */
+  readonly count: () => number;
+  /** What an earlier process told; undefined if there was none. */
+  readonly told: Told | undefined;
+}
 
 /**
  * Runs a task from `task.started` to `task.finished`; the last event always comes, also after a bug, whose throw
@@ -37,18 +50,27 @@ type Ending = Omit<TaskFinished, 'type' | 'durationMs'>;
  */
 export async function runTask(run: TaskRun): Promise<void> {
   const queuedMs = run.now();
-  const masker = new Masker([...argumentSecrets(run.spec), ...(run.spec.secrets ?? [])]);
+  const { handover, told } = run.outliving ?? {};
+  const before = handover?.progress;
+  const masker = new Masker([
+    ...argumentSecrets(run.spec),
+    ...(run.spec.secrets ?? []),
+    ...(before?.secrets ?? []),
+  ]);
   try {
-    const refusal = refusalOf(run);
+    const refusal = told?.hasStarted === true ? undefined : refusalOf(run);
     if (refusal !== undefined) return await finish(run, queuedMs, refusal);
     const unlock = await takeTurn(run);
-    const startedMs = run.now();
-    const ending = await start(run, masker).finally(unlock);
+    const startedMs = before?.startedMs ?? run.now();
+    const ending = await start(run, masker, startedMs).finally(unlock);
     await finish(run, startedMs, ending);
   } catch (unmasked) {
     const error = maskError(unmasked, masker);
-    const state = run.stop.cause ?? { state: 'failed', reason: failureReason(error) };
-    await finish(run, queuedMs, { ...state, actionDecided: false });
+    const state =
+      unmasked instanceof StepLost
+        ? { state: 'lost' as const, reason: error.message }
+        : (run.stop.cause ?? { state: 'failed', reason: failureReason(error) });
+    await finish(run, before?.startedMs ?? queuedMs, { ...state, actionDecided: false });
     if (!(error instanceof KomposeError) && run.stop.cause === undefined) throw error;
   }
 }
@@ -68,22 +90,40 @@ function finish(run: TaskRun, sinceMs: number, ending: Ending): void | Promise<v
 }
 
 /** Waits until no earlier command changes the stack; the result lets the next one go on. */
-async function takeTurn({ spec, host, sink, stop }: TaskRun): Promise<() => Promise<void>> {
+async function takeTurn({
+  spec,
+  host,
+  sink,
+  stop,
+  outliving,
+  workFolder,
+}: TaskRun): Promise<() => Promise<void>> {
   const locks = commandTraits(spec.command, spec.args).locks && !spec.dryRun;
   if (!locks || (await findStack(host.root, spec.stack)) === undefined) return async () => undefined;
-  const { run, task, command, user, stack } = spec;
-  const owner = { run, task, command, user, chain: spec.chain?.root ?? run };
+  const owner = lockOwner(spec, outliving === undefined ? undefined : workFolder);
   const tell = (ahead: LockOwner): void => {
     void sink({ type: 'task.queued', waitingFor: `run ${ahead.run} (${ahead.command} by ${ahead.user})` });
   };
-  return acquireStackLock(host.root, stack, owner, tell, stop.signal, host.watchdog);
+  try {
+    return await acquireStackLock(host.root, spec.stack, owner, tell, stop.signal, host.watchdog);
+  } catch (error) {
+    // What an earlier process began is to be ended, whoever has the lock by now.
+    if (stop.cause !== undefined && outliving?.handover.progress !== undefined) return async () => undefined;
+    throw error;
+  }
 }
 
-async function start(run: TaskRun, masker: Masker): Promise<Ending> {
-  await run.sink({ type: 'task.started' });
-  const timer = startDeadline(run);
+/** `folder`: that of a task whose steps go on without this process. Pure. */
+export function lockOwner({ run, task, command, user, chain }: TaskSpec, folder?: string): LockOwner {
+  const owner = { run, task, command, user, chain: chain?.root ?? run };
+  return folder === undefined ? owner : { ...owner, folder };
+}
+
+async function start(run: TaskRun, masker: Masker, startedMs: number): Promise<Ending> {
+  if (run.outliving?.told?.hasStarted !== true) await run.sink({ type: 'task.started' });
+  const timer = startDeadline(run, startedMs);
   try {
-    return await perform(run, masker);
+    return await perform(run, masker, startedMs);
   } finally {
     clearTimeout(timer);
   }
@@ -94,88 +134,28 @@ function failureReason(error: unknown): string {
   return code === 'internal' ? `internal error of the agent (${message}); its log tells more` : message;
 }
 
-function startDeadline({ spec, stop }: TaskRun): NodeJS.Timeout | undefined {
+/** A step that ended in time while there was no agent is taken for what it is. */
+const shortestMs = 1000;
+
+function startDeadline({ spec, stop, now }: TaskRun, startedMs: number): NodeJS.Timeout | undefined {
   if (spec.timeoutMs <= 0) return undefined;
+  const spentMs = now() - startedMs;
+  const leftMs = Math.max(Math.min(shortestMs, spec.timeoutMs), spec.timeoutMs - spentMs);
   const reason = `not done after ${spec.timeoutMs / 1000} s (--timeout)`;
-  return setTimeout(() => stop.stop({ state: 'timed-out', reason }), Math.min(spec.timeoutMs, 2 ** 31 - 1));
+  return setTimeout(() => stop.stop({ state: 'timed-out', reason }), Math.min(leftMs, 2 ** 31 - 1));
 }
 
-async function perform(run: TaskRun, masker: Masker): Promise<Ending> {
-  const { spec, host, sink, stop } = run;
-  const prepared = await prepareTask(spec, host, masker, stop);
+async function perform(run: TaskRun, masker: Masker, startedMs: number): Promise<Ending> {
+  const { spec, host, sink, stop, outliving } = run;
+  const prepared = outliving?.handover.progress?.prepared ?? (await prepareTask(spec, host, masker, stop));
   if ('skipped' in prepared) return { state: 'skipped', reason: prepared.skipped, actionDecided: false };
-  for (const text of prepared.notices) await sink({ type: 'notice', text });
+  if (outliving?.handover.progress === undefined) {
+    const told = outliving?.told?.notices ?? 0;
+    for (const text of prepared.notices.slice(told)) await sink({ type: 'notice', text });
+  }
   if (spec.dryRun) return tellPlan(prepared, masker, sink);
-  const context: StepContext = {
-    prepared,
-    masker,
-    sink,
-    stop,
-    workFolder: run.workFolder,
-    now: run.now,
-    stdin: run.stdin,
-    scripts: host.scripts,
-    isRaw: spec.raw === true,
-  };
-  let env = prepared.env;
-  let last: StepResult | undefined;
-  let action: StepResult | undefined;
-  for (const step of prepared.plan.steps) {
-    if (stop.cause !== undefined) break;
-    last = await runStep(withPaths(step, action), env, context);
-    env = last.env;
-    if (last.step === 'action') action = last;
-    if (last.outcome !== 'succeeded') break;
-  }
-  const ending = last === undefined || last.outcome === 'succeeded' ? endOfAll(stop) : endingOf(last, stop);
-  const { failHook } = prepared.plan;
-  if (ending.state !== 'succeeded' && last !== undefined && failHook !== undefined)
-    await runFailHook(withPaths(failHook, action), env, { failed: last, limitMs: run.failHookMs }, context);
-  return { ...ending, ...(action?.dump === undefined ? {} : { dump: action.dump }) };
-}
-
-/** A hook after an action on dumps gets the paths that the action reports, where it does. */
-function withPaths<AnyStep extends Step>(step: AnyStep, action: StepResult | undefined): AnyStep {
-  if (step.kind !== 'hook' || step.takesDumps !== true || action?.paths === undefined) return step;
-  return { ...step, argv: [step.name, ...action.paths] };
-}
-
-function endOfAll({ cause }: StopSignal): Ending {
-  if (cause !== undefined) return { ...cause, actionDecided: false };
-  return { state: 'succeeded', exitCode: 0, reason: '', actionDecided: true };
-}
-
-/** How long a fail hook has: its task's own deadline or cancel is what brought it about. */
-const defaultFailHookMs = 60_000;
-
-/** Its own result is told and changes nothing. */
-async function runFailHook(
-  hook: HookStep,
-  env: Readonly<Record<string, string>>,
-  { failed, limitMs = defaultFailHookMs }: { failed: StepResult; limitMs: number | undefined },
-  context: StepContext,
-): Promise<void> {
-  const { prepared } = context;
-  const stop = new StopSignal();
-  const reason = `not done after ${limitMs / 1000} s`;
-  const timer = setTimeout(() => stop.stop({ state: 'timed-out', reason }), limitMs);
-  const why = { KOMPOSE_FAILED_STEP: failed.step, KOMPOSE_EXIT_CODE: String(failed.exitCode) };
-  const hookEnv = { ...prepared.hookEnv, ...why };
-  await runStep(hook, env, { ...context, stop, prepared: { ...prepared, hookEnv } });
-  clearTimeout(timer);
-}
-
-function endingOf({ step, name, outcome, exitCode, error, left }: StepResult, stop: StopSignal): Ending {
-  if (stop.cause !== undefined) {
-    return {
-      state: stop.cause.state,
-      reason: `${stop.cause.reason}, during ${name}${left === undefined ? '' : `; ${left}`}`,
-      exitCode,
-      actionDecided: false,
-    };
-  }
-  const reason = error ?? `${name} ended with exit code ${exitCode}`;
-  return { state: outcome, exitCode, reason, actionDecided: step === 'action' };
+  const steps = new TaskSteps(run, masker, prepared, startedMs);
+  return steps.perform();
 }
 
 async function tellPlan(prepared: PreparedTask, masker: Masker, sink: EventSink): Promise<Ending> {

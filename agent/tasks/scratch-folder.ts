@@ -18,9 +18,9 @@ export async function makeScratchFolder(task: string, workFolder: string): Promi
   return type === tmpfs ? mkdtemp(join(memoryFolder, prefix(task))).catch(beside) : beside();
 }
 
-/** Removes what a process that was killed has left in memory of a task. */
-export async function removeScratchFolders(task: string): Promise<void> {
+/** Removes what a process that was killed has left in memory of a task, save for one folder that goes on. */
+export async function removeScratchFolders(task: string, kept?: string): Promise<void> {
   const names = await readdir(memoryFolder).catch(() => []);
-  const own = names.filter((name) => name.startsWith(prefix(task)));
+  const own = names.filter((name) => name.startsWith(prefix(task)) && join(memoryFolder, name) !== kept);
   await Promise.all(own.map((name) => rm(join(memoryFolder, name), { recursive: true, force: true })));
 }

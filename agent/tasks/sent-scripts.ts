@@ -17,8 +17,12 @@ export interface RanScript {
 }
 
 /** Read at the step itself: a hook before it may have changed the file. */
-export async function readScript({ path, sha256 }: ParsedHooks): Promise<RanScript> {
-  const bytes = await readFile(path).catch(() => undefined);
+export async function readScript(hooks: ParsedHooks): Promise<RanScript> {
+  return asRan(await readFile(hooks.path).catch(() => undefined), hooks);
+}
+
+/** Where it could not be read, it is the one that was parsed. */
+export function asRan(bytes: Uint8Array | undefined, { sha256 }: ParsedHooks): RanScript {
   return bytes === undefined ? { sha256 } : { bytes, sha256: digest(bytes) };
 }
 

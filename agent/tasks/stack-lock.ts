@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { refuseCircle } from './lock-circle.ts';
 import { processStart, type ProcessIdentity } from '../process/process-identity.ts';
-import { liveTickets, ticketNumbers, type LockOwner, type Ticket } from './lock-tickets.ts';
+import { liveTickets, ticketNumbers, ticketOf, type LockOwner, type Ticket } from './lock-tickets.ts';
 
 /*
  * Commands that change a stack wait for one another, in order of arrival, across processes: the agent and local mode
@@ -17,8 +17,9 @@ import { liveTickets, ticketNumbers, type LockOwner, type Ticket } from './lock-
  * INVARIANTS
  * - A ticket's number is higher than those of all that were there when it was made.
  * - A ticket whose process is gone (told by pid and start time), and its watchdog too, counts for nothing and is
- *   removed by whoever sees it.
+ *   removed by whoever sees it, unless a step of its task goes on without its agent.
  * - Only its owner, or somebody who knows the owner to be dead, removes a ticket.
+ * - A task has one ticket; who goes on with the task makes it its own, in its old place.
  */
 
 const pollMs = 100;
@@ -38,7 +39,7 @@ export async function acquireStackLock(
 ): Promise<() => Promise<void>> {
   const locks = join(root, '.kompose', 'locks');
   const folder = join(locks, stack);
-  const number = await takeTicket(folder, owner, watchdog);
+  const number = (await reclaimTicket(root, stack, owner)) ?? (await takeTicket(folder, owner, watchdog));
   const release = (): Promise<void> => rm(join(folder, number), { force: true });
   try {
     let told: string | undefined;
@@ -68,7 +69,21 @@ export async function dropTicket(root: string, stack: string, task: string): Pro
     if (ticket.task === task) await rm(join(folder, number), { force: true });
 }
 
-async function takeTicket(
+/** Makes the ticket of a task this process's, where an earlier one left one; undefined: there is none. */
+export async function reclaimTicket(
+  root: string,
+  stack: string,
+  owner: LockOwner,
+): Promise<string | undefined> {
+  const folder = join(root, '.kompose', 'locks', stack);
+  const number = await ticketOf(folder, owner.task).catch(() => undefined);
+  if (number === undefined) return undefined;
+  const draft = await draftTicket(folder, owner, undefined);
+  await rename(draft, join(folder, number));
+  return number;
+}
+
+async function draftTicket(
   folder: string,
   owner: LockOwner,
   watchdog: ProcessIdentity | undefined,
@@ -77,9 +92,19 @@ async function takeTicket(
   const guarded = watchdog === undefined ? {} : { watchdog };
   const ticket: Ticket = { ...owner, pid, processStart: processStart(pid) ?? '', ...guarded };
   const draft = join(folder, `.${randomUUID()}`);
+  await writeFile(draft, JSON.stringify(ticket), { mode: 0o644 });
+  return draft;
+}
+
+async function takeTicket(
+  folder: string,
+  owner: LockOwner,
+  watchdog: ProcessIdentity | undefined,
+): Promise<string> {
+  let draft = '';
   try {
     await mkdir(folder, { recursive: true, mode: 0o755 });
-    await writeFile(draft, JSON.stringify(ticket), { mode: 0o644 });
+    draft = await draftTicket(folder, owner, watchdog);
     for (;;) {
       const number = String(Number((await ticketNumbers(folder)).at(-1) ?? 0) + 1).padStart(16, '0');
       if (await linked(draft, join(folder, number))) return number;
@@ -88,7 +113,7 @@ async function takeTicket(
     const message = `cannot lock the stack: ${folder} cannot be written by this user`;
     throw new KomposeError('failed', message, { cause: error });
   } finally {
-    await rm(draft, { force: true });
+    if (draft !== '') await rm(draft, { force: true });
   }
 }
 

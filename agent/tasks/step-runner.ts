@@ -6,11 +6,13 @@ import { workOfCommand } from '../containers/work-of-command.ts';
 import { cleanUpDumps } from '../database/cleanup.ts';
 import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
+import { forgetUnfinished } from '../database/unfinished.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
 import { execute, type Execution } from './execute.ts';
+import type { KeptStep, StepEnd } from './kept-step.ts';
 import { envAfterHook, hookArgv, parseExports, type HookExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
-import { readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
+import { asRan, readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
 import { makeScratchFolder } from './scratch-folder.ts';
 import type { StopSignal } from './stop-signal.ts';
 import { OutputRecorder, type EventSink } from './task-recorder.ts';
@@ -34,6 +36,17 @@ export interface StepContext {
   readonly isRaw: boolean;
 }
 
+/** What one step has of its own. */
+export interface StepRun {
+  readonly step: Step;
+  /** That of all steps, as the step before left it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** When it began, by the clock of its context. */
+  readonly startedMs: number;
+  /** It may outlive this process. */
+  readonly keep: KeptStep | undefined;
+}
+
 export interface StepResult {
   readonly step: StepKind;
   readonly name: string;
@@ -51,19 +64,15 @@ export interface StepResult {
 }
 
 type Executors = {
-  [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>, run: StepRun) => Promise<Done>;
+  [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>, run: RunningStep) => Promise<Done>;
 };
 
-interface StepRun {
+interface RunningStep extends Pick<StepRun, 'env' | 'keep'> {
   readonly context: StepContext;
-  readonly env: Readonly<Record<string, string>>;
   readonly report: StepReport;
 }
 
-interface Done {
-  readonly end: ActionEnd;
-  readonly env: Readonly<Record<string, string>>;
-}
+type Done = Omit<StepEnd, 'outputSha256'>;
 
 const executors: Executors = {
   program: runProgram,
@@ -74,21 +83,43 @@ const executors: Executors = {
 };
 
 /**
- * Runs one step to its end and tells of it. `env` is that of all steps, as the step before left it. Resolves also
- * when the task is stopped, once every process of the step is gone.
+ * Runs one step to its end, or goes on with one that an earlier process began, and tells of it. Resolves also when the
+ * task is stopped, once every process of the step is gone. Throws `StepLost` where nobody knows what became of it.
  */
-export async function runStep(
-  step: Step,
-  env: Readonly<Record<string, string>>,
+export async function runStep(run: StepRun, context: StepContext): Promise<StepResult> {
+  const { keep } = run;
+  const report = new StepReport(run, context);
+  try {
+    const noted = keep?.notedEnd();
+    if (noted !== undefined) await report.recall(noted);
+    const end = noted ?? (await perform(run, context, report));
+    return { ...(await report.finish(end)), env: end.env };
+  } finally {
+    keep?.close();
+  }
+}
+
+async function perform(
+  { step, env, keep }: StepRun,
   context: StepContext,
-): Promise<StepResult> {
-  const report = new StepReport(step, context);
-  const done = await dispatch(step, { context, env, report });
-  return { ...(await report.finish(done.end)), env: done.env };
+  report: StepReport,
+): Promise<StepEnd> {
+  const done = await dispatch(step, { context, env, keep, report }).catch(async (error: unknown) => {
+    await report.output.finish();
+    throw error;
+  });
+  const end = { ...done, outputSha256: await report.output.finish() };
+  keep?.noteEnd(end);
+  if (isDatabaseStep(step)) await forgetUnfinished(context);
+  return end;
+}
+
+function isDatabaseStep({ kind }: Step): boolean {
+  return kind !== 'program' && kind !== 'hook';
 }
 
 /** To its executor; TypeScript does not see that a table of functions by kind takes a step of that kind. */
-function dispatch(step: Step, run: StepRun): Promise<Done> {
+function dispatch(step: Step, run: RunningStep): Promise<Done> {
   switch (step.kind) {
     case 'program':
       return executors.program(step, run);
@@ -105,7 +136,7 @@ function dispatch(step: Step, run: StepRun): Promise<Done> {
 
 async function runAction(
   act: (context: ActionContext) => Promise<ActionEnd>,
-  { context, env, report }: StepRun,
+  { context, env, keep, report }: RunningStep,
 ): Promise<Done> {
   report.begin();
   const { prepared, stop, now, masker, sink } = context;
@@ -113,10 +144,16 @@ async function runAction(
     folder: prepared.stack.path,
     workFolder: context.workFolder,
     env,
+    keep,
+    startedMs: report.startedMs,
     stop,
     now,
     write: (stream, chunk) => report.output.write(stream, chunk),
-    print: (line) => void report.output.writeUnmasked('stdout', Buffer.from(`${line}\n`)),
+    print: (line) => {
+      // An action that is gone on with has one line to print.
+      if (keep?.isAdopted === true && keep.told?.hasStdout === true) return;
+      void report.output.writeUnmasked('stdout', Buffer.from(`${line}\n`));
+    },
     notice: (text) => void sink({ type: 'notice', text }),
     mask: (text) => masker.maskText(text),
   });
@@ -127,7 +164,7 @@ function placeOf({ prepared, stop }: StepContext): Pick<Execution, 'task' | 'cwd
   return { task: prepared.hookEnv['KOMPOSE_TASK_ID'] ?? '', cwd: prepared.stack.path, stop };
 }
 
-async function runProgram(step: ProgramStep, { context, env, report }: StepRun): Promise<Done> {
+async function runProgram(step: ProgramStep, { context, env, keep, report }: RunningStep): Promise<Done> {
   report.begin();
   const { stdin } = context;
   const place = placeOf(context);
@@ -135,14 +172,15 @@ async function runProgram(step: ProgramStep, { context, env, report }: StepRun):
   const compose = step.argv.slice(0, step.composeWords + 1);
   const args = step.argv.slice(step.composeWords + 1);
   const [program = 'docker', ...rest] = [...compose, ...(work?.options ?? []), ...args];
-  const end = await execute({ ...place, argv: [program, ...rest], env, stdin, work }, report);
+  const end = await execute({ ...place, argv: [program, ...rest], env, stdin, work, keep }, report);
   return { end, env };
 }
 
-async function runHook(step: HookStep, { context, env, report }: StepRun): Promise<Done> {
+async function runHook(step: HookStep, run: RunningStep): Promise<Done> {
+  const { context, env, keep, report } = run;
   if (!step.uncertain) report.begin();
-  report.script = await readScript(step.hooks);
-  const { end, exported } = await executeHook(step, env, context, report);
+  report.script = await scriptOf(step, keep);
+  const { end, exported } = await executeHook(step, run);
   if (exported.isDefined) report.begin();
   if (exported.variables.size === 0) return { end, env };
   const after = {
@@ -154,24 +192,33 @@ async function runHook(step: HookStep, { context, env, report }: StepRun): Promi
   return { end, env: after };
 }
 
+/** As it runs: it may be another one by the time that the step is taken over. */
+async function scriptOf({ hooks }: HookStep, keep: KeptStep | undefined): Promise<RanScript> {
+  if (keep?.isAdopted === true) return asRan(keep.noted('hooks.sh'), hooks);
+  const script = await readScript(hooks);
+  if (script.bytes !== undefined) keep?.note('hooks.sh', script.bytes);
+  return script;
+}
+
 /** What the hook exports stands in a file of its own until it is read. */
 async function executeHook(
   step: HookStep,
-  env: Readonly<Record<string, string>>,
-  context: StepContext,
-  report: StepReport,
+  { context, env, keep, report }: RunningStep,
 ): Promise<{ end: ActionEnd; exported: HookExports }> {
   const { hookEnv } = context.prepared;
-  const scratch = await makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder);
+  const scratch =
+    keep === undefined
+      ? await makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder)
+      : undefined;
+  const exportsFile = keep?.exportsFile ?? join(scratch ?? '', 'exports');
   try {
-    const exportsFile = join(scratch, 'exports');
-    await writeFile(exportsFile, '', { mode: 0o600 });
+    if (keep?.isAdopted !== true) await writeFile(exportsFile, '', { mode: 0o600 });
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
-    const end = await execute({ ...placeOf(context), argv, env: hookedEnv }, report);
+    const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);
     return { end, exported: parseExports(await readFile(exportsFile, 'utf8').catch(() => '')) };
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -191,16 +238,20 @@ class StepReport {
   readonly output: OutputRecorder;
   /** Of a hook, as it runs. */
   script: RanScript | undefined;
+  readonly startedMs: number;
   readonly #step: Step;
+  readonly #keep: KeptStep | undefined;
   readonly #context: StepContext;
-  readonly #startedMs: number;
-  #hasBegun = false;
+  #hasBegun: boolean;
 
-  constructor(step: Step, context: StepContext) {
+  constructor({ step, startedMs, keep }: StepRun, context: StepContext) {
     this.#step = step;
+    this.#keep = keep;
     this.#context = context;
-    this.#startedMs = context.now();
-    this.output = new OutputRecorder(step.step, context.masker, context.sink);
+    this.startedMs = startedMs;
+    this.#hasBegun = keep?.told?.hasBegun ?? false;
+    const { masker, sink } = context;
+    this.output = new OutputRecorder(step.step, masker, sink, keep?.onMarks, keep?.recordedBefore);
   }
 
   /** What its process writes; pauses its caller while the promise is pending. */
@@ -217,18 +268,32 @@ class StepReport {
     void this.#context.sink({ type: 'step.started', step, name, argv });
   }
 
-  async finish({ stands, ...end }: ActionEnd): Promise<Omit<StepResult, 'env'>> {
-    const { exitCode } = end;
-    const outputSha256 = await this.output.finish();
+  /** It ended in an earlier process. */
+  async recall({ env }: StepEnd): Promise<void> {
+    this.#context.masker.add(secretValues(env));
+    if (this.#step.kind === 'hook') this.script = await scriptOf(this.#step, this.#keep);
+  }
+
+  /** Tells of its end, unless an earlier process did. */
+  async finish({ end: { stands, ...end }, outputSha256 }: StepEnd): Promise<Omit<StepResult, 'env'>> {
     const { step, name } = this.#step;
+    const { exitCode } = end;
+    const told = this.#keep?.told?.finished;
+    if (told !== undefined) return { step, name, ...end, outcome: told.outcome };
     const cause = stands === true ? undefined : this.#context.stop.cause?.state;
     const outcome: StepOutcome = cause ?? (exitCode === 0 ? 'succeeded' : 'failed');
     if (this.#hasBegun) {
-      const durationMs = Math.round(this.#context.now() - this.#startedMs);
-      const told = { step, name, outcome, exitCode, durationMs, outputSha256 };
-      await this.#context.sink({ type: 'step.finished', ...told, ...this.#tellScript() });
+      const durationMs = Math.round(this.#context.now() - this.startedMs);
+      const finished = { step, name, outcome, exitCode, durationMs, outputSha256 };
+      await this.#tellTorn();
+      await this.#context.sink({ type: 'step.finished', ...finished, ...this.#tellScript() });
     }
     return { step, name, outcome, ...end };
+  }
+
+  async #tellTorn(): Promise<void> {
+    const text = 'some of the output is missing: there was no room for it on the host';
+    if (this.#keep?.isTorn === true) await this.#context.sink({ type: 'notice', text });
   }
 
   /** After the step, when what it exported is masked too. */

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Masker, MaskStream } from '../../common/redaction/masker.ts';
 import type { OutputStream, StepKind, TaskEvent } from '../../common/task-event.ts';
+import { outputStart, type OutputMark, type OutputMarks } from './output-marks.ts';
 
 /** Takes a task's next event. Returns a promise while the reader is too far behind. */
 export type EventSink = (event: TaskEvent) => void | Promise<void>;
@@ -10,15 +11,30 @@ const gatherMs = 4;
 /** How long a terminal waits for what might be the beginning of a secret. */
 const releaseMs = 100;
 
+/** For a recorder to go on where one of an earlier process was. */
+export interface RecordedBefore {
+  readonly marks: OutputMarks;
+  /** Of all that was told; undefined if that is not known any more. */
+  readonly digest: Hash | undefined;
+}
+
 /**
  * Turns what a step writes into `output` events: masked, gathered for some milliseconds, cut at 64 KiB, and
  * digested. One per step; `finish` comes before the step's end is told.
+ *
+ * INVARIANT: `onMarks` hears, just before each event, how far the raw output has been told once that event is.
  */
 export class OutputRecorder {
   readonly #step: StepKind;
   readonly #sink: EventSink;
-  readonly #digest: Hash = createHash('sha256');
+  readonly #digest: Hash | undefined;
   readonly #masks: Record<OutputStream, MaskStream>;
+  /** Raw bytes that masking was given, counted from the stream's start. */
+  readonly #pushed: Record<OutputStream, number>;
+  /** Bytes that were told before and come again. */
+  readonly #again: Record<OutputStream, number>;
+  #marks: OutputMarks;
+  readonly #onMarks: (marks: OutputMarks) => void;
   #waiting: { stream: OutputStream; chunks: Uint8Array[]; size: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isForTerminal = false;
@@ -26,10 +42,22 @@ export class OutputRecorder {
   /** The reader is too far behind. */
   #held: Promise<void> | undefined;
 
-  constructor(step: StepKind, masker: Masker, sink: EventSink) {
+  constructor(
+    step: StepKind,
+    masker: Masker,
+    sink: EventSink,
+    onMarks: (marks: OutputMarks) => void = () => undefined,
+    before: RecordedBefore = { marks: outputStart, digest: createHash('sha256') },
+  ) {
     this.#step = step;
     this.#sink = sink;
-    this.#masks = { stdout: masker.stream(), stderr: masker.stream() };
+    this.#onMarks = onMarks;
+    this.#digest = before.digest;
+    this.#marks = before.marks;
+    const { stdout, stderr } = before.marks;
+    this.#masks = { stdout: masker.resume(stdout.mask), stderr: masker.resume(stderr.mask) };
+    this.#pushed = { stdout: stdout.from, stderr: stderr.from };
+    this.#again = { stdout: stdout.skip, stderr: stderr.skip };
   }
 
   /**
@@ -42,7 +70,8 @@ export class OutputRecorder {
 
   /** Pauses its caller while the promise is pending. */
   write(stream: OutputStream, chunk: Uint8Array): void | Promise<void> {
-    const shown = this.#masks[stream].push(chunk);
+    this.#pushed[stream] += chunk.length;
+    const shown = this.#withoutTold(stream, this.#masks[stream].push(chunk));
     if (this.#isForTerminal) this.#releaseSoon(stream, chunk.length);
     return this.#gather(stream, shown);
   }
@@ -52,15 +81,21 @@ export class OutputRecorder {
     return this.#gather(stream, chunk);
   }
 
-  /** Gives out what masking held back; returns the SHA-256 of all that was sent. */
+  /** Gives out what masking held back; returns the SHA-256 of all that was sent, empty if that is not known. */
   async finish(): Promise<string> {
     clearTimeout(this.#release);
     for (const stream of ['stdout', 'stderr'] as const) {
-      await this.#gather(stream, this.#masks[stream].flush());
+      await this.#gather(stream, this.#withoutTold(stream, this.#masks[stream].flush()));
     }
     this.#flush();
     await this.#held;
-    return this.#digest.digest('hex');
+    return this.#digest?.digest('hex') ?? '';
+  }
+
+  #withoutTold(stream: OutputStream, shown: Uint8Array): Uint8Array {
+    const told = Math.min(this.#again[stream], shown.length);
+    this.#again[stream] -= told;
+    return told === 0 ? shown : shown.subarray(told);
   }
 
   #gather(stream: OutputStream, data: Uint8Array): void | Promise<void> {
@@ -110,11 +145,22 @@ export class OutputRecorder {
   }
 
   #emit(stream: OutputStream, all: Uint8Array): void {
-    this.#digest.update(all);
+    this.#digest?.update(all);
+    const { [stream]: before } = this.#marks;
     for (let at = 0; at < all.length; at += maxChunkBytes) {
       const data = all.subarray(at, at + maxChunkBytes);
+      const end = at + data.length;
+      const mark = end < all.length ? { ...before, skip: before.skip + end } : this.#markOf(stream);
+      this.#marks = { ...this.#marks, [stream]: mark };
+      this.#onMarks(this.#marks);
       this.#hold(this.#sink({ type: 'output', step: this.#step, stream, data }));
     }
+  }
+
+  /** All that masking gave out has been told. */
+  #markOf(stream: OutputStream): OutputMark {
+    const mask = this.#masks[stream].bookmark;
+    return { from: this.#pushed[stream] - mask.back, mask, skip: 0 };
   }
 
   #hold(taken: void | Promise<void>): void {

@@ -1,13 +1,22 @@
 import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
+import { KomposeError } from '../../common/errors.ts';
 import { defaultKeptBytes, isOutputKept } from '../../common/kept-output.ts';
 import { stdinText } from '../../common/signing/signed-text.ts';
 import { isSignatureOf } from '../../common/signing/signing-key.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
-import { runTask } from './run-task.ts';
-import { StopSignal } from './stop-signal.ts';
+import type { KeeperTools } from '../process/keeper.ts';
+import { discardKept, findKeeperTools } from '../process/kept-process.ts';
+import { bootId } from '../process/process-identity.ts';
+import { afterRestart } from './after-restart.ts';
+import { lockOwner, runTask, type Outliving } from './run-task.ts';
+import { reclaimTicket } from './stack-lock.ts';
+import { outlivesAgent } from './outlives-agent.ts';
+import { TaskHandover, type HandedTask } from './task-handover.ts';
+import { StopSignal, type StopCause } from './stop-signal.ts';
 import { removeScratchFolders } from './scratch-folder.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
@@ -38,8 +47,9 @@ export interface RunningTask {
  * INVARIANTS
  * - A task starts at most once: its folder is made before anything of it runs, and a second start with the same
  *   id is answered from the first.
- * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent
- *   (then as `lost`, written by the next process).
+ * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent: the
+ *   next process goes on with it, or writes `lost`.
+ * - A task that outlives this process has a handover (`task-handover.ts`) from its acceptance to its end, and no other task has one.
  * - A spool is removed only when its last event is acknowledged.
  */
 export class TaskRegistry {
@@ -49,13 +59,26 @@ export class TaskRegistry {
   readonly #spools = new Map<string, TaskSpool>();
   readonly #stops = new Map<string, StopSignal>();
   readonly #running = new Map<string, RunningTask>();
+  readonly #handovers = new Map<string, Outliving>();
+  readonly #keeperTools: KeeperTools | undefined;
   #listener: (spool: TaskSpool) => void = () => undefined;
 
   /** Opens what an earlier process left; `tasksFolder` is private to this agent. */
   static async open(host: TaskHost, tasksFolder: string, log: Logger): Promise<TaskRegistry> {
     mkdirSync(tasksFolder, { recursive: true, mode: 0o700 });
     const registry = new TaskRegistry(host, tasksFolder, log);
-    for (const spool of TaskSpool.openAll(tasksFolder, Date.now)) await registry.#recover(spool);
+    const recovered: Recovered[] = [];
+    for (const spool of TaskSpool.openAll(tasksFolder, Date.now)) {
+      const known = await registry.#recover(spool);
+      if (known !== undefined) recovered.push(known);
+    }
+    // All have their old places in the queues before the first looks who is ahead of it.
+    for (const { spec } of recovered)
+      await reclaimTicket(host.root, spec.stack, lockOwner(spec, join(tasksFolder, spec.task)));
+    for (const { spec, startedMs, stop, isLocal } of recovered) {
+      registry.#begin(spec, { startedMs, isLocal });
+      if (stop !== undefined) registry.#stops.get(spec.task)?.stop(stop);
+    }
     return registry;
   }
 
@@ -63,6 +86,9 @@ export class TaskRegistry {
     this.#host = host;
     this.#tasksFolder = tasksFolder;
     this.#log = log;
+    this.#keeperTools = findKeeperTools(host.agentEnv['PATH'] ?? '/usr/bin:/bin');
+    if (this.#keeperTools === undefined)
+      log.warn('steps cannot outlive the agent: the host lacks dd, setsid, cat or sleep');
   }
 
   /** Tasks with events that the controller may not have. */
@@ -88,10 +114,11 @@ export class TaskRegistry {
   }
 
   /** Accepts a task, once: a second time does nothing. Throws when it cannot journal. */
-  accept(spec: TaskSpec): TaskSpool {
+  accept(spec: TaskSpec, isLocal = false): TaskSpool {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
+    this.#hand(spec, spool, isLocal);
     if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal, signedBy(spec));
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
@@ -102,9 +129,15 @@ export class TaskRegistry {
   run(spec: TaskSpec, share: LocalShare = {}): void {
     const spool = this.#spools.get(spec.task);
     if (spool === undefined || spool.log.count > 0 || this.#running.has(spec.task)) return;
+    if (share.stdin !== undefined) this.#forgetHandover(spec.task);
+    this.#begin(spec, { startedMs: Date.now(), isLocal: share.onEvent !== undefined }, share);
+  }
+
+  #begin(spec: TaskSpec, facts: Pick<RunningTask, 'startedMs' | 'isLocal'>, share: LocalShare = {}): void {
+    const spool = this.#spools.get(spec.task);
+    if (spool === undefined) return;
     const ended = this.#run(spec, spool, share).finally(() => this.#running.delete(spec.task));
-    const isLocal = share.onEvent !== undefined;
-    this.#running.set(spec.task, { spec, startedMs: Date.now(), isLocal, ended });
+    this.#running.set(spec.task, { spec, ...facts, ended });
   }
 
   /** Ends an accepted task that was never run. */
@@ -112,13 +145,19 @@ export class TaskRegistry {
     const cancelled = { type: 'task.finished', state: 'cancelled', reason, durationMs: 0 } as const;
     const end: TaskFinished = { ...cancelled, actionDecided: false };
     const spool = this.#spools.get(task);
-    if (spool?.log.count === 0 && !this.#running.has(task)) spool.record(end);
+    if (spool?.log.count === 0 && !this.#running.has(task)) {
+      spool.record(end);
+      this.#forgetHandover(task);
+    }
     return end;
   }
 
   /** Ends a task; unknown and ended ones are left alone. */
   cancel(task: string, reason: string): void {
-    this.#stops.get(task)?.stop({ state: 'cancelled', reason });
+    const stop = this.#stops.get(task);
+    if (stop === undefined) return;
+    this.#handovers.get(task)?.handover.noteStop({ state: 'cancelled', reason });
+    stop.stop({ state: 'cancelled', reason });
   }
 
   /** Ends what cannot go on without somebody elsewhere who takes its output or gives it stdin. */
@@ -129,7 +168,12 @@ export class TaskRegistry {
     }
   }
 
-  /** Ends all tasks; for an agent that shuts down. */
+  /** For an agent that shuts down: ends what cannot go on without it, and leaves the rest to the next process. */
+  leave(reason: string): void {
+    for (const task of this.#stops.keys()) if (!this.#handovers.has(task)) this.cancel(task, reason);
+  }
+
+  /** Ends all tasks. */
   cancelAll(reason: string): void {
     for (const task of this.#stops.keys()) this.cancel(task, reason);
   }
@@ -142,6 +186,12 @@ export class TaskRegistry {
   /** Resolves when no task runs. */
   async settled(): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /** Resolves when none runs that cannot go on without this process. */
+  async left(): Promise<void> {
+    const bound = [...this.#running.values()].filter(({ spec }) => !this.#handovers.has(spec.task));
+    await Promise.all(bound.map(({ ended }) => ended));
   }
 
   /** Called when the controller has everything, or does not know the task. */
@@ -163,29 +213,124 @@ export class TaskRegistry {
       if (windowBytes === 0 || event.type !== 'output') return undefined;
       return spool.waitForRoom(windowBytes, stop.signal);
     };
+    const outliving = this.#handovers.get(spec.task);
+    const now = outliving === undefined ? () => performance.now() : machineMs;
     try {
-      const now = (): number => performance.now();
       const workFolder = spool.folder;
-      await runTask({ stdin: stdin ?? spool.stdin, spec, host: this.#host, workFolder, sink, stop, now });
+      await runTask({
+        stdin: stdin ?? spool.stdin,
+        spec,
+        host: this.#host,
+        workFolder,
+        sink,
+        stop,
+        now,
+        outliving,
+      });
     } catch (error) {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
     } finally {
+      await this.#cleanUp(spool);
       this.#stops.delete(spec.task);
     }
   }
 
-  async #recover(spool: TaskSpool): Promise<void> {
-    this.#spools.set(spool.task, spool);
-    await removeScratchFolders(spool.task);
-    if (await spool.hasFinished()) {
-      spool.log.end();
-      return;
+  /** Of a task that can outlive this process. Throws when it cannot. */
+  #hand(spec: TaskSpec, spool: TaskSpool, isLocal: boolean): void {
+    const tools = this.#keeperTools;
+    if (tools === undefined || !outlivesAgent(spec)) return;
+    try {
+      const handover = TaskHandover.create(spool.folder, spec, isLocal);
+      this.#handovers.set(spec.task, { handover, tools, count: () => spool.log.count, told: undefined });
+    } catch (error) {
+      spool.remove();
+      throw new KomposeError('unavailable', `${spool.folder} cannot be written: the task was not accepted`, {
+        cause: error,
+      });
     }
-    const unfinished = await readUnfinished(spool.folder);
-    if (unfinished !== undefined) void tidyDatabase(unfinished, spool.task, this.#host, this.#log);
-    const reason = 'the agent was ended while the task ran; how far it came shows in its output';
-    spool.record({ type: 'task.finished', state: 'lost', reason, durationMs: 0, actionDecided: false });
   }
+
+  #forgetHandover(task: string): void {
+    this.#handovers.get(task)?.handover.forget();
+    this.#handovers.delete(task);
+  }
+
+  /** Of a task that has ended. */
+  async #cleanUp(spool: TaskSpool): Promise<void> {
+    try {
+      const folder = this.#handovers.get(spool.task)?.handover.progress?.folder;
+      if (folder !== undefined) await discardKept(folder);
+      this.#forgetHandover(spool.task);
+      await this.#tidyDatabase(spool);
+    } catch (error) {
+      this.#log.error({ err: error, task: spool.task }, 'what a task left could not be removed');
+    }
+  }
+
+  /** What a database command has left, if nobody knows how it ended, is undone beside the agent's work. */
+  async #tidyDatabase({ folder, task }: TaskSpool): Promise<void> {
+    const unfinished = await readUnfinished(folder);
+    if (unfinished !== undefined) void tidyDatabase(unfinished, task, this.#host, this.#log);
+  }
+
+  /** What an earlier process left; undefined if it does not go on. */
+  async #recover(spool: TaskSpool): Promise<Recovered | undefined> {
+    this.#spools.set(spool.task, spool);
+    const found = TaskHandover.read(spool.folder);
+    const told = await spool.recall(found === undefined ? 0 : keptBytes(found.task.spec));
+    const current = found?.handover.progress?.folder;
+    if (told.hasFinished) {
+      spool.log.end();
+      await this.#removeHandover(spool, found?.handover);
+      return undefined;
+    }
+    const tools = this.#keeperTools;
+    const after = afterRestart(
+      found?.task,
+      { hasStarted: told.hasStarted, events: spool.log.count },
+      bootId(),
+    );
+    if (after.kind === 'go-on' && found !== undefined && tools !== undefined) {
+      await removeScratchFolders(spool.task, current);
+      const { handover, task, stop } = found;
+      this.#handovers.set(spool.task, { handover, tools, count: () => spool.log.count, told });
+      const { startedMs } = handover.progress ?? {};
+      const sinceMs = startedMs === undefined ? 0 : machineMs() - startedMs;
+      return { spec: task.spec, isLocal: task.isLocal, stop, startedMs: Date.now() - sinceMs };
+    }
+    if (after.kind === 'forget') {
+      this.#spools.delete(spool.task);
+      spool.remove();
+      return undefined;
+    }
+    const { state, reason } = after.kind === 'end' ? after : lostTools;
+    spool.record({ type: 'task.finished', state, reason, durationMs: 0, actionDecided: false });
+    await this.#removeHandover(spool, found?.handover);
+    await this.#tidyDatabase(spool);
+    return undefined;
+  }
+
+  async #removeHandover(spool: TaskSpool, handover: TaskHandover | undefined): Promise<void> {
+    if (handover?.progress !== undefined) await discardKept(handover.progress.folder);
+    handover?.forget();
+    await removeScratchFolders(spool.task);
+  }
+}
+
+/** A task that goes on. */
+interface Recovered extends Pick<HandedTask, 'spec' | 'isLocal'> {
+  readonly startedMs: number;
+  readonly stop: StopCause | undefined;
+}
+
+const lostTools = {
+  state: 'lost',
+  reason: 'the agent was ended while the task ran, and the host lacks the programs to go on with it',
+} as const;
+
+/** Milliseconds of the machine's own clock, which all its processes have in common (CLOCK_MONOTONIC). */
+function machineMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
 }
 
 /** What a piece of stdin must be: the user's own, who signed the task. */

@@ -5,6 +5,7 @@ import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
 import { decodeTaskEvent, encodeTaskEvent } from '../../proto/event-codec.ts';
 import type { TaskStdin } from './task-stdin.ts';
+import { readTold, type Told } from './told-events.ts';
 import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
 
 /** A task has one strand of output. */
@@ -22,7 +23,7 @@ export class TaskSpool {
   /** Of a task whose action reads the client's stdin. */
   stdin: TaskStdin | undefined;
   readonly #clock: () => number;
-  readonly #keptBytes: number;
+  #keptBytes: number;
   readonly #unacknowledged = new UnacknowledgedBytes();
   readonly #written = { stdout: 0, stderr: 0 };
 
@@ -65,6 +66,14 @@ export class TaskSpool {
       this.#unacknowledged.add(this.log.count, bytes.length);
     } else this.log.append(bytes);
     if (event.type === 'task.finished') this.log.end();
+  }
+
+  /** What an earlier process recorded, which goes on with so many bytes of output being kept. */
+  async recall(keptBytes: number): Promise<Told> {
+    this.#keptBytes = keptBytes;
+    const told = await readTold(this.log);
+    Object.assign(this.#written, told.written);
+    return told;
   }
 
   /** Whether the last event is there: asked of the file, after a restart. */

@@ -6,6 +6,17 @@ import { mark } from './secret-patterns.ts';
 
 const markBytes = Buffer.from(mark);
 const nothing = new Uint8Array();
+/** So many bytes before a place may decide what is found behind it (`scanner.ts`: how a line break is taken). */
+const contextBytes = 64;
+
+/** Where a stream stands, for another one to go on from there; all counts are of bytes that were pushed. */
+export interface MaskBookmark {
+  /** The other is given these last ones again, and all that follow. */
+  readonly back: number;
+  /** So many of the last were not given out. */
+  readonly held: number;
+  readonly endsWithMark: boolean;
+}
 
 /**
  * Masks one stream of output. Occurrences that overlap or touch become one mark.
@@ -32,6 +43,24 @@ export class MaskStream {
   /** `currentMatcher` is asked at each call, and gives the same object until there are new secrets. */
   constructor(currentMatcher: () => Matcher | undefined) {
     this.#currentMatcher = currentMatcher;
+  }
+
+  /** A stream that goes on where another one stood; the same secrets are to be hidden. */
+  static resume(
+    currentMatcher: () => Matcher | undefined,
+    { back, held, endsWithMark }: MaskBookmark,
+  ): MaskStream {
+    const stream = new MaskStream(currentMatcher);
+    stream.#shown = back - held;
+    stream.#endsWithMark = endsWithMark;
+    return stream;
+  }
+
+  get bookmark(): MaskBookmark {
+    const underWay = this.#scanner?.earliest(this.#position) ?? this.#position;
+    const needed = this.#position - Math.min(this.#shown, underWay);
+    const back = this.#scanner === undefined ? 0 : Math.min(this.#position, needed + contextBytes);
+    return { back, held: this.held, endsWithMark: this.#endsWithMark };
   }
 
   /** The number of bytes that were pushed and not yet given out. */
@@ -87,6 +116,7 @@ export class MaskStream {
       this.#endsWithMark = false;
     };
     for (const run of this.#hidden.take(undecided)) {
+      if (run.end <= this.#shown) continue;
       showUpTo(run.start);
       if (!this.#endsWithMark) pieces.push(markBytes);
       this.#shown = Math.max(this.#shown, run.end);

@@ -1,8 +1,8 @@
-import { MaskStream } from './mask-stream.ts';
+import { MaskStream, type MaskBookmark } from './mask-stream.ts';
 import { Matcher } from './matcher.ts';
 import { secretPatterns } from './secret-patterns.ts';
 
-export type { MaskStream };
+export type { MaskBookmark, MaskStream };
 
 /**
  * Hides the secrets of one task, by section 11 of the command contract. Which texts are never masked (ids and
@@ -27,6 +27,16 @@ export class Masker {
   /** A stream of output, to be pushed chunk by chunk. One for each of stdout and stderr. */
   stream(): MaskStream {
     return new MaskStream(() => this.#currentMatcher());
+  }
+
+  /** A stream that goes on where one stood that hid the same values. */
+  resume(bookmark: MaskBookmark): MaskStream {
+    return MaskStream.resume(() => this.#currentMatcher(), bookmark);
+  }
+
+  /** All that is hidden: as secret as anything. */
+  get values(): ReadonlySet<string> {
+    return this.#values;
   }
 
   /** Masks a whole text: an argument, a reason, a log line. */

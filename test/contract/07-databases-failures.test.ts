@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { execa } from 'execa';
+import { terminateMarked } from '../../agent/process/marked-processes.ts';
 import { kompose } from '../fleet/release.ts';
-import { endFleet, isRunning, until } from '../e2e/support.ts';
+import { endFleet, isRunning, outputOf, until } from '../e2e/support.ts';
 import {
   DatabaseServer,
   host,
@@ -52,6 +54,20 @@ async function inTheMiddle(way: Way, on: DatabaseServer, ...options: string[]): 
   return { exporting, importing, runs, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
 }
 
+/** SIGKILL to all tools of these databases and what keeps them, here and in containers. */
+async function killToolsOf(places: readonly Place[]): Promise<void> {
+  for (const { database } of places) {
+    const marker = `kompose: import into ${database}`;
+    const scratch = `SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = '${marker}'`;
+    const mine = `application_name LIKE 'kompose_%' AND (datname = '${database}' OR datname IN (${scratch}))`;
+    const mark = await server.sql(
+      'postgres',
+      `SELECT DISTINCT application_name FROM pg_stat_activity WHERE ${mine}`,
+    );
+    await terminateMarked(`PGAPPNAME=${mark}`, 0);
+  }
+}
+
 async function oldStays({ exporting, importing }: InTheMiddle): Promise<void> {
   assert.match((await exporting.dumps()).join(), /^[a-z]+\d+_\d{8}_\d{6}\.sql$/);
   assert.equal(await importing.wares(), 'as dumped');
@@ -86,9 +102,56 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
     }
   });
 
-  it('the agent is killed: its successor ends and undoes all, before any other command', async () => {
+  it('the agent is killed: both go on, and its successor brings them to their end', async () => {
+    const places = await Promise.all(ways.flatMap((way) => [server.place(way), server.place(way)]));
+    const [exporting = [], importing = []] = [0, 1].map((odd) => places.filter((_, at) => at % 2 === odd));
+    for (const place of importing) {
+      await place.dumpWith('SELECT count(*) FROM pg_catalog.pg_shseclabel;');
+      await place.sql("UPDATE wares SET name = 'changed'");
+    }
+    const restore = await server.holdSession('shop', 'LOCK TABLE pg_catalog.pg_shseclabel');
+    const held = await Promise.all(
+      exporting.map((place) => server.holdSession(place.database, 'LOCK TABLE wares')),
+    );
+    const exports = exporting.map((place) => place.run([], 'db:export'));
+    const imports = importing.map((place) => place.run([], 'db:import', 'broken.sql'));
+    await Promise.all(places.map((place) => place.untilWorking(waitsForLock)));
+    await fleet.kill(host);
+    // The first dump is written, and all imports read theirs in, while there is no agent.
+    await Promise.all([restore, ...held.slice(0, 1)].map((each) => each[Symbol.asyncDispose]()));
+    const first = exporting[0]?.database;
+    const working = `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'kompose_%'`;
+    const isOf = `(datname = '${first}' OR datname LIKE 'kompose_import_%')`;
+    await until(
+      'the tools have ended',
+      async () => (await server.sql('postgres', `${working} AND ${isOf}`)) === '0',
+    );
+    await fleet.startAgent(host);
+    await held[1]?.[Symbol.asyncDispose]();
+    for (const [at, place] of exporting.entries()) {
+      const run = await exports[at];
+      assert.deepEqual([run?.state, run?.reason], ['succeeded', '']);
+      const { path = '', sizeBytes, sha256 } = run?.dump ?? {};
+      const dump = await readFile(path);
+      assert.deepEqual([dump.length, createHash('sha256').update(dump).digest('hex')], [sizeBytes, sha256]);
+      assert.match(dump.toString(), /^-- PostgreSQL database dump complete$/m);
+      assert.equal(outputOf(run?.events ?? [], 'action', 'stdout'), `${path}\n`);
+      assert.deepEqual(await place.dumps(), [basename(path)]);
+      assert.deepEqual(await place.told(), ['hook_pre_db_export()', `hook_post_db_export(${path})`]);
+      await leavesNothing(place, run?.task ?? '');
+    }
+    for (const [at, place] of importing.entries()) {
+      const run = await imports[at];
+      assert.deepEqual([run?.state, run?.reason], ['succeeded', '']);
+      assert.equal(await place.wares(), 'as dumped');
+      await leavesNothing(place, run?.task ?? '');
+    }
+  });
+
+  it('the agent and its tools are killed: its successor undoes all', async () => {
     const all = await Promise.all(ways.map((way) => inTheMiddle(way, server)));
     await fleet.kill(host);
+    await killToolsOf(all.flatMap(({ exporting, importing }) => [exporting, importing]));
     await fleet.startAgent(host);
     for (const each of all) {
       const states = (await each.runs).map(({ state }) => state);

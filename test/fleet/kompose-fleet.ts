@@ -215,7 +215,7 @@ export class KomposeFleet implements AsyncDisposable {
   async #removeScratch(): Promise<void> {
     for (const { name } of this.rig.hosts) {
       const tasks = join(this.folder, `agent-${name}`, 'agent', 'tasks');
-      await Promise.all((await readdir(tasks).catch(() => [])).map(removeScratchFolders));
+      await Promise.all((await readdir(tasks).catch(() => [])).map((task) => removeScratchFolders(task)));
     }
   }
 

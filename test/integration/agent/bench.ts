@@ -7,6 +7,9 @@ import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
 import { ServiceNames } from '../../../agent/stacks/service-names.ts';
 import type { TaskHost } from '../../../agent/tasks/prepare-task.ts';
 import { runTask, type TaskRun } from '../../../agent/tasks/run-task.ts';
+import { findKeeperTools, discardKept } from '../../../agent/process/kept-process.ts';
+import { outlivesAgent } from '../../../agent/tasks/outlives-agent.ts';
+import { TaskHandover } from '../../../agent/tasks/task-handover.ts';
 import { StopSignal } from '../../../agent/tasks/stop-signal.ts';
 import type { TaskSpec } from '../../../agent/tasks/task-spec.ts';
 import type { OutputStream, StepKind, TaskEvent, TaskFinished } from '../../../common/task-event.ts';
@@ -133,16 +136,24 @@ export class RecordedTask {
       this.#changed.resolve();
       this.#changed = Promise.withResolvers();
     };
-    await runTask({
-      stdin: undefined,
-      spec,
-      host,
-      workFolder,
-      sink,
-      stop: this.stop,
-      now: () => performance.now(),
-      ...limits,
-    });
+    const tools = findKeeperTools(host.agentEnv['PATH'] ?? '');
+    const outliving =
+      tools === undefined || !outlivesAgent(spec)
+        ? undefined
+        : {
+            handover: TaskHandover.create(workFolder, spec, false),
+            tools,
+            count: () => this.events.length,
+            told: undefined,
+          };
+    const { stop } = this;
+    const now = (): number => performance.now();
+    try {
+      await runTask({ stdin: undefined, spec, host, workFolder, sink, stop, now, outliving, ...limits });
+    } finally {
+      const left = outliving?.handover.progress?.folder;
+      if (left !== undefined) await discardKept(left);
+    }
   }
 
   /** Waits until a step has shown this. */

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
-import type { TaskSpool } from '../../../agent/tasks/task-spool.ts';
-import type { NumberedTaskEvent } from '../../../common/task-event.ts';
-import { decodeTaskEvent } from '../../../proto/event-codec.ts';
+import type { TaskSpec } from '../../../agent/tasks/task-spec.ts';
+import { eventsOf, startAgent } from './agents.ts';
 import { Bench, defaultSpec } from './bench.ts';
 import { endProcess, exists, until } from './processes.ts';
 
@@ -18,20 +15,11 @@ function open(bench: Bench): Promise<TaskRegistry> {
   return TaskRegistry.open(bench.host, join(bench.folder, 'tasks'), pino({ level: 'silent' }));
 }
 
-/** All events of a task, up to its end. */
-async function events(spool: TaskSpool): Promise<NumberedTaskEvent[]> {
-  const all: NumberedTaskEvent[] = [];
-  for await (const records of spool.log.read(0, AbortSignal.timeout(10_000))) {
-    for (const { bytes } of records) all.push(decodeTaskEvent(bytes));
-  }
-  return all;
-}
-
 test('numbers a task’s events from 1 without gaps, to its end', async (t) => {
   const bench = await Bench.create(t);
   await bench.stack('sexy', { hooks: 'hook_pre_up() { echo pre; }', action: 'echo action' });
   const registry = await open(bench);
-  const all = await events(registry.start(spec));
+  const all = await eventsOf(registry.start(spec));
   assert.deepEqual(
     all.map(({ seq }) => seq),
     all.map((_, at) => at + 1),
@@ -47,7 +35,7 @@ test('starts a task once, however often it is asked to', async (t) => {
   const registry = await open(bench);
   const spool = registry.start(spec);
   assert.equal(registry.start(spec), spool);
-  await events(spool);
+  await eventsOf(spool);
   assert.equal(registry.start(spec), spool);
   await registry.settled();
   assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
@@ -58,7 +46,7 @@ test('keeps a task for its owner’s eyes only until all of it is acknowledged',
   await bench.stack('sexy');
   const registry = await open(bench);
   const spool = registry.start(spec);
-  const all = await events(spool);
+  const all = await eventsOf(spool);
   await registry.settled();
   assert.equal((await stat(join(bench.folder, 'tasks'))).mode & 0o777, 0o700);
   assert.equal((await stat(spool.folder)).mode & 0o777, 0o700);
@@ -81,7 +69,7 @@ test('forgets no task that still runs', async (t) => {
   assert.deepEqual(registry.open, [spool]);
   registry.cancelAll('the agent is stopping');
   await registry.settled();
-  const last = (await events(spool)).at(-1)?.event;
+  const last = (await eventsOf(spool)).at(-1)?.event;
   assert.equal(last?.type === 'task.finished' && last.state, 'cancelled');
 });
 
@@ -89,10 +77,10 @@ test('answers a repeated start from an earlier process’s journal', async (t) =
   const bench = await Bench.create(t);
   const folder = await bench.stack('sexy', { action: 'echo x >>runs' });
   const first = await open(bench);
-  await events(first.start(spec));
+  await eventsOf(first.start(spec));
   await first.settled();
   const second = await open(bench);
-  const all = await events(second.start(spec));
+  const all = await eventsOf(second.start(spec));
   assert.equal(all.at(-1)?.event.type, 'task.finished');
   assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
 });
@@ -107,7 +95,7 @@ test('says so when it cannot journal, and runs nothing', async (t) => {
   assert.equal(await exists(join(folder, 'ran')), false);
 });
 
-test('reports the task of a killed agent as lost, with what it had shown, and does not start it again', async (t) => {
+test('reports a task that cannot go on without its agent as lost, with what it had shown, and does not start it again', async (t) => {
   const bench = await Bench.create(t);
   const action = 'echo $$ >pid; echo shown; echo x >>runs; touch began; exec sleep 1000';
   const folder = await bench.stack('sexy', { action });
@@ -117,13 +105,12 @@ test('reports the task of a killed agent as lost, with what it had shown, and do
       (bytes) => bytes.includes('shown'),
       () => false,
     );
-  const agent = await killedAgent(t, bench, hasShown);
-  assert.equal(agent.signalCode, 'SIGKILL');
+  await killedAgent(t, bench, { ...spec, args: [] }, hasShown);
   const registry = await open(bench);
   const [spool] = registry.open;
   assert.equal(spool?.task, 'T1');
   assert.equal(registry.start(spec), spool);
-  const all = await events(spool);
+  const all = await eventsOf(spool);
   assert.deepEqual(
     all.map(({ seq, event }) => [seq, event.type]),
     [
@@ -140,34 +127,32 @@ test('reports the task of a killed agent as lost, with what it had shown, and do
   assert.equal(await readFile(join(folder, 'runs'), 'utf8'), 'x\n');
 });
 
-test('starts a task’s journal over no torn record', async (t) => {
+test('goes on with a task’s journal over no torn record', async (t) => {
   const bench = await Bench.create(t);
   const action = 'echo $$ >pid; touch began; exec sleep 1000';
   const folder = await bench.stack('sexy', { action });
-  await killedAgent(t, bench, () => exists(join(folder, 'began')));
+  await killedAgent(t, bench, spec, () => exists(join(folder, 'began')));
   await appendFile(join(bench.folder, 'tasks/T1/events.log'), Buffer.from([200, 0, 0, 0, 1, 2]));
-  const [spool] = (await open(bench)).open;
+  const registry = await open(bench);
+  const [spool] = registry.open;
   assert.ok(spool !== undefined);
-  const all = await events(spool);
-  assert.equal(all.at(-1)?.event.type, 'task.finished');
+  registry.cancel('T1', 'because');
+  assert.deepEqual(
+    (await eventsOf(spool)).map(({ seq }) => seq),
+    [1, 2, 3, 4],
+  );
 });
 
-/** The registry in a process of its own, killed as soon as `isTime`. */
+/** An agent with one task, killed as soon as `isTime`. */
 async function killedAgent(
   t: TestContext,
   bench: Bench,
+  task: TaskSpec,
   isTime: () => Promise<boolean>,
-): Promise<ChildProcess> {
-  const script = join(import.meta.dirname, 'doomed-agent.ts');
-  const args = [script, bench.root, join(bench.folder, 'tasks'), bench.host.agentEnv['PATH'] ?? ''];
-  const agent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => agent.kill('SIGKILL'));
-  await once(agent.stdout, 'data');
+): Promise<void> {
+  const agent = await startAgent(t, bench, task);
   await until('the action runs', isTime);
   const orphan = Number(await readFile(join(bench.root, 'sexy/pid'), 'utf8'));
   t.after(() => endProcess(orphan));
-  const ended = once(agent, 'exit');
-  agent.kill('SIGKILL');
-  await ended;
-  return agent;
+  await agent.kill();
 }

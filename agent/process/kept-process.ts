@@ -1,0 +1,321 @@
+import { accessSync, constants, readFileSync, statSync, watch, writeFileSync, type FSWatcher } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { delimiter, join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { isSystemError } from '../../common/errors.ts';
+import type { OutputStream } from '../../common/task-event.ts';
+import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
+import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
+import { isRunning, type ProcessIdentity } from './process-identity.ts';
+import {
+  notStarted,
+  settle,
+  terminate,
+  type ProcessEnd,
+  type ProcessSpec,
+  type RunningProcess,
+} from './running-process.ts';
+
+/*
+ * A process that goes on when this one is killed, and is taken over by the next.
+ *
+ * INVARIANTS
+ * - It is started at most once: its folder's `keeper` file is made with O_EXCL, by the keeper before it begins or by
+ *   whoever decides that it shall not.
+ * - Its output is what the files say, whoever reads them: reading takes nothing away, `release` does.
+ * - It has ended when its status is there, or when its keeper is gone without one; with a grace for late output as in
+ *   `running-process.ts`.
+ */
+
+/** What to start. */
+export interface KeptSpec extends Omit<ProcessSpec, 'onStdin'> {
+  /** Private (0700), this process's alone, and there. The caller discards it. */
+  readonly folder: string;
+  /** Value of KOMPOSE_STEP_OF in the process's environment. */
+  readonly mark: string;
+  readonly tools: KeeperTools;
+}
+
+/** What to take over: a process of an earlier agent. */
+export interface AdoptedSpec extends Pick<KeptSpec, 'folder' | 'onOutput'> {
+  /** From where on its output is wanted. */
+  readonly from?: Readonly<Record<OutputStream, StreamPlace>> | undefined;
+  /** Its stdout went elsewhere. */
+  readonly hasNoStdout?: boolean;
+}
+
+export interface KeptEnd extends ProcessEnd {
+  /** It left no exit code: nobody knows how it ended. */
+  readonly isGone?: true;
+}
+
+export interface KeptProcess extends RunningProcess {
+  readonly ended: Promise<KeptEnd>;
+  /** In which piece of a stream a byte is that was taken, and not released. */
+  locate(stream: OutputStream, byte: number): Omit<StreamPlace, 'next'>;
+  /** What of a stream is before a byte will not be read again. */
+  release(stream: OutputStream, before: number): void;
+}
+
+const streams = ['stdout', 'stderr'] as const;
+/** A look at the files without a word from the kernel: for what it could not tell. */
+const lookMs = 250;
+/** How long a keeper that has been made may take to write its number. */
+const keeperMs = 2000;
+
+/** Undefined where the host lacks one of the programs that a keeper calls. */
+export function findKeeperTools(path: string): KeeperTools | undefined {
+  const found = keeperToolNames.map((name) => [name, findProgram(name, path)] as const);
+  return found.some(([, file]) => file === undefined)
+    ? undefined
+    : (Object.fromEntries(found) as unknown as KeeperTools);
+}
+
+/** What stands in `keeper` where there will be none. */
+const nobody = 'nobody\n';
+
+/** Makes sure that nobody begins what belongs into this folder any more; false if somebody has. */
+export function forestall(folder: string): boolean {
+  const path = join(folder, 'keeper');
+  try {
+    writeFileSync(path, nobody, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return readOptional(path) === nobody;
+    // The folder is not there: neither can a keeper begin in it.
+    if (isSystemError(error, 'ENOENT')) return true;
+    throw error;
+  }
+}
+
+/** Who keeps the process of a folder; undefined if nobody does (any more). */
+export function keeperOf(folder: string): ProcessIdentity | undefined {
+  const keeper = readKeeper(folder);
+  return keeper !== undefined && isRunning(keeper) ? keeper : undefined;
+}
+
+/** Removes a process's folder; what still writes into it is dropped. */
+export async function discardKept(folder: string): Promise<void> {
+  const keeper = keeperOf(folder);
+  // It only lingers for the lock.
+  if (keeper !== undefined) signal(keeper.pid, 'SIGKILL');
+  // Out of the way first: the keeper's children make files in it by its name.
+  const beside = `${folder}.over`;
+  const moved = await rename(folder, beside).then(
+    () => beside,
+    () => folder,
+  );
+  await rm(moved, { recursive: true, force: true });
+}
+
+/** Starts a process; never throws. */
+export function startKept(spec: KeptSpec): KeptProcess {
+  const [file] = spec.argv;
+  const { PATH = '/usr/bin:/bin' } = spec.env;
+  if (findProgram(file, PATH, spec.cwd) === undefined) {
+    const cause = Object.assign(new Error('not found'), { code: 'ENOENT' });
+    return notKept(notStarted(file, spec.cwd, cause));
+  }
+  try {
+    return start(spec);
+  } catch {
+    // Such as a NUL in an argument; the message would repeat it.
+    return notKept(`${file} could not be started: an argument or variable is malformed`);
+  }
+}
+
+/** Takes a process over that an earlier agent started; it may have ended. */
+export function adoptKept(spec: AdoptedSpec): KeptProcess {
+  const keeper = awaitKeeper(spec.folder);
+  return new Kept(spec, async () => {
+    const known = await keeper;
+    return known !== undefined && isRunning(known);
+  });
+}
+
+function start(spec: KeptSpec): KeptProcess {
+  const { folder, mark, tools, cwd, env, files, argv } = spec;
+  writeFileSync(join(folder, 'status'), noStatus, { mode: 0o600 });
+  const hasNoStdout = files?.stdout !== undefined;
+  const [bash, ...args] = keeperArgv(tools, { folder, mark, agentPid: process.pid, hasNoStdout, argv });
+  const child = execa(bash, args, {
+    cwd,
+    env,
+    extendEnv: false,
+    stdin: fileDescriptor(files?.stdin) ?? 'ignore',
+    stdout: fileDescriptor(files?.stdout) ?? 'ignore',
+    stderr: 'ignore',
+    buffer: false,
+    reject: false,
+    detached: true,
+    cleanup: false,
+  });
+  let isOver = false;
+  const kept = new Kept({ folder, onOutput: spec.onOutput, hasNoStdout }, async () => !isOver);
+  child.nodeChildProcess.once('exit', () => {
+    isOver = true;
+    kept.look();
+  });
+  void child.then((result) => {
+    if (child.pid === undefined) kept.fail(notStarted(spec.argv[0], cwd, result.cause));
+  });
+  return kept;
+}
+
+class Kept implements KeptProcess {
+  readonly ended: Promise<KeptEnd>;
+  readonly #folder: string;
+  readonly #isKept: () => Promise<boolean>;
+  readonly #outputs: Readonly<Record<OutputStream, KeptOutput>>;
+  readonly #hasStdout: boolean;
+  readonly #exited = Promise.withResolvers<KeptEnd>();
+  readonly #watcher: FSWatcher | undefined;
+  readonly #timer: NodeJS.Timeout;
+
+  /** `isKept` tells whether its keeper is there. */
+  constructor({ folder, from, onOutput, hasNoStdout = false }: AdoptedSpec, isKept: () => Promise<boolean>) {
+    this.#folder = folder;
+    this.#isKept = isKept;
+    this.#hasStdout = !hasNoStdout;
+    const follow = (stream: OutputStream): KeptOutput =>
+      new KeptOutput(folder, stream, from?.[stream] ?? streamStart, (chunk) => onOutput(stream, chunk));
+    this.#outputs = { stdout: follow('stdout'), stderr: follow('stderr') };
+    this.#watcher = watchFolder(folder, (file) => this.#hear(file));
+    this.#timer = setInterval(() => this.look(), lookMs);
+    this.ended = this.#end();
+    this.look();
+  }
+
+  /** Of the step, while it runs. */
+  get pid(): number | undefined {
+    const pid = Number(readOptional(join(this.#folder, 'step')));
+    return pid > 0 ? pid : undefined;
+  }
+
+  /** Something may have happened to the files or to the keeper. */
+  look(): void {
+    for (const stream of streams) this.#outputs[stream].look();
+    void this.#lookForEnd();
+  }
+
+  #hear(file: string | null): void {
+    if (file === null || file === 'status') this.look();
+    else for (const stream of streams) this.#outputs[stream].look();
+  }
+
+  fail(error: string): void {
+    this.#exited.resolve({ exitCode: 127, error });
+  }
+
+  locate(stream: OutputStream, byte: number): Omit<StreamPlace, 'next'> {
+    return this.#outputs[stream].locate(byte);
+  }
+
+  release(stream: OutputStream, before: number): void {
+    this.#outputs[stream].release(before);
+  }
+
+  async terminate(graceMs: number): Promise<KeptEnd> {
+    const exited = this.#exited.promise;
+    const over = exited.then(() => true);
+    // A process that was started just now has no number yet.
+    while (this.pid === undefined && !(await Promise.race([over, pause(10)]))) continue;
+    return terminate(this.pid, exited, this.ended, graceMs);
+  }
+
+  async #lookForEnd(): Promise<void> {
+    const isKept = await this.#isKept();
+    // In this order: a keeper writes the status before it goes.
+    const exitCode = parseStatus(readOptional(join(this.#folder, 'status')));
+    if (exitCode !== undefined) this.#exited.resolve({ exitCode });
+    else if (!isKept) this.#exited.resolve({ exitCode: 137, isGone: true });
+  }
+
+  async #end(): Promise<KeptEnd> {
+    const end = await this.#exited.promise;
+    const outputs = this.#hasStdout ? [this.#outputs.stdout, this.#outputs.stderr] : [this.#outputs.stderr];
+    const waiting = await Promise.all(outputs.map((output) => output.waiting()));
+    if (end.error === undefined) await settle(outputs, waiting);
+    for (const stream of streams) this.#outputs[stream].stop();
+    clearInterval(this.#timer);
+    this.#watcher?.close();
+    return end;
+  }
+}
+
+function notKept(reason: string): KeptProcess {
+  const ended = Promise.resolve({ exitCode: 127, error: reason });
+  return {
+    pid: undefined,
+    ended,
+    terminate: () => ended,
+    locate: () => streamStart,
+    release: () => undefined,
+  };
+}
+
+/** The timer looks where the kernel cannot tell (fs.inotify.max_user_watches). */
+function watchFolder(folder: string, onChange: (file: string | null) => void): FSWatcher | undefined {
+  try {
+    const watcher = watch(folder, { persistent: false }, (_, file) => onChange(file));
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch {
+    return undefined;
+  }
+}
+
+function readKeeper(folder: string): ProcessIdentity | undefined {
+  const [, pid, since] = /^(\d+) (\d+)\n/.exec(readOptional(join(folder, 'keeper'))) ?? [];
+  return pid === undefined || since === undefined ? undefined : { pid: Number(pid), processStart: since };
+}
+
+/** It makes its file first and then writes into it. */
+async function awaitKeeper(folder: string): Promise<ProcessIdentity | undefined> {
+  const deadline = performance.now() + keeperMs;
+  for (;;) {
+    const keeper = readKeeper(folder);
+    if (keeper !== undefined || performance.now() > deadline) return keeper;
+    await pause(10);
+  }
+}
+
+/** As execvp(3) finds it. */
+function findProgram(name: string, path: string, cwd = '/'): string | undefined {
+  const files = name.includes('/')
+    ? [resolve(cwd, name)]
+    : path.split(delimiter).map((folder) => resolve(cwd, folder, name));
+  return files.find((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return statSync(file).isFile();
+    } catch {
+      return false;
+    }
+  });
+}
+
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resume) => void setTimeout(() => resume(undefined), ms));
+}
+
+/** execa's types know the numbers 3 to 9 only; a process can be given any. */
+function fileDescriptor(number: number | undefined): 3 | undefined {
+  return number as 3 | undefined;
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KomposeError } from '../../common/errors.ts';
+import type { OutputStream } from '../../common/task-event.ts';
+import type { ActionEnd } from '../database/action.ts';
+import type { KeeperTools } from '../process/keeper.ts';
+import { adoptKept, keeperOf, startKept, type KeptProcess, type KeptSpec } from '../process/kept-process.ts';
+import { streamStart } from '../process/kept-output.ts';
+import { outputStart, type OutputMarks } from './output-marks.ts';
+import { OutputPlaces, type OutputPlacesNow } from './output-places.ts';
+import type { RecordedBefore } from './task-recorder.ts';
+import type { ToldStep } from './told-events.ts';
+
+/** How a step ended, all of its output told. */
+export interface StepEnd {
+  readonly end: ActionEnd;
+  readonly env: Readonly<Record<string, string>>;
+  /** Empty if it is not known. */
+  readonly outputSha256: string;
+}
+
+/** Nobody knows how a step ended, or what it has done. */
+export class StepLost extends KomposeError {
+  constructor(message: string) {
+    super('failed', message);
+  }
+}
+
+export interface StepPlace {
+  readonly tools: KeeperTools;
+  /** The step's own (0700). */
+  readonly folder: string;
+  /** What an earlier process told of it. */
+  readonly told: ToldStep | undefined;
+  /** Of the newest event in the task's log. */
+  readonly count: () => number;
+}
+
+/*
+ * A step that may outlive this process, with what the next one needs to go on with it in a folder of its own, in memory
+ * where the host has a tmpfs: raw output that is not told yet, what a hook exports, its hooks.sh, and how it ended.
+ *
+ * INVARIANT: raw output is removed only once the event that tells it is in the task's log.
+ */
+export class KeptStep {
+  /** An earlier process began it. */
+  readonly isAdopted: boolean;
+  readonly told: ToldStep | undefined;
+  readonly recordedBefore: RecordedBefore;
+  readonly #place: StepPlace;
+  readonly #placesBefore: OutputPlacesNow | undefined;
+  readonly #places: OutputPlaces;
+  #process: KeptProcess | undefined;
+  /** What the log has for certain. */
+  #logged: OutputMarks;
+
+  constructor(place: StepPlace, isAdopted: boolean) {
+    this.#place = place;
+    this.isAdopted = isAdopted;
+    this.told = place.told;
+    const newest = isAdopted ? OutputPlaces.read(place.folder, place.count()) : undefined;
+    this.#placesBefore = newest?.places;
+    this.#places = OutputPlaces.open(place.folder, newest);
+    this.#logged = newest?.places ?? outputStart;
+    const digest = place.told === undefined ? createHash('sha256') : place.told.digest;
+    this.recordedBefore = { marks: this.#logged, digest };
+  }
+
+  get exportsFile(): string {
+    return join(this.#place.folder, 'exports');
+  }
+
+  /** Starts the step's process, or takes it over. Never throws. */
+  start(spec: Omit<KeptSpec, 'folder' | 'tools'>): KeptProcess {
+    const { folder, tools } = this.#place;
+    const { stdout, stderr } = this.#placesBefore ?? {};
+    const from =
+      stdout === undefined || stderr === undefined
+        ? undefined
+        : { stdout: { ...stdout, next: stdout.from }, stderr: { ...stderr, next: stderr.from } };
+    const hasNoStdout = spec.files?.stdout !== undefined;
+    this.#process = this.isAdopted
+      ? adoptKept({ folder, from, onOutput: spec.onOutput, hasNoStdout })
+      : startKept({ ...spec, folder, tools });
+    return this.#process;
+  }
+
+  /** Where the kernel tells how far its stdin is read, while it runs. */
+  get stdinOfKeeper(): string | undefined {
+    const keeper = keeperOf(this.#place.folder);
+    return keeper === undefined ? undefined : `/proc/${keeper.pid}/fdinfo/0`;
+  }
+
+  /** Called just before an output event is logged. */
+  readonly onMarks = (marks: OutputMarks): void => {
+    const pieceOf = (stream: OutputStream): Pick<typeof streamStart, 'piece' | 'pieceStart'> =>
+      this.#process?.locate(stream, marks[stream].from) ?? this.#placesBefore?.[stream] ?? streamStart;
+    const pieces = { stdout: pieceOf('stdout'), stderr: pieceOf('stderr') };
+    this.#places.note(this.#place.count() + 1, marks, pieces);
+    for (const stream of ['stdout', 'stderr'] as const)
+      this.#process?.release(stream, this.#logged[stream].from);
+    this.#logged = marks;
+  };
+
+  /** There was no room for some of its output. */
+  get isTorn(): boolean {
+    return existsSync(join(this.#place.folder, 'torn'));
+  }
+
+  /** Keeps a file of the step's beside it, such as its hooks.sh. */
+  note(name: string, content: string | Uint8Array): void {
+    writeFileSync(join(this.#place.folder, name), content, { mode: 0o600 });
+  }
+
+  noted(name: string): Buffer | undefined {
+    const path = join(this.#place.folder, name);
+    return existsSync(path) ? readFileSync(path) : undefined;
+  }
+
+  /** Before the step's end is told. */
+  noteEnd(end: StepEnd): void {
+    this.note('end.json', JSON.stringify(end));
+  }
+
+  /** What an earlier process noted; undefined where the step has not ended or its output is not told. */
+  notedEnd(): StepEnd | undefined {
+    const text = this.noted('end.json')?.toString('utf8');
+    try {
+      return text === undefined ? undefined : (JSON.parse(text) as StepEnd);
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#places.close();
+  }
+}
