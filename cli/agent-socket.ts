@@ -1,17 +1,23 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
 import { decodeRunEvent } from '../proto/event-codec.ts';
 import { decodeFrames, encodeFrame, type LocalFrame, type LocalRequest } from '../proto/local-link.ts';
 import type { LocalIo } from './follow-local.ts';
 
+/** How long a hook waits for an agent that is away: hooks go on without it, and it may be at its upgrade. */
+const awayMs = 30_000;
+const pauseMs = 100;
+
 /**
  * Has the agent behind a socket run something, and hands on its events, our stdin and our terminal. Throws what the
- * agent answers, `controller-unreachable` if it is not there, `failed` if it goes away.
+ * agent answers, `controller-unreachable` if it is not there (to a hook only after a while), `failed` if it goes away.
  */
 export async function runByAgent(path: string, request: LocalRequest, io: LocalIo): Promise<void> {
-  const socket = await connectTo(path);
+  const patienceMs = request.parentTask === undefined ? 0 : awayMs;
+  const socket = await connectTo(path, { patienceMs, signal: io.stop });
   const send = (frame: LocalFrame): void => {
     if (socket.writable) socket.write(encodeFrame(frame));
   };
@@ -35,7 +41,7 @@ export async function runByAgent(path: string, request: LocalRequest, io: LocalI
   }
   if (io.kill.aborted) return;
   const message =
-    'the agent of this host ended before the command did: kompose runs ls tells what became of it';
+    'the agent of this host ended before the command did, which the next one reports: kompose runs ls tells what becomes of it';
   throw new KomposeError('failed', message);
 }
 
@@ -48,7 +54,23 @@ async function* framesOf(socket: Socket): AsyncGenerator<LocalFrame> {
   }
 }
 
-async function connectTo(path: string): Promise<Socket> {
+async function connectTo(
+  path: string,
+  { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal },
+): Promise<Socket> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await connectOnce(path);
+    } catch (error) {
+      const isOver = performance.now() > deadline || signal.aborted;
+      if (KomposeError.from(error).code !== 'controller-unreachable' || isOver) throw error;
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function connectOnce(path: string): Promise<Socket> {
   const socket = connect(path);
   try {
     await once(socket, 'connect');

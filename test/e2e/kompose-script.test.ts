@@ -197,17 +197,44 @@ test('what needs a watcher elsewhere ends when the controller stays away, what c
   assert.equal((await changing).exitCode, 130);
 });
 
-test('an agent that is stopped ends what was asked of it, and says so', async () => {
-  const stopped = script(['db', 'build']);
-  await shows(stopped, 'stderr', 'child begins');
-  await fleet.kill(host, 'SIGTERM');
-  const { exitCode, stderr } = await stopped;
-  assert.equal(exitCode, 1);
-  assert.match(stderr, /the agent (?:is stopping|of this host ended before the command did)/);
-  assert.deepEqual(await processesOf(fleet, host, 'db'), []);
-  const away = await script(['db', 'ps']);
-  assert.deepEqual([away.exitCode, /is not running .*kompose agent serve/.test(away.stderr)], [6, true]);
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`an agent that ends by ${signal} says so to its callers, and its successor goes on with what they asked`, async () => {
+    const asked = script(['db', 'build']);
+    await shows(asked, 'stderr', 'child begins');
+    const before = await processesOf(fleet, host, 'db');
+    await fleet.kill(host, signal);
+    const { exitCode, stderr } = await asked;
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /the agent of this host ended before the command did/);
+    assert.ok(before.length > 0);
+    assert.deepEqual(await processesOf(fleet, host, 'db'), before);
+    const away = await script(['db', 'ps']);
+    assert.deepEqual([away.exitCode, /is not running .*kompose agent serve/.test(away.stderr)], [6, true]);
+    await fleet.startAgent(host);
+    const newest = async (): Promise<{ state?: string; run?: string }> =>
+      jsonLines((await fleet.kompose(['runs', '-o', 'json', '--limit', '1'])).stdout)[0] ?? {};
+    const { state, run = '' } = await newest();
+    assert.equal(state, 'running');
+    assert.equal((await fleet.kompose(['runs', 'cancel', run])).exitCode, 0);
+    await until('it has ended', async () => (await newest()).state === 'cancelled');
+    assert.deepEqual(await processesOf(fleet, host, 'db'), []);
+  });
+}
+
+test('a hook that goes on without its agent waits for the next one to chain', async () => {
+  const hooks = `hook_pre_build() { echo waits; until [[ -e go ]]; do sleep 0.05; done; touch asks
+  "$SCRIPT_DIR/kompose.sh" web create --no-recreate; echo "code $?"; }`;
+  await fleet.writeStack(host, 'late', { 'compose.yaml': idleService, 'hooks.sh': hooks });
+  const parent = fleet.spawnKompose(['late', 'build']);
+  await shows(parent, 'stderr', 'waits');
+  await fleet.kill(host);
+  await fleet.writeStack(host, 'late', { go: '' });
+  const folder = join(fleet.stacks(host), 'late');
+  await until('it asks', async () => (await readdir(folder)).includes('asks'));
   await fleet.startAgent(host);
+  const { exitCode, stderr } = await parent;
+  assert.equal(exitCode, 0, stderr);
+  assert.match(stderr, /^code 0$/m);
 });
 
 test('leaves no lock behind', async () => {
@@ -217,14 +244,4 @@ test('leaves no lock behind', async () => {
     return held.flat().length === 0;
   });
   assert.match(await readFile(scriptPath(), 'utf8'), /Kept by the kompose agent/);
-});
-
-test('an agent that is killed is told to its callers', async () => {
-  const cut = script(['db', 'build']);
-  await shows(cut, 'stderr', 'child begins');
-  await fleet.kill(host, 'SIGKILL');
-  const { exitCode, stderr } = await cut;
-  assert.equal(exitCode, 1);
-  assert.match(stderr, /the agent of this host ended before the command did/);
-  for (const pid of await processesOf(fleet, host, 'db')) process.kill(pid, 'SIGKILL');
 });
