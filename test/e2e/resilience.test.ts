@@ -37,6 +37,8 @@ const stacks = {
   'prod-2:restarted': { 'hooks.sh': counting },
   'prod-1:away': { 'hooks.sh': counting },
   'prod-1:cut': { 'hooks.sh': counting },
+  'prod-1:killed': { 'hooks.sh': counting },
+  'prod-1:upgraded': { 'hooks.sh': counting },
   'prod-2:plain': {},
 };
 await writeStacks(fleet, stacks);
@@ -112,6 +114,33 @@ describe('a controller that is killed and started again', { timeout: 90_000 }, (
     await fleet.startController();
     await assertComplete(run, 'prod-1:away');
   });
+});
+
+describe('an agent that ends in the middle of a hook', { timeout: 90_000 }, () => {
+  for (const [stack, signal] of [
+    ['killed', 'SIGKILL'],
+    ['upgraded', 'SIGTERM'],
+  ] as const) {
+    it(`by ${signal} leaves it to the next one, and no byte is missing or doubled`, async () => {
+      const run = await startCounting(stack);
+      const watcher = fleet.spawnKompose(['-o', 'json', 'runs', 'attach', run]);
+      await shows(watcher, 'stdout', 'line 10\\n');
+      for (let time = 0; time < 2; time++) {
+        await fleet.kill('prod-1', signal);
+        await untilMore('prod-1', stack);
+        await fleet.startAgent('prod-1');
+        await untilMore('prod-1', stack);
+      }
+      await openGate('prod-1', stack);
+      const { stdout, exitCode } = await watcher;
+      assert.equal(exitCode, 0);
+      await assertComplete(run, `prod-1:${stack}`);
+      const later = await fleet.kompose(['-o', 'json', 'runs', 'attach', run]);
+      assert.equal(stdout, later.stdout);
+      const states = jsonLines(later.stdout).filter(({ type }) => type === 'task.started');
+      assert.equal(states.length, 1);
+    });
+  }
 });
 
 describe('a cut link', { timeout: 90_000 }, () => {

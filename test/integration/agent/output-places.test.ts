@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { outputStart } from '../../../agent/tasks/output-marks.ts';
+import { OutputPlaces } from '../../../agent/tasks/output-places.ts';
+
+const piece = { piece: 0, pieceStart: 0 };
+const pieces = { stdout: piece, stderr: piece };
+
+async function folderOf(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'kompose-places-'));
+  t.after(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+function note(places: OutputPlaces, seq: number): void {
+  places.note(seq, { ...outputStart, stdout: { ...outputStart.stdout, from: seq * 10 } }, pieces);
+}
+
+const fromOf = (folder: string, count: number): number | undefined =>
+  OutputPlaces.read(folder, count)?.places.stdout.from;
+
+test('says what holds with the newest event that is in the log', async (t) => {
+  const folder = await folderOf(t);
+  assert.equal(fromOf(folder, 9), undefined);
+  const places = OutputPlaces.open(folder, undefined);
+  for (const seq of [3, 4, 7]) note(places, seq);
+  assert.equal((await stat(join(folder, 'places'))).mode & 0o777, 0o600);
+  assert.equal(fromOf(folder, 7), 70);
+  assert.equal(fromOf(folder, 9), 70);
+  // The process was killed before it could log event 7.
+  assert.equal(fromOf(folder, 6), 40);
+  places.close();
+});
+
+test('forgets a place whose event never came, before another event has its number', async (t) => {
+  const folder = await folderOf(t);
+  const first = OutputPlaces.open(folder, undefined);
+  for (const seq of [3, 4]) note(first, seq);
+  first.close();
+  const second = OutputPlaces.open(folder, OutputPlaces.read(folder, 3));
+  second.close();
+  assert.equal(fromOf(folder, 4), 30);
+});
+
+test('of a step that has told nothing, remembers nothing', async (t) => {
+  const folder = await folderOf(t);
+  const first = OutputPlaces.open(folder, undefined);
+  note(first, 3);
+  first.close();
+  OutputPlaces.open(folder, OutputPlaces.read(folder, 2)).close();
+  assert.equal(fromOf(folder, 9), undefined);
+});
