@@ -7,6 +7,8 @@
  *   step      pid of the step, which leads a session and process group of its own.
  *   stdout.N  what the step wrote, in pieces from N = 0. `stderr.N` likewise; `stdout.end`: no more will come.
  *   torn      there was no room for some of it.
+ *   drained   all that the step itself wrote is in the pieces, but for what a `dd` has in its hand; what comes later is a
+ *             background job's.
  *   status    the exit code and a line feed, over blanks that are there before: it needs no room.
  *
  * INVARIANTS
@@ -33,7 +35,7 @@ printf '%s %s\\n' $$ "\${__kompose_stat[19]}" >"$__kompose_dir/keeper" || exit 1
 set +C
 __kompose_pause() {
   [[ -v __kompose_never ]] || exec {__kompose_never}<> <(:)
-  read -rt 0.1 -u "$__kompose_never"
+  read -rt "\${1-0.1}" -u "$__kompose_never"
 }
 __kompose_take() {
   local n=0 oldest=0 waiting=0 said reads size sizes=()
@@ -74,8 +76,18 @@ exec {__kompose_err}> >(umask 077; exec {__kompose_out}>&- >&-; __kompose_take s
   KOMPOSE_STEP_OF=$__kompose_mark exec "$__kompose_setsid" "$@"
 )
 __kompose_status=$?
+exec {__kompose_in}</dev/fd/"$__kompose_err"
+case $__kompose_streams in
+  *stdout*) exec {__kompose_in_out}</dev/fd/"$__kompose_out" ;;
+esac
 exec {__kompose_out}>&- {__kompose_err}>&- >&- <&-
 printf '%s\\n' "$__kompose_status" 1<>"$__kompose_dir/status"
+while
+  { [[ ! -e $__kompose_dir/stderr.end ]] && read -rt 0 -u "$__kompose_in"; } ||
+    { [[ -v __kompose_in_out && ! -e $__kompose_dir/stdout.end ]] && read -rt 0 -u "$__kompose_in_out"; }
+do [[ -d $__kompose_dir ]] && __kompose_pause 0.01 || break; done
+exec {__kompose_in}>&-
+: >"$__kompose_dir/drained"
 kill -0 "$__kompose_agent" || exec "$__kompose_sleep" 60
 `;
 

@@ -1,5 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
@@ -71,13 +71,13 @@ export class KeptOutput {
     return this.#next;
   }
 
-  /** Bytes that are there and not taken. */
-  async waiting(): Promise<number> {
-    let size = 0;
-    for (let piece = this.#first; ; piece++) {
-      const stats = await stat(this.#path(piece)).catch(() => undefined);
-      if (stats === undefined) return Math.max(0, (this.#starts[0] ?? 0) + size - this.#next);
-      size += stats.size;
+  /** Where what is there ends. */
+  end(): number {
+    let end = this.#starts.at(-1) ?? 0;
+    for (let piece = this.#last; ; piece++) {
+      const stats = statSync(this.#path(piece), { throwIfNoEntry: false });
+      if (stats === undefined) return end;
+      end += stats.size;
     }
   }
 

@@ -1,4 +1,13 @@
-import { accessSync, constants, readFileSync, statSync, watch, writeFileSync, type FSWatcher } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  statSync,
+  watch,
+  writeFileSync,
+  type FSWatcher,
+} from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { execa } from 'execa';
@@ -8,8 +17,9 @@ import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } 
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
 import {
+  leftInPipeBytes,
+  lateOutputMs,
   notStarted,
-  settle,
   terminate,
   type ProcessEnd,
   type ProcessSpec,
@@ -234,12 +244,38 @@ class Kept implements KeptProcess {
   async #end(): Promise<KeptEnd> {
     const end = await this.#exited.promise;
     const outputs = this.#hasStdout ? [this.#outputs.stdout, this.#outputs.stderr] : [this.#outputs.stderr];
-    const waiting = await Promise.all(outputs.map((output) => output.waiting()));
-    if (end.error === undefined) await settle(outputs, waiting);
+    if (end.error === undefined) {
+      const finished = Promise.all(outputs.map((output) => output.finished)).then(() => true as const);
+      const isDrained = (): boolean => end.isGone === true || existsSync(join(this.#folder, 'drained'));
+      await settle(finished, outputs, isDrained);
+    }
     for (const stream of streams) this.#outputs[stream].stop();
     clearInterval(this.#timer);
     this.#watcher?.close();
     return end;
+  }
+}
+
+/**
+ * Waits until all is taken that the step itself wrote. A background job may hold its pipes open: then until nothing has
+ * come for the grace, or more than is in a pipe.
+ */
+async function settle(
+  finished: Promise<true>,
+  outputs: readonly KeptOutput[],
+  isDrained: () => boolean,
+): Promise<void> {
+  let own: { readonly sinceMs: number; readonly ends: readonly number[] } | undefined;
+  const isLate = (output: KeptOutput, at: number): boolean => {
+    const end = own?.ends[at] ?? Infinity;
+    const idleMs = Math.min(output.idleMs(), performance.now() - (own?.sinceMs ?? 0));
+    return output.taken() >= end && (idleMs > lateOutputMs || output.taken() > end + leftInPipeBytes);
+  };
+  while ((await Promise.race([finished, pause(20)])) !== true) {
+    if (own === undefined && isDrained())
+      own = { sinceMs: performance.now(), ends: outputs.map((output) => output.end()) };
+    for (const output of outputs) output.look();
+    if (outputs.every(isLate)) return;
   }
 }
 

@@ -41,9 +41,9 @@ export interface RunningProcess {
   terminate(graceMs: number): Promise<ProcessEnd>;
 }
 
-const lateOutputMs = 200;
+export const lateOutputMs = 200;
 /** A pipe holds 64 KiB, and the streams on top of it about as much again. */
-const leftInPipeBytes = 512 * 1024;
+export const leftInPipeBytes = 512 * 1024;
 
 /** Starts a process; never throws. */
 export function startProcess(spec: ProcessSpec): RunningProcess {
@@ -98,8 +98,7 @@ function fileDescriptor(number: number | undefined): 3 | undefined {
   return number as 3 | undefined;
 }
 
-/** What takes one stream of a process. */
-export interface Pump {
+interface Pump {
   readonly finished: Promise<void>;
   /** For how long nothing has come; 0 while what came waits for its taker. */
   idleMs(): number;
@@ -136,11 +135,11 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
 
 /**
  * Waits for both streams' ends. A background job may hold them open: then until nothing has come for the grace, or
- * more has come than the process itself can have left in its pipes and, for each pump, in `waiting`.
+ * more has come than the process itself can have left in its pipes.
  */
-export async function settle(pumps: readonly Pump[], waiting: readonly number[] = []): Promise<void> {
+async function settle(pumps: readonly Pump[]): Promise<void> {
   const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
-  const before = pumps.map((each, at) => each.taken() + (waiting[at] ?? 0));
+  const before = pumps.map((each) => each.taken());
   const isLate = (each: Pump, at: number): boolean =>
     each.idleMs() > lateOutputMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
   const look = async (): Promise<boolean> => {

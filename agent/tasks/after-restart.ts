@@ -1,4 +1,4 @@
-import type { HandedTask } from './task-handover.ts';
+import { handoverFormat, type HandedTask } from './task-handover.ts';
 import type { Told } from './told-events.ts';
 
 /** What becomes of a task that an earlier process of the agent left. */
@@ -17,6 +17,10 @@ export function afterRestart(
   if (task === undefined) {
     if (told.events === 0) return { kind: 'forget' };
     const reason = 'the agent was ended while the task ran; how far it came shows in its output';
+    return { kind: 'end', state: 'lost', reason };
+  }
+  if (task.format !== handoverFormat) {
+    const reason = 'an agent of another version began it, and this one cannot go on with it';
     return { kind: 'end', state: 'lost', reason };
   }
   if (task.boot !== boot) {

@@ -20,9 +20,13 @@ import type { TaskSpec } from './task-spec.ts';
  *   on after one.
  */
 
-/** A task of this start of the machine. */
+/** Of the files: a process goes on with nothing that it might misread. */
+export const handoverFormat = 1;
+
 export interface HandedTask {
+  readonly format: number;
   readonly spec: TaskSpec;
+  /** Of the machine. */
   readonly boot: string;
   /** Somebody on this host asked for it. */
   readonly isLocal: boolean;
@@ -57,7 +61,7 @@ export class TaskHandover {
   /** Begins that of a task that was accepted just now. Throws Node's system errors. */
   static create(folder: string, spec: TaskSpec, isLocal: boolean): TaskHandover {
     const handover = new TaskHandover(folder, undefined);
-    handover.#write('task', { spec, boot: bootId(), isLocal } satisfies HandedTask);
+    handover.#write('task', { format: handoverFormat, spec, boot: bootId(), isLocal } satisfies HandedTask);
     return handover;
   }
 

@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
@@ -279,17 +280,15 @@ export class TaskRegistry {
     const found = TaskHandover.read(spool.folder);
     const told = await spool.recall(found === undefined ? 0 : keptBytes(found.task.spec));
     const current = found?.handover.progress?.folder;
+    const boot = bootId();
     if (told.hasFinished) {
       spool.log.end();
-      await this.#removeHandover(spool, found?.handover);
+      await this.#removeHandover(spool, found, boot);
       return undefined;
     }
     const tools = this.#keeperTools;
-    const after = afterRestart(
-      found?.task,
-      { hasStarted: told.hasStarted, events: spool.log.count },
-      bootId(),
-    );
+    const { hasStarted } = told;
+    const after = afterRestart(found?.task, { hasStarted, events: spool.log.count }, boot);
     if (after.kind === 'go-on' && found !== undefined && tools !== undefined) {
       await removeScratchFolders(spool.task, current);
       const { handover, task, stop } = found;
@@ -305,14 +304,23 @@ export class TaskRegistry {
     }
     const { state, reason } = after.kind === 'end' ? after : lostTools;
     spool.record({ type: 'task.finished', state, reason, durationMs: 0, actionDecided: false });
-    await this.#removeHandover(spool, found?.handover);
+    await this.#removeHandover(spool, found, boot);
     await this.#tidyDatabase(spool);
     return undefined;
   }
 
-  async #removeHandover(spool: TaskSpool, handover: TaskHandover | undefined): Promise<void> {
-    if (handover?.progress !== undefined) await discardKept(handover.progress.folder);
-    handover?.forget();
+  async #removeHandover(
+    spool: TaskSpool,
+    found: ReturnType<typeof TaskHandover.read>,
+    boot: string,
+  ): Promise<void> {
+    const folder = found?.handover.progress?.folder;
+    if (folder !== undefined) {
+      // Numbers of processes from before the machine went down are somebody else's.
+      if (found?.task.boot === boot) await discardKept(folder);
+      else await rm(folder, { recursive: true, force: true });
+    }
+    found?.handover.forget();
     await removeScratchFolders(spool.task);
   }
 }

@@ -201,13 +201,13 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`an agent that ends by ${signal} says so to its callers, and its successor goes on with what they asked`, async () => {
     const asked = script(['db', 'build']);
     await shows(asked, 'stderr', 'child begins');
-    const before = await processesOf(fleet, host, 'db');
+    const running = await processesOf(fleet, host, 'db');
     await fleet.kill(host, signal);
     const { exitCode, stderr } = await asked;
     assert.equal(exitCode, 1);
     assert.match(stderr, /the agent of this host ended before the command did/);
-    assert.ok(before.length > 0);
-    assert.deepEqual(await processesOf(fleet, host, 'db'), before);
+    assert.ok(running.length > 0);
+    assert.deepEqual(await processesOf(fleet, host, 'db'), running);
     const away = await script(['db', 'ps']);
     assert.deepEqual([away.exitCode, /is not running .*kompose agent serve/.test(away.stderr)], [6, true]);
     await fleet.startAgent(host);

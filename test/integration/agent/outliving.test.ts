@@ -362,3 +362,13 @@ test('leaves a step’s background job alone, and its pipes open', async (t) => 
   await until('the job ends by itself', () => exists(join(folder, 'survived')));
   await rm(join(folder, 'survived'));
 });
+
+test('has all that a step wrote, however much of it is unread when the step ends', async (t) => {
+  const bench = await Bench.create(t);
+  const bytes = 40_000_000;
+  const action = `yes 0123456 | head -c ${bytes}; (sleep 2 &)`;
+  await bench.stack('sexy', { action });
+  const task = await bench.run();
+  assert.equal(task.end.state, 'succeeded');
+  assert.equal(task.output('action').length, bytes);
+});

@@ -145,7 +145,10 @@ export interface StepFinished {
   durationMs: number;
   /** Hooks only: SHA-256 (lower-case hex) of hooks.sh as it ran. */
   hookSha256: string;
-  /** SHA-256 (lower-case hex) over the step's output as sent, stdout and stderr in order of arrival. */
+  /**
+   * SHA-256 (lower-case hex) over the step's output as sent, stdout and stderr in order of arrival. Empty if it is not
+   * known: the agent ended during the step, and its successor no longer had all of the output.
+   */
   outputSha256: string;
   /** Hooks only: hooks.sh as the audit keeps it. Not in a run's log. */
   script: HookScript | undefined;

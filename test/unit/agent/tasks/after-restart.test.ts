@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { afterRestart } from '../../../../agent/tasks/after-restart.ts';
 import { outlivesAgent } from '../../../../agent/tasks/outlives-agent.ts';
-import type { HandedTask } from '../../../../agent/tasks/task-handover.ts';
+import { handoverFormat, type HandedTask } from '../../../../agent/tasks/task-handover.ts';
 import type { TaskSpec } from '../../../../agent/tasks/task-spec.ts';
 
 const spec: TaskSpec = {
@@ -17,7 +17,7 @@ const spec: TaskSpec = {
   hasStdin: false,
   user: 'ada',
 };
-const handed: HandedTask = { spec, boot: 'this', isLocal: false };
+const handed: HandedTask = { format: handoverFormat, spec, boot: 'this', isLocal: false };
 const waiting = { hasStarted: false, events: 1 };
 const running = { hasStarted: true, events: 5 };
 
@@ -25,6 +25,7 @@ const rows: readonly [what: string, ...Parameters<typeof afterRestart>, expected
   ['runs', handed, running, 'this', 'go-on'],
   ['waits for its turn', handed, waiting, 'this', 'go-on'],
   ['was accepted only', handed, { hasStarted: false, events: 0 }, 'this', 'go-on'],
+  ['an agent of another version began', { ...handed, format: 0 }, running, 'this', 'lost'],
   ['ran when the machine went down', { ...handed, boot: 'before' }, running, 'this', 'lost'],
   ['waited when the machine went down', { ...handed, boot: 'before' }, waiting, 'this', 'cancelled'],
   ['of a caller on this host runs', { ...handed, isLocal: true }, running, 'this', 'go-on'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Masker, type MaskStream } from '../../../../common/redaction/masker.ts';
 
 /** Few letters, so that secrets overlap, touch, and begin in vain. */
