@@ -6,6 +6,7 @@ import { isSystemError, KomposeError } from '../common/errors.ts';
 import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
+import { createSealingSeed, sealingKey, type SealingKey } from '../common/sealing.ts';
 import type { Identity } from '../proto/enrol.ts';
 
 /** What `agent join` learned. */
@@ -44,10 +45,27 @@ const configFile = 'config.json';
 export async function saveMembership(folder: string, config: AgentConfig, identity: Identity): Promise<void> {
   await ensurePrivateFolder(folder);
   await rm(rosterPath(folder), { force: true });
+  await rm(sealingSeedPath(folder), { force: true });
   for (const part of ['privateKey', 'certificate', 'caCertificate'] as const) {
     await writePrivateFile(join(folder, identityFiles[part]), identity[part]);
   }
   await writeConfig(folder, config);
+}
+
+/** What the controller keeps for this host opens with it. It is made at the first start, and anew with each join. */
+export async function loadSealingKey(folder: string): Promise<SealingKey> {
+  const path = sealingSeedPath(folder);
+  const kept = await readFile(path).catch((error: unknown) => {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    return undefined;
+  });
+  const seed = kept ?? createSealingSeed();
+  if (kept === undefined) await writePrivateFile(path, seed);
+  return sealingKey(seed);
+}
+
+function sealingSeedPath(folder: string): string {
+  return join(folder, 'sealing.key');
 }
 
 /** The roster as this host has last seen it. */

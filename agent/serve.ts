@@ -5,7 +5,14 @@ import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import { version } from '../common/version.ts';
-import { loadMembership, readPatience, rosterPath, saveRenewed, type AgentEnvironment } from './config.ts';
+import {
+  loadMembership,
+  loadSealingKey,
+  readPatience,
+  rosterPath,
+  saveRenewed,
+  type AgentEnvironment,
+} from './config.ts';
 import { loadPolicy } from './policy.ts';
 import { formatDuration } from '../common/durations.ts';
 import { CutOff } from './session/cut-off.ts';
@@ -71,6 +78,7 @@ export async function serveAgent(
     version,
     name: config.name,
     roster,
+    sealingKey: await loadSealingKey(folder),
     journal,
     tasks,
     localRuns,

@@ -45,6 +45,23 @@ export function hostGroups(hosts: readonly string[], batch: Share | undefined): 
   return groups;
 }
 
+/** How long the pause before the next group still is, when the last task of the one before ended at `endedMs`. Pure. */
+export function pauseLeftMs({ batchWaitMs }: RolloutOptions, endedMs: number, nowMs: number): number {
+  return Math.min(batchWaitMs, Math.max(0, endedMs + batchWaitMs - nowMs));
+}
+
+/** An agent that is there has time to come back to a controller that was away. */
+const leastLeftMs = 20_000;
+
+/**
+ * How long a host is waited for still, if that began at `sinceMs` under an earlier process of the controller: for what is
+ * left of `waitMs`, but long enough for an agent to come back. Pure.
+ */
+export function waitLeftMs(waitMs: number, sinceMs: number | undefined, nowMs: number): number {
+  if (sinceMs === undefined) return waitMs;
+  return Math.min(waitMs, Math.max(leastLeftMs, sinceMs + waitMs - nowMs));
+}
+
 /** Whether more tasks have failed than the run may bear. Failed, timed-out, unreachable and lost ones count. Pure. */
 export function isOverFailureLimit(tasks: readonly RolloutTask[], maxFailures: Share | undefined): boolean {
   if (maxFailures === undefined) return false;

@@ -5,6 +5,7 @@ import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type { RosterFile } from '../../common/roster/roster-file.ts';
+import type { SealingKey } from '../../common/sealing.ts';
 import { clockToleranceMs } from '../../common/signing/order.ts';
 import type {
   AgentLinkClient,
@@ -22,6 +23,7 @@ import type { WordsToMask } from '../tasks/mask-words.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskJournal } from '../tasks/task-journal.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
+import { decodeSealedTask } from '../../proto/sealed-task-codec.ts';
 import { examineTask } from './examine-task.ts';
 import { reportTask } from './reporter.ts';
 
@@ -38,6 +40,8 @@ export interface SessionHost {
   readonly name: string;
   /** Whose signatures count here. */
   readonly roster: RosterFile;
+  /** Opens what the controller has kept for this host. */
+  readonly sealingKey: SealingKey;
   readonly journal: TaskJournal;
   takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
@@ -67,6 +71,8 @@ const entriesAMessage = 256;
 export class Session {
   readonly #options: SessionOptions;
   readonly #closed = new AbortController();
+  /** Tasks that are being opened; why, of those that are cancelled meanwhile. */
+  readonly #opening = new Map<string, string | undefined>();
   #silence: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
@@ -76,7 +82,7 @@ export class Session {
 
   /** Says hello; the welcome is waited for by a timer. */
   open(): void {
-    const { version, instanceId, startedMs, tasks, auditWitness, roster } = this.#options.host;
+    const { version, instanceId, startedMs, tasks, auditWitness, roster, sealingKey } = this.#options.host;
     this.#expectWord(welcomeTimeoutMs);
     this.#send({
       $case: 'hello',
@@ -92,6 +98,7 @@ export class Session {
         rosterRoot: roster.root,
         rosterCount: roster.current.count,
         trusts: [...this.#options.trusts],
+        sealingKey: sealingKey.publicKey,
       },
     });
   }
@@ -119,7 +126,8 @@ export class Session {
         this.#takeRoster(kind.value);
         return;
       case 'startTask':
-        this.#startTask(kind.value);
+        if (kind.value.sealed.length === 0) this.#startTask(kind.value);
+        else void this.#startSealed(kind.value);
         return;
       case 'cancelTask':
         this.#cancelTask(kind.value);
@@ -183,7 +191,8 @@ export class Session {
   /** A controller that does not know a local run yet takes its open tasks for those of a run that has ended. */
   #cancelTask({ taskId, reason }: CancelTask): void {
     const { tasks, localRuns } = this.#options.host;
-    if (!localRuns.isWaiting(taskId)) tasks.cancel(taskId, reason);
+    if (this.#opening.has(taskId)) this.#opening.set(taskId, reason);
+    else if (!localRuns.isWaiting(taskId)) tasks.cancel(taskId, reason);
   }
 
   /** What the controller lacks of the roster, and a warning where it has another one. */
@@ -221,11 +230,34 @@ export class Session {
       journal.begin(taskId, notAfterMs + clockToleranceMs);
       tasks.start(spec);
     } catch (error) {
-      const { code, message: reason } = KomposeError.from(error);
-      const denied = code === 'denied';
-      if (denied) this.#options.log.warn({ task: taskId, why: reason }, 'a task is denied');
-      this.#send({ $case: 'taskRefused', value: { taskId, reason, denied } });
+      this.#refuse(taskId, error);
     }
+  }
+
+  /** Once at a time: the controller may ask again meanwhile. */
+  async #startSealed({ sealed, ...message }: StartTask): Promise<void> {
+    const { taskId } = message;
+    const { tasks, sealingKey } = this.#options.host;
+    if (tasks.has(taskId) || this.#opening.has(taskId)) return;
+    this.#opening.set(taskId, undefined);
+    try {
+      const opened = decodeSealedTask(await sealingKey.open(sealed, taskId));
+      if (this.#closed.signal.aborted) return;
+      this.#startTask({ ...message, ...opened, sealed: new Uint8Array() });
+    } catch (error) {
+      this.#refuse(taskId, error);
+    } finally {
+      const reason = this.#opening.get(taskId);
+      this.#opening.delete(taskId);
+      if (reason !== undefined) tasks.cancel(taskId, reason);
+    }
+  }
+
+  #refuse(taskId: string, error: unknown): void {
+    const { code, message: reason } = KomposeError.from(error);
+    const denied = code === 'denied';
+    if (denied) this.#options.log.warn({ task: taskId, why: reason }, 'a task is denied');
+    this.#send({ $case: 'taskRefused', value: { taskId, reason, denied } });
   }
 
   /** Once a task and link; the next link takes up what is left. */

@@ -15,6 +15,8 @@ export interface HostRecord {
   readonly clockSkewMs: number;
   /** As last told; undefined if the host never told. */
   readonly stacks: readonly StackSummary[] | undefined;
+  /** What is sealed to it; undefined if it never told. */
+  readonly sealingKey: Uint8Array | undefined;
   /** Its live link, if it is online. */
   readonly session: HostSession | undefined;
 }
@@ -72,6 +74,7 @@ export class Fleet {
       agentVersion: row.agent_version,
       lastSeenMs: row.last_seen ?? undefined,
       clockSkewMs: 0,
+      sealingKey: row.sealing_key === null ? undefined : Buffer.from(row.sealing_key, 'base64'),
       stacks: row.inventory === null ? undefined : readInventory(row.inventory),
       session: undefined,
     });
@@ -121,12 +124,15 @@ export class Fleet {
       throw new KomposeError('denied', `the host ${session.host} was removed from the fleet`);
     this.refuseEarlier(session);
     const earlier = host.session;
-    this.#update(session.host, { session, agentVersion, lastSeenMs: this.#clock() });
+    const { sealingKey } = session;
+    this.#update(session.host, { session, agentVersion, sealingKey, lastSeenMs: this.#clock() });
     if (earlier !== undefined) {
       const isSame = earlier.instanceId === session.instanceId;
       earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
     }
-    void this.#keep(session.host, { agent_version: agentVersion, trusts, last_seen: this.#clock() });
+    const sealing_key = sealingKey === undefined ? null : Buffer.from(sealingKey).toString('base64');
+    const seen = { agent_version: agentVersion, trusts, last_seen: this.#clock(), sealing_key };
+    void this.#keep(session.host, seen);
     this.#listener?.hostOnline(session, openTasks);
   }
 

@@ -3,14 +3,21 @@ import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type { RosterEntry } from '../../common/roster/entry.ts';
 import type { OrderValues } from '../../common/signing/order.ts';
 
+/** What a task's user has signed, or that sealed to the host. */
+export type SignedPart =
+  | {
+      /** A SignedOrder, encoded. */
+      readonly order: Uint8Array;
+      readonly signature: Uint8Array;
+      readonly values: OrderValues;
+    }
+  | { readonly sealed: Uint8Array };
+
 /** A task as an agent is asked for it; what it is to do stands in what its user has signed. */
 export interface TaskOrder {
   readonly task: string;
   readonly stack: string;
-  /** A SignedOrder, encoded. */
-  readonly order: Uint8Array;
-  readonly signature: Uint8Array;
-  readonly values: OrderValues;
+  readonly signed: SignedPart;
   /** Of the terminal that the action runs on. */
   readonly terminalSize: TerminalSize | undefined;
   readonly output: OutputPolicy;
@@ -40,6 +47,8 @@ export interface HostSession {
   /** When the agent's process started: of two instances the later wins. */
   readonly instanceStartedMs: number;
   readonly connectedMs: number;
+  /** Opens to this agent alone; undefined of one that has none. */
+  readonly sealingKey: Uint8Array | undefined;
   startTask(order: TaskOrder): void;
   /** The entries of the roster after its first `after`. */
   tellRoster(after: number, entries: readonly RosterEntry[]): void;

@@ -83,7 +83,7 @@ export class EnrolmentDesk {
       if (isAgain) {
         await transaction
           .updateTable('hosts')
-          .set({ ...row, renewed_certificate: null })
+          .set({ ...row, renewed_certificate: null, sealing_key: null })
           .where('name', '=', name)
           .execute();
       } else {

@@ -1,5 +1,7 @@
 import { isSecretName } from '../../common/redaction/secret-name.ts';
-import type { OrderValues, Variable } from '../../common/signing/order.ts';
+import { openOrder, type OrderValues, type Variable } from '../../common/signing/order.ts';
+import { KomposeError } from '../../common/errors.ts';
+import { decodeOrder } from '../../proto/order-codec.ts';
 import type { OfflinePolicy, RolloutOptions } from '../../common/rollout.ts';
 import type { KeptWord } from './kept-words.ts';
 import type { RunRequest } from './run-request.ts';
@@ -7,7 +9,10 @@ import type { RunRequest } from './run-request.ts';
 /** What --network sets. */
 const networkVariable = 'NETWORK_NAME';
 
-/** What of a request is kept in the store, as JSON, so that `runs retry` can repeat it: no value of a secret. */
+/**
+ * What of a request is kept in the store, as JSON, so that the run goes on after a restart and `runs retry` can repeat it:
+ * no value of a secret.
+ */
 export interface KeptRequest {
   /** Variables of -e whose values may be kept. */
   readonly env: Readonly<Record<string, string>>;
@@ -20,6 +25,7 @@ export interface KeptRequest {
   readonly timeoutMs: number;
   readonly rollout: RolloutOptions;
   readonly offline: OfflinePolicy;
+  readonly detach: boolean;
 }
 
 /**
@@ -27,7 +33,7 @@ export interface KeptRequest {
  * asked for again as the variable that it sets. Pure.
  */
 export function keepRequest(request: RunRequest, keptWord: KeptWord, values: OrderValues): KeptRequest {
-  const { env, network, timeoutMs, rollout, offline } = request;
+  const { env, network, timeoutMs, rollout, offline, detach } = request;
   const isHidden = (value: string): boolean => keptWord(value) !== value;
   const isSecret = ([name, value]: [string, string]): boolean => isSecretName(name) || isHidden(value);
   const variables = Object.entries(env);
@@ -44,6 +50,7 @@ export function keepRequest(request: RunRequest, keptWord: KeptWord, values: Ord
     timeoutMs,
     rollout,
     offline,
+    detach,
   };
 }
 
@@ -56,6 +63,17 @@ export function keptValues({ env, network, salts }: KeptRequest): OrderValues {
     env: Object.entries(env).map(([name, value]) => variable(name, value)),
     network: network === undefined ? undefined : variable('', network),
   };
+}
+
+/** Whether what is kept opens all of an order: no value in it is a secret. Pure. */
+export function isKeptWhole(order: Uint8Array, kept: KeptRequest): boolean {
+  try {
+    openOrder(decodeOrder(order), keptValues(kept));
+    return true;
+  } catch (error) {
+    if (error instanceof KomposeError) return false;
+    throw error;
+  }
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -40,7 +40,7 @@ export interface TaskFacts {
   readonly stack: string;
 }
 
-/** What is kept of a request, so that `runs retry` can repeat the run. */
+/** What is kept of a request, so that the run outlives the controller's process and `runs retry` can repeat it. */
 export interface Repeatable {
   readonly request: KeptRequest;
   /** Its client may give it a stdin. */
@@ -49,6 +49,14 @@ export interface Repeatable {
   readonly retryOf: string | undefined;
   /** Absent where it holds what may not be kept. */
   readonly signed: Pick<SignedRun, 'order' | 'signatures'> | undefined;
+  /** By task, what its host alone can open; empty where nothing of the request is secret. */
+  readonly sealed: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Who has ended a run, and why. */
+export interface Cancellation {
+  readonly actor: Actor;
+  readonly reason: string;
 }
 
 /** The rows and audit records of runs; each method is one transaction, durable when it resolves. */
@@ -87,7 +95,7 @@ export class RunRecords {
           caller: JSON.stringify(callerOf(run)),
         })
         .execute();
-      await insertTasks(transaction, run.id, tasks, repeatable?.signed?.signatures);
+      await insertTasks(transaction, run.id, tasks, repeatable);
       if (repeatable !== undefined) await insertRequest(transaction, run.id, repeatable);
       await record(transaction, this.#clock(), {
         type: 'run.started',
@@ -104,11 +112,12 @@ export class RunRecords {
     });
   }
 
+  /** Its host has it: what was sealed is needed no more. */
   taskStarted(task: TaskFacts): Promise<void> {
     return this.#store.write(async (transaction) => {
       await transaction
         .updateTable('tasks')
-        .set({ state: 'running', started_at: this.#clock() })
+        .set({ state: 'running', started_at: this.#clock(), sealed: null })
         .where('id', '=', task.id)
         .execute();
     });
@@ -155,6 +164,7 @@ export class RunRecords {
           exit_code: exitCode ?? null,
           finished_at: this.#clock(),
           dump: dump === undefined ? null : JSON.stringify(dump),
+          sealed: null,
         })
         .where('id', '=', task.id)
         .where('finished_at', 'is', null)
@@ -177,15 +187,22 @@ export class RunRecords {
   }
 
   cancelled(run: RunFacts, actor: Actor, clientAddress: string, reason: string): Promise<void> {
-    return this.#store.write((transaction) =>
-      record(transaction, this.#clock(), {
+    const cancellation: Cancellation = { actor, reason };
+    return this.#store.write(async (transaction) => {
+      await transaction
+        .updateTable('runs')
+        .set({ cancelled: JSON.stringify(cancellation) })
+        .where('id', '=', run.id)
+        .where('cancelled', 'is', null)
+        .execute();
+      await record(transaction, this.#clock(), {
         type: 'run.cancelled',
         ...about(run),
         actor,
         clientAddress,
         reason,
-      }),
-    );
+      });
+    });
   }
 
   /** `hadNoStdin`: its client had none to give after all. */
@@ -235,7 +252,7 @@ async function insertRequest(
       request: JSON.stringify(request),
       has_stdin: hasStdin ? 1 : 0,
       retry_of: retryOf ?? null,
-      signed_order: signed === undefined ? null : Buffer.from(signed.order).toString('base64'),
+      signed_order: toBase64(signed?.order),
     })
     .execute();
 }
@@ -247,13 +264,13 @@ async function insertTasks(
   transaction: Transaction<Schema>,
   run: string,
   tasks: readonly TaskFacts[],
-  signatures: ReadonlyMap<string, Uint8Array> = new Map(),
+  repeatable: Repeatable | undefined,
 ): Promise<void> {
   const none = { state: 'queued', reason: '', exit_code: null, started_at: null, finished_at: null };
   const rows = tasks.map(({ id, place, host, stack }) => {
-    const bytes = signatures.get(id);
-    const signature = bytes === undefined ? null : Buffer.from(bytes).toString('base64');
-    return { id, run_id: run, place, host, stack, signature, ...none };
+    const signature = toBase64(repeatable?.signed?.signatures.get(id));
+    const sealed = toBase64(repeatable?.sealed.get(id));
+    return { id, run_id: run, place, host, stack, signature, sealed, ...none };
   });
   for (let at = 0; at < rows.length; at += tasksAStatement) {
     await transaction
@@ -261,6 +278,10 @@ async function insertTasks(
       .values(rows.slice(at, at + tasksAStatement))
       .execute();
   }
+}
+
+function toBase64(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : Buffer.from(bytes).toString('base64');
 }
 
 /** The text of a hooks.sh, if the step brings it along. */

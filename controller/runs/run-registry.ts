@@ -17,16 +17,24 @@ import type { RosterBook } from '../identity/roster-book.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
 import { askKeptWords } from './kept-words.ts';
-import { RunRecords, type RunCaller, type RunFacts, type TaskFacts } from './run-records.ts';
-import { keepRequest } from './kept-request.ts';
+import {
+  RunRecords,
+  type Cancellation,
+  type RunCaller,
+  type RunFacts,
+  type TaskFacts,
+} from './run-records.ts';
+import { keptTerms, newTerms, type RunTerms } from './run-terms.ts';
+import { sealTasks } from './seal-tasks.ts';
+import { isKeptWhole, keepRequest } from './kept-request.ts';
 import { planRetry, retryRequest, type RetryOrder } from './retry.ts';
 import { readsClientStdin } from '../../common/client-stdin.ts';
 import type { RunRequest } from './run-request.ts';
-import { checkSigned, type AskSignature, type SignedRequest, type SignedRun } from './signed-run.ts';
+import { checkSigned, type AskSignature } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
-import { envNamesOf, findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import { envNamesOf, findRequest, findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import { isOfHost } from './watcher-needs.ts';
-import type { RunsTable } from '../store/schema.ts';
+import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
 import type { TaskCounts, TaskState } from '../../common/task-event.ts';
 
 interface RegistryDeps {
@@ -148,12 +156,15 @@ export class RunRegistry implements FleetListener {
     const kept = keepRequest(request, keptWord, signed.values);
     // Whoever cannot have an argument whole cannot repeat the run, so that what was signed need not be kept either.
     const isWhole = request.args.every((word) => keptWord(word) === word);
-    const repeatable = { request: kept, hasStdin, retryOf, signed: isWhole ? signed : undefined };
+    // What its client gives goes with this process in any case.
+    const isKept = hasStdin || (isWhole && isKeptWhole(signed.order, kept));
+    const sealed = isKept ? new Map<string, Uint8Array>() : await sealTasks(tasks, signed, this.#deps.fleet);
+    const repeatable = { request: kept, hasStdin, retryOf, signed: isWhole ? signed : undefined, sealed };
     await this.#records.started(facts, tasks, envNames, repeatable);
     const role = await this.#roleNow(actor);
-    const run = this.#keep(facts, tasks, { ...request, signed });
+    const run = this.#keep(facts, tasks, newTerms({ ...request, signed }, tasks.length));
     this.#roleOf.set(run, role);
-    const denied = new Map([...unsigned(tasks, signed), ...this.#denied(run, role)]);
+    const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#denied(run, role)]);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
   }
@@ -277,10 +288,10 @@ export class RunRegistry implements FleetListener {
     clearTimeout(timer);
   }
 
-  #keep(facts: RunFacts, tasks: readonly TaskFacts[], request: SignedRequest | undefined): Run {
+  #keep(facts: RunFacts, tasks: readonly TaskFacts[], terms: RunTerms | undefined): Run {
     const { fleet, clock, logger, keptBytes } = this.#deps;
     const log = EventLog.open(this.#logPath(facts.id));
-    const run = new Run(facts, tasks, request, {
+    const run = new Run(facts, tasks, terms, {
       fleet,
       clock,
       logger,
@@ -301,7 +312,9 @@ export class RunRegistry implements FleetListener {
   }
 
   async #resume(row: RunsTable): Promise<void> {
-    const tasks = await tasksOfRun(this.#deps.store, row.id);
+    const { store } = this.#deps;
+    const [tasks, request] = await Promise.all([tasksOfRun(store, row.id), findRequest(store, row.id)]);
+    const terms = request === undefined ? undefined : keptTerms(row, request, tasks);
     const facts: RunFacts = {
       id: row.id,
       pattern: row.pattern,
@@ -312,17 +325,27 @@ export class RunRegistry implements FleetListener {
       ...callerOfRow(row),
       startedMs: row.started_at,
     };
-    const run = this.#keep(facts, tasks, undefined);
-    await run.resume();
-    if (!isOfHost(facts)) await this.#takeRole(run);
+    const run = this.#keep(facts, tasks, terms);
+    const cancelled = row.cancelled === null ? undefined : (JSON.parse(row.cancelled) as Cancellation);
+    const denied = isOfHost(facts) ? new Map<string, string>() : await this.#deniedAnew(run, tasks, request);
+    await run.resume({ ends: endsOf(tasks), denied, cancelled });
+    // Of what has begun, that which lives by its client.
+    await run.deny(denied);
     for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
   }
 
-  /** The role of the one who began it may have changed right before the earlier process ended. */
-  async #takeRole(run: Run): Promise<void> {
+  /** What may not start of a run that is taken up: what its user did not sign, and what they may not do any more. */
+  async #deniedAnew(
+    run: Run,
+    tasks: readonly TasksTable[],
+    request: RunRequestsTable | undefined,
+  ): Promise<Map<string, string>> {
     const role = await findRole(this.#deps.store, run.facts.actor.name);
     this.#roleOf.set(run, role);
-    await run.deny(this.#denied(run, role));
+    // Where an argument is secret, no signature is kept: what is not sealed cannot be started in any case.
+    const areKept = request?.signed_order !== null;
+    const signed = tasks.filter(({ signature }) => signature !== null || !areKept);
+    return new Map([...unsigned(tasks, new Set(signed.map(({ id }) => id))), ...this.#denied(run, role)]);
   }
 
   #logPath(id: string): string {
@@ -357,10 +380,18 @@ async function completeLog(log: EventLog, row: RunsTable | undefined): Promise<v
   log.end();
 }
 
+function endsOf(tasks: readonly TasksTable[]): Map<string, { state: TaskState; reason: string }> {
+  const ended = tasks.filter(({ finished_at: finishedAt }) => finishedAt !== null);
+  return new Map(ended.map(({ id, state, reason }) => [id, { state: state as TaskState, reason }]));
+}
+
 /** Why those tasks may not start that the user has not signed. */
-function unsigned(tasks: readonly TaskFacts[], { signatures }: SignedRun): [task: string, reason: string][] {
+function unsigned(
+  tasks: readonly TaskFacts[],
+  signed: Pick<ReadonlySet<string>, 'has'>,
+): [task: string, reason: string][] {
   const reason = 'its user did not sign it: it was not among the targets that they confirmed';
-  return tasks.filter(({ id }) => !signatures.has(id)).map(({ id }) => [id, reason]);
+  return tasks.filter(({ id }) => !signed.has(id)).map(({ id }) => [id, reason]);
 }
 
 function refuseAttachedToMany(

@@ -10,6 +10,7 @@ interface RunTasksDeps {
   readonly facts: RunFacts;
   readonly records: RunRecords;
   readonly log: RunLog;
+  readonly clock: () => number;
   readonly agentVersion: (host: string) => string;
   readonly complain: (error: unknown) => void;
 }
@@ -60,7 +61,7 @@ export class RunTasks {
     this.#deps.log.replay(runEvent);
     const task = this.all[runEvent.task - 1];
     if (task === undefined) return;
-    replay(task, runEvent.taskSeq, runEvent.event);
+    replay(task, runEvent);
     if (task.phase === 'ended') this.#unended--;
   }
 
@@ -116,11 +117,12 @@ export class RunTasks {
   async #end(task: TaskProgress, end: TaskFinished, write: () => void): Promise<void> {
     if (task.phase === 'ended') return;
     task.phase = 'ended';
-    const { facts, records, log, agentVersion, complain } = this.#deps;
+    const { facts, records, log, clock, agentVersion, complain } = this.#deps;
     await records.taskFinished(facts, task, briefEnd(end), agentVersion(task.host)).catch(complain);
     log.tellUnkept(task.place);
     write();
     task.end = end;
+    task.endedMs = clock();
     this.#unended--;
   }
 }

@@ -3,20 +3,18 @@ import type { ClientTerminal } from '../../common/client-terminal.ts';
 import { commandTraits, type CommandTraits } from '../../common/compose-command.ts';
 import { takesTerminal } from '../../common/terminal-command.ts';
 import type { EventLog } from '../../common/event-log.ts';
-import type { TaskFinished } from '../../common/task-event.ts';
+import type { RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
 import { decodeRunEvent } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { allAtOnce } from '../../common/rollout.ts';
 import { outputPolicy } from './output-policy.ts';
 import { RunLog } from './run-log.ts';
+import type { RunTerms } from './run-terms.ts';
 import { Scheduler } from './scheduler.ts';
 import { StdinRelay } from './stdin-relay.ts';
 import { runOutcome } from '../../common/run-outcome.ts';
-import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
-import { readsClientStdin } from '../../common/client-stdin.ts';
-import type { RunRequest } from './run-request.ts';
-import type { SignedRequest } from './signed-run.ts';
+import type { Cancellation, RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import { RunTasks } from './run-tasks.ts';
 import { TaskOrders } from './task-orders.ts';
 import type { TaskProgress } from './task-progress.ts';
@@ -33,17 +31,27 @@ export interface RunDeps {
   readonly keptBytes: number;
 }
 
+/** What the store tells of a run that an earlier process of the controller began, beside its log. */
+export interface Resumed {
+  /** How tasks ended that are recorded as ended; the log may lack that. */
+  readonly ends: ReadonlyMap<string, { readonly state: TaskState; readonly reason: string }>;
+  /** Why tasks may not start. */
+  readonly denied: ReadonlyMap<string, string>;
+  readonly cancelled: Cancellation | undefined;
+}
+
 /*
  * One run from its start to its end.
  *
  * INVARIANTS
  * - The run ends right after its last task.
  * - The log holds an event, and whoever sets the pace has been given it, before the agent hears that it may forget it.
+ * - Nothing that the run needs to go on is in this process only: a later one takes it up where it stood.
  * - On one host the tasks of a changing command run one by one in the order of the targets.
  */
 export class Run {
   readonly facts: RunFacts;
-  readonly #request: SignedRequest | undefined;
+  readonly #terms: RunTerms | undefined;
   readonly #deps: RunDeps;
   readonly #traits: CommandTraits;
   readonly #tasks: RunTasks;
@@ -53,41 +61,44 @@ export class Run {
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
   #cancelledBy: Actor | undefined;
+  /** Hosts that have not been heard of since this process took the run up. */
+  readonly #returning = new Set<string>();
+  /** When an earlier process began to wait for them. */
+  readonly #awaitedSince = new Map<string, number>();
   readonly #log: RunLog;
   readonly #watchers: Watchers;
 
-  /** `request` is absent for a run that an earlier process of the controller began. */
-  constructor(
-    facts: RunFacts,
-    tasks: readonly TaskFacts[],
-    request: SignedRequest | undefined,
-    deps: RunDeps,
-  ) {
+  /** `terms` are absent for a run that began on a host. */
+  constructor(facts: RunFacts, tasks: readonly TaskFacts[], terms: RunTerms | undefined, deps: RunDeps) {
     this.facts = facts;
-    this.#request = request;
+    this.#terms = terms;
     this.#deps = deps;
     this.#traits = commandTraits(facts.command, facts.args);
-    if (request !== undefined && readsClientStdin(request, tasks.length))
-      this.stdin = new StdinRelay(terminalOf(request));
-    const output = outputPolicy(facts, tasks.length, request, deps.keptBytes);
+    if (terms?.hasStdin === true) this.stdin = new StdinRelay(terminalOf(facts, terms));
+    const output = outputPolicy(facts, tasks.length, terms, deps.keptBytes);
     const { command, raw: isRaw = false } = facts;
     this.#log = new RunLog(deps.log, deps.clock, { keptBytes: output.keptBytes, command, isRaw });
     const onUnwatched = (): void => this.#unwatched();
     this.#watchers = new Watchers({ setPace: output.windowBytes > 0 && !isOfHost(facts), onUnwatched });
-    this.#orders = new TaskOrders(deps.fleet, { signed: request?.signed, output, stdin: this.stdin });
+    this.#orders = new TaskOrders(deps.fleet, { signedPart: terms?.signedPart, output, stdin: this.stdin });
     this.#tasks = new RunTasks(tasks, {
       facts,
       records: deps.records,
       log: this.#log,
+      clock: deps.clock,
       agentVersion: (host) => this.#orders.agentVersion(host),
       complain: (error) => this.#complain(error),
     });
     this.#scheduler = new Scheduler({
       tasksByHost: this.#tasks.byHost,
-      rollout: request?.rollout ?? allAtOnce,
-      offline: request?.offline ?? { kind: 'fail' },
+      rollout: terms?.rollout ?? allAtOnce,
+      offline: terms?.offline ?? { kind: 'fail' },
       reads: this.#traits.reads,
       isOnline: (host) => this.#orders.isOnline(host),
+      isReturning: (host) => this.#returning.has(host),
+      awaitedSince: (host) => this.#awaitedSince.get(host),
+      endedMs: ({ endedMs }) => endedMs,
+      clock: deps.clock,
       start: (task) => this.#send(task),
       end: (task, state, reason) => this.#tasks.end(task, state, reason),
       wait: (task, waitingFor) => this.#log.own(task.place, { type: 'task.queued', waitingFor }),
@@ -119,9 +130,8 @@ export class Run {
    * earlier process they are no longer known otherwise.
    */
   get asked(): { command: string; args: readonly string[]; envNames: readonly string[] } {
-    const { command, args } = this.#request ?? this.facts;
-    const envNames = this.#request === undefined ? this.facts.envNames : Object.keys(this.#request.env);
-    return { command, args, envNames: (envNames ?? []).toSorted() };
+    const { args, envNames } = this.#terms ?? this.facts;
+    return { command: this.facts.command, args, envNames: (envNames ?? []).toSorted() };
   }
 
   get unended(): readonly TaskFacts[] {
@@ -141,22 +151,32 @@ export class Run {
 
   /** Writes the run's first event, ends what may not run (with its reason), and asks the hosts for the rest. */
   async begin(denied: ReadonlyMap<string, string>): Promise<void> {
-    const { id, pattern, command, args, actor, dryRun } = this.facts;
-    const targets = this.#tasks.all.map(({ id: task, host, stack }) => ({ task, host, stack }));
-    const started = { run: id, targets, pattern, command, args, user: actor.name, dryRun };
-    this.#log.run({ type: 'run.started', ...started });
+    this.#tellStart();
     this.#watchers.expect();
     const refused = this.#tasks.all.filter((task) => denied.has(task.id));
     await Promise.all(refused.map((task) => this.#tasks.end(task, 'denied', denied.get(task.id) ?? '')));
     await this.#advance(this.hosts);
   }
 
-  /** Takes up a run of an earlier process: what its log holds is where it stands. */
-  async resume(): Promise<void> {
+  /**
+   * Takes up a run of an earlier process: what its log holds is where it stands. What it may have asked hosts for is known
+   * when they are back.
+   */
+  async resume({ ends, denied, cancelled }: Resumed): Promise<void> {
     for await (const records of this.log.snapshot()) {
-      for (const { bytes } of records) this.#tasks.replay(decodeRunEvent(bytes));
+      for (const { bytes } of records) this.#replay(decodeRunEvent(bytes));
     }
-    await this.#finishIfDone();
+    if (this.log.count === 0) this.#tellStart();
+    this.#cancelledBy = cancelled?.actor;
+    for (const task of this.#tasks.all.filter(({ phase }) => phase === 'queued')) {
+      const end = ends.get(task.id);
+      const why = denied.get(task.id);
+      if (end !== undefined) await this.#tasks.end(task, end.state, end.reason);
+      else if (why !== undefined) await this.#tasks.end(task, 'denied', why);
+      else if (cancelled !== undefined) await this.#tasks.end(task, 'cancelled', cancelled.reason);
+    }
+    for (const host of this.hosts) if (!this.#awaitedSince.has(host)) this.#returning.add(host);
+    await this.#advance(this.hosts);
     // Whoever watched has to come back, as after a lost link.
     this.#watchers.expect();
   }
@@ -218,6 +238,8 @@ export class Run {
 
   /** A host of this run is linked (again); `openTasks` are those that its agent has. */
   async hostOnline(host: string, openTasks: ReadonlySet<string>): Promise<void> {
+    this.#returning.delete(host);
+    this.#awaitedSince.delete(host);
     for (const task of this.#tasks.byHost.get(host) ?? []) {
       if (openTasks.has(task.id)) {
         if (task.phase === 'ended' || this.#cancelledBy !== undefined)
@@ -233,14 +255,35 @@ export class Run {
   /** A host of this run is away for so long that its tasks are given up. */
   async hostLost(host: string): Promise<void> {
     for (const task of this.#tasks.byHost.get(host) ?? []) {
-      if (task.phase === 'queued') await this.#tasks.end(task, 'unreachable', this.#orders.whyOffline(host));
-      else await this.#tasks.end(task, 'lost', `host ${host} went away while the task ran`);
+      if (task.phase !== 'queued')
+        await this.#tasks.end(task, 'lost', `host ${host} went away while the task ran`);
+      else if (this.#terms === undefined || !this.#orders.isKnown(host))
+        await this.#tasks.end(task, 'unreachable', this.#orders.whyOffline(host));
     }
+    // Of the others --offline decides.
+    this.#returning.delete(host);
     await this.#advance([host]);
   }
 
+  #tellStart(): void {
+    const { id, pattern, command, args, actor, dryRun } = this.facts;
+    const targets = this.#tasks.all.map(({ id: task, host, stack }) => ({ task, host, stack }));
+    const started = { run: id, targets, pattern, command, args, user: actor.name, dryRun };
+    this.#log.run({ type: 'run.started', ...started });
+  }
+
+  /** A host is waited for from the first word of that until one of its tasks begins. */
+  #replay(runEvent: RunEvent): void {
+    this.#tasks.replay(runEvent);
+    if (!('taskSeq' in runEvent)) return;
+    const { task, taskSeq, timeMs, event } = runEvent;
+    const host = this.#tasks.all[task - 1]?.host ?? '';
+    if (taskSeq > 0) this.#awaitedSince.delete(host);
+    else if (event.type === 'task.queued') this.#awaitedSince.set(host, timeMs);
+  }
+
   #unwatched(): void {
-    if (endsUnwatched(this.facts, this.#request) && !this.#tasks.haveEnded)
+    if (endsUnwatched(this.facts, this.#terms) && !this.#tasks.haveEnded)
       this.abandon('nobody watches any more');
   }
 
@@ -264,8 +307,8 @@ export class Run {
         'lost',
         `the agent of ${task.host} has lost the task; its output shows how far it came`,
       );
-    } else if (task.phase === 'queued' && this.#request === undefined) {
-      await this.#tasks.end(task, 'cancelled', 'the controller was restarted before this task was started');
+    } else if (task.phase === 'queued' && this.#terms?.signedPart(task.id) === undefined) {
+      await this.#tasks.end(task, 'cancelled', this.#terms?.whyGone ?? 'it was never told of on its host');
     }
   }
 
@@ -282,8 +325,8 @@ export class Run {
 
   /** Asks for the tasks whose turn it is, now that something changed on these hosts; the run ends with its last. */
   async #advance(changed: readonly string[]): Promise<void> {
-    // What an earlier process did not start cannot be started: its -e values went with it.
-    if (this.#request !== undefined) await this.#scheduler.advance(changed);
+    // The host itself starts those of a run that began there.
+    if (this.#terms !== undefined) await this.#scheduler.advance(changed);
     await this.#finishIfDone();
   }
 
@@ -327,6 +370,6 @@ export class Run {
 }
 
 /** The client's, if the command runs on one. */
-function terminalOf({ command, args, terminal }: RunRequest): ClientTerminal | undefined {
+function terminalOf({ command }: RunFacts, { args, terminal }: RunTerms): ClientTerminal | undefined {
   return takesTerminal(command, args) ? terminal : undefined;
 }

@@ -2,7 +2,9 @@ import type { TaskState } from '../../common/task-event.ts';
 import {
   hostGroups,
   isOverFailureLimit,
+  pauseLeftMs,
   startable,
+  waitLeftMs,
   type OfflinePolicy,
   type RolloutOptions,
   type RolloutTask,
@@ -17,6 +19,12 @@ export interface SchedulerOptions<Task extends RolloutTask> {
   /** All tasks of a host at once. */
   readonly reads: boolean;
   readonly isOnline: (host: string) => boolean;
+  /** It may have tasks under way that an earlier process asked it for: it is known soon. */
+  readonly isReturning: (host: string) => boolean;
+  /** When an earlier process began to wait for it; undefined if it did not. */
+  readonly awaitedSince: (host: string) => number | undefined;
+  readonly endedMs: (task: Task) => number;
+  readonly clock: () => number;
   readonly whyOffline: (host: string) => string;
   /** Asks a host for a task, or leaves it queued if that cannot be. */
   readonly start: (task: Task) => void;
@@ -29,7 +37,8 @@ export interface SchedulerOptions<Task extends RolloutTask> {
 
 /**
  * Whose turn it is in a run: groups of hosts, tasks at a time, the end after too many failures, hosts that are away.
- * It keeps no task's state; `advance` looks at the tasks as they are and is safe to call at any time.
+ * It keeps no task's state; `advance` looks at the tasks as they are and is safe to call at any time. So a run that an
+ * earlier process of the controller began is gone on with by looking at its tasks.
  */
 export class Scheduler<Task extends RolloutTask> {
   readonly #options: SchedulerOptions<Task>;
@@ -49,13 +58,14 @@ export class Scheduler<Task extends RolloutTask> {
 
   /** Something changed on these hosts: starts, and ends, whatever is due. */
   async advance(changed: readonly string[]): Promise<void> {
-    const { rollout, isOnline } = this.#options;
+    const { rollout, isOnline, isReturning } = this.#options;
     await this.#heedFailureLimit();
     // Without limits, what changed on a host concerns that host only.
     const isUnlimited = rollout.parallel === 0 && this.#groups.length <= 1;
     const hosts = isUnlimited ? changed : this.#groups.slice(0, this.#openGroup + 1).flat();
     // Hosts that are away are known to fail: they count before anything else starts.
-    await Promise.all(hosts.filter((host) => !isOnline(host)).map((host) => this.#meetOffline(host)));
+    const away = hosts.filter((host) => !isOnline(host) && !isReturning(host));
+    await Promise.all(away.map((host) => this.#meetOffline(host)));
     await this.#heedFailureLimit();
     for (const host of hosts.filter(isOnline)) this.#startOn(host);
     await this.#openNextGroup();
@@ -86,11 +96,19 @@ export class Scheduler<Task extends RolloutTask> {
   get #room(): number {
     const { parallel } = this.#options.rollout;
     if (parallel === 0) return Number.POSITIVE_INFINITY;
-    return parallel - this.#tasks.filter(({ phase }) => phase === 'sent' || phase === 'running').length;
+    const underWay = this.#tasks.filter(({ phase }) => phase === 'sent' || phase === 'running').length;
+    return parallel - underWay - this.#returningBusy;
+  }
+
+  /** Hosts that may have a task under way which nobody has told of yet. */
+  get #returningBusy(): number {
+    const { tasksByHost, isReturning } = this.#options;
+    const started = this.#groups.slice(0, this.#openGroup + 1).flat();
+    return started.filter((host) => isReturning(host) && mayBeBusy(tasksByHost.get(host) ?? [])).length;
   }
 
   async #meetOffline(host: string): Promise<void> {
-    const { tasksByHost, offline, whyOffline, wait } = this.#options;
+    const { tasksByHost, offline, whyOffline, wait, awaitedSince, clock } = this.#options;
     const tasks = tasksByHost.get(host) ?? [];
     if (!tasks.some(({ phase }) => phase === 'queued')) return;
     if (offline.kind === 'skip') {
@@ -98,10 +116,13 @@ export class Scheduler<Task extends RolloutTask> {
     } else if (offline.kind === 'fail') {
       await this.#endQueued([host], 'unreachable', whyOffline(host));
     } else if (!this.#awaited.has(host)) {
+      const sinceMs = awaitedSince(host);
+      const leftMs = waitLeftMs(offline.waitMs, sinceMs, clock());
       this.#awaited.set(
         host,
-        setTimeout(() => this.#inBackground(() => this.#giveUp(host)), offline.waitMs),
+        setTimeout(() => this.#inBackground(() => this.#giveUp(host)), leftMs),
       );
+      if (sinceMs !== undefined) return;
       for (const task of tasks) wait(task, `host ${host} to come online`);
     }
   }
@@ -123,16 +144,18 @@ export class Scheduler<Task extends RolloutTask> {
 
   /** The next group starts when the last has ended, after the pause that was asked for. */
   async #openNextGroup(): Promise<void> {
-    const { tasksByHost, rollout } = this.#options;
+    const { tasksByHost, rollout, endedMs, clock } = this.#options;
     const group = this.#groups[this.#openGroup] ?? [];
     const isOver = group.every((host) => tasksByHost.get(host)?.every(({ end }) => end !== undefined));
     if (!isOver || this.#openGroup >= this.#groups.length - 1 || this.#pause !== undefined) return;
     const isLeft = this.#tasks.some(({ phase }) => phase === 'queued');
-    if (rollout.batchWaitMs === 0 || !isLeft) {
+    const ends = group.flatMap((host) => tasksByHost.get(host) ?? []).map(endedMs);
+    const leftMs = pauseLeftMs(rollout, Math.max(0, ...ends), clock());
+    if (leftMs === 0 || !isLeft) {
       await this.#open();
       return;
     }
-    this.#pause = setTimeout(() => this.#inBackground(() => this.#open()), rollout.batchWaitMs);
+    this.#pause = setTimeout(() => this.#inBackground(() => this.#open()), leftMs);
   }
 
   async #open(): Promise<void> {
@@ -144,4 +167,9 @@ export class Scheduler<Task extends RolloutTask> {
   #inBackground(act: () => Promise<void>): void {
     act().then(this.#options.changed, this.#options.failed);
   }
+}
+
+function mayBeBusy(tasks: readonly RolloutTask[]): boolean {
+  const isKnown = tasks.some(({ phase }) => phase === 'sent' || phase === 'running');
+  return !isKnown && tasks.some(({ phase }) => phase === 'queued');
 }

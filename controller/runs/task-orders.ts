@@ -2,12 +2,12 @@ import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.
 import type { Fleet } from '../fleet/fleet.ts';
 import type { HostSession, OutputPolicy } from '../fleet/host-session.ts';
 import type { TaskFacts } from './run-records.ts';
-import type { SignedRun } from './signed-run.ts';
+import type { RunTerms } from './run-terms.ts';
 
 /** What all tasks of a run are asked for. */
 interface CommonOrder {
-  /** Absent where an earlier process of the controller had it: nothing can be sent then. */
-  readonly signed: SignedRun | undefined;
+  /** Absent of a run that began on a host: nothing is to be sent then. */
+  readonly signedPart: RunTerms['signedPart'] | undefined;
   readonly output: OutputPolicy;
   /** Where the client's stdin goes to the action, and with it a terminal. */
   readonly stdin: { readonly terminal: ClientTerminal | undefined } | undefined;
@@ -34,20 +34,16 @@ export class TaskOrders {
   /** Asks for a task; returns whether its host is there to hear it. */
   send({ id: task, host, stack }: TaskFacts): boolean {
     const session = this.#session(host);
-    const { signed, output, stdin } = this.#common;
-    const signature = signed?.signatures.get(task);
-    if (session === undefined || signed === undefined || signature === undefined) return false;
-    const { order, values } = signed;
-    session.startTask({
-      task,
-      stack,
-      order,
-      signature,
-      values,
-      terminalSize: sizeOf(stdin?.terminal),
-      output,
-    });
+    const { signedPart, output, stdin } = this.#common;
+    const signed = signedPart?.(task);
+    if (session === undefined || signed === undefined) return false;
+    session.startTask({ task, stack, signed, terminalSize: sizeOf(stdin?.terminal), output });
     return true;
+  }
+
+  /** Whether there is such a host in the fleet. */
+  isKnown(host: string): boolean {
+    return this.#fleet.get(host) !== undefined;
   }
 
   cancel({ id, host }: TaskFacts, reason: string): void {

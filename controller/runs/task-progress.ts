@@ -1,5 +1,5 @@
 import { KomposeError } from '../../common/errors.ts';
-import type { NumberedTaskEvent, TaskEvent, TaskFinished } from '../../common/task-event.ts';
+import type { NumberedTaskEvent, RunEvent, TaskEvent, TaskFinished } from '../../common/task-event.ts';
 import type { TaskFacts } from './run-records.ts';
 
 /** Where a task stands: not asked of its host yet, asked, known to have begun, or ended. */
@@ -17,12 +17,14 @@ export interface TaskProgress extends TaskFacts {
   toldBytes: number;
   /** Set once the log holds the task's last event. */
   end: TaskFinished | undefined;
+  /** When that was, by the controller's clock. */
+  endedMs: number;
   /** Settles when the batch of events that is being taken is in the log. */
   taking: Promise<void>;
 }
 
 export function newTask(facts: TaskFacts): TaskProgress {
-  const none = { lastSeq: 0, hasHole: false, steps: 0, toldBytes: 0, end: undefined };
+  const none = { lastSeq: 0, hasHole: false, steps: 0, toldBytes: 0, end: undefined, endedMs: 0 };
   return { ...facts, ...none, phase: 'queued', taking: Promise.resolve() };
 }
 
@@ -47,10 +49,13 @@ export function checkAmount(task: TaskProgress, { type }: TaskEvent, bytes: numb
     throw new KomposeError('protocol', `there is too much to tell of task ${task.id}`);
 }
 
-/** Notes an event that an earlier process of the controller has taken. */
-export function replay(task: TaskProgress, taskSeq: number, event: TaskEvent): void {
+/** An event of a task in a run's log. */
+export type LoggedTaskEvent = Extract<RunEvent, { readonly taskSeq: number }>;
+
+/** Notes an event that an earlier process of the controller has logged: its own have no number of the agent's. */
+export function replay(task: TaskProgress, { taskSeq, timeMs, event }: LoggedTaskEvent): void {
+  if (event.type === 'task.finished') Object.assign(task, { phase: 'ended', end: event, endedMs: timeMs });
+  else if (taskSeq > 0) task.phase = 'running';
   task.lastSeq = Math.max(task.lastSeq, taskSeq);
-  task.phase = event.type === 'task.finished' ? 'ended' : 'running';
   if (event.type === 'step.finished') task.steps++;
-  if (event.type === 'task.finished') task.end = event;
 }

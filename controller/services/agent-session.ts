@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import { isSealingKey } from '../../common/sealing.ts';
 import type { RosterEntry } from '../../common/roster/entry.ts';
 import {
   ControllerMessage,
   type AgentHello,
   type AgentMessage,
+  type StartTask,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
-import type { HostSession, MaskQuestion, TaskOrder } from '../fleet/host-session.ts';
+import type { HostSession, MaskQuestion, SignedPart, TaskOrder } from '../fleet/host-session.ts';
 import { BoundedWriter } from './bounded-writer.ts';
 
 type Stream = ServerDuplexStream<AgentMessage, ControllerMessage>;
@@ -38,6 +40,7 @@ export class AgentSession implements HostSession {
   readonly instanceId: string;
   readonly instanceStartedMs: number;
   readonly connectedMs: number;
+  readonly sealingKey: Uint8Array | undefined;
   readonly #capabilities: ReadonlySet<string>;
   readonly #writer: BoundedWriter<ControllerMessage>;
   readonly #end: (error: KomposeError) => void;
@@ -57,6 +60,7 @@ export class AgentSession implements HostSession {
     this.instanceId = hello.instanceId;
     this.instanceStartedMs = hello.startedUnixMs;
     this.connectedMs = nowMs;
+    this.sealingKey = isSealingKey(hello.sealingKey) ? hello.sealingKey : undefined;
     this.#capabilities = new Set(hello.capabilities);
     this.#end = end;
     const giveUp = (): void => {
@@ -66,8 +70,8 @@ export class AgentSession implements HostSession {
     this.#writer = new BoundedWriter(stream, { sizeOf, mostBytes, giveUp });
   }
 
-  startTask({ task, values: { env, network }, ...order }: TaskOrder): void {
-    this.send({ $case: 'startTask', value: { ...order, taskId: task, env: [...env], network } });
+  startTask({ task, signed, ...order }: TaskOrder): void {
+    this.send({ $case: 'startTask', value: { ...order, ...toWireSigned(signed), taskId: task } });
   }
 
   tellRoster(after: number, entries: readonly RosterEntry[]): void {
@@ -146,4 +150,14 @@ export class AgentSession implements HostSession {
 
 function sizeOf(message: ControllerMessage): number {
   return ControllerMessage.encode(message).finish().length;
+}
+
+function toWireSigned(
+  signed: SignedPart,
+): Pick<StartTask, 'order' | 'signature' | 'env' | 'network' | 'sealed'> {
+  const none = new Uint8Array();
+  if ('sealed' in signed)
+    return { order: none, signature: none, env: [], network: undefined, sealed: signed.sealed };
+  const { order, signature, values } = signed;
+  return { order, signature, env: [...values.env], network: values.network, sealed: none };
 }

@@ -11,6 +11,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-dumps': { up: addDumps },
   '0006-signatures': { up: addSignatures },
   '0007-trust': { up: addTrust },
+  '0008-waiting-tasks': { up: addWaitingTasks },
 };
 
 /** Of those from before it is not known whom they trust, until they are seen. */
@@ -70,6 +71,13 @@ async function addSignatures(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema.alterTable('run_requests').addColumn('signed_order', 'text').execute();
   await db.schema.alterTable('tasks').addColumn('signature', 'text').execute();
+}
+
+/** Tasks that wait outlive the controller's process, with secrets that only their hosts can read. */
+async function addWaitingTasks(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('hosts').addColumn('sealing_key', 'text').execute();
+  await db.schema.alterTable('tasks').addColumn('sealed', 'text').execute();
+  await db.schema.alterTable('runs').addColumn('cancelled', 'text').execute();
 }
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {

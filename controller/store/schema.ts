@@ -18,6 +18,8 @@ export interface HostsTable {
   agent_version: string;
   /** The stacks as last told; null if the host never told. */
   inventory: string | null;
+  /** To which secrets are sealed that must wait for it, base64; null if its agent never told. */
+  sealing_key: string | null;
 }
 
 export interface UsersTable {
@@ -80,6 +82,8 @@ export interface RunsTable {
   dry_run: number;
   /** JSON of who began it, as far as its name does not tell; null in runs of older controllers. */
   caller: string | null;
+  /** JSON of a Cancellation; null of a run that nobody has cancelled. */
+  cancelled: string | null;
 }
 
 /** What it takes to repeat a run; the run's own row has the rest. */
@@ -111,6 +115,8 @@ export interface TasksTable {
   dump: string | null;
   /** Of the user, over the order and this task, base64; null of a task that nobody signed. */
   signature: string | null;
+  /** A SealedTask, base64, while the host may lack what it is to do and there is a secret in it. */
+  sealed: string | null;
 }
 
 export interface StepsTable {

@@ -89,8 +89,12 @@ function costOf(count: number, known: Roster) {
   const answer = { order, values: { env, network }, signatures };
   const messages = targets.map(({ task, stack }, at) => {
     const signature = signatures[at] ?? Buffer.alloc(0);
-    const output = { keptBytes: 1, windowBytes: 0 };
-    return { taskId: task, stack, order, signature, env, network, terminalSize: undefined, output };
+    const rest = {
+      terminalSize: undefined,
+      output: { keptBytes: 1, windowBytes: 0 },
+      sealed: new Uint8Array(),
+    };
+    return { taskId: task, stack, order, signature, env, network, ...rest };
   });
   const examine = (): void => {
     for (const [at, message] of messages.entries())

@@ -20,7 +20,12 @@ let kept: readonly KeptTask[];
 let taken: TakenOver;
 
 const action = 'echo "$* $TAG" >> ran\n';
-const rest = { network: undefined, terminalSize: undefined, output: undefined };
+const rest = {
+  network: undefined,
+  terminalSize: undefined,
+  output: undefined,
+  sealed: new Uint8Array(),
+};
 
 /** What the stack's actions have left behind: one line for each command that was executed. */
 function ran(): Promise<string> {

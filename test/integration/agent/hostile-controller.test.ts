@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { createSealingSeed, sealingKey, type SealingKey } from '../../../common/sealing.ts';
 import { pino } from 'pino';
 import { LocalRuns } from '../../../agent/local/local-runs.ts';
 import { Session } from '../../../agent/session/session.ts';
@@ -51,7 +52,8 @@ function signedTask(
   const { order, env, network, signatures } = signRun({ request }, proposal, key, nowMs);
   const [signature = Buffer.alloc(0)] = signatures;
   const output = { keptBytes: 1024 * 1024, windowBytes: 0 };
-  return { taskId: task, stack, order, signature, env, network, terminalSize: undefined, output };
+  const rest = { terminalSize: undefined, output, sealed: new Uint8Array() };
+  return { taskId: task, stack, order, signature, env, network, ...rest };
 }
 
 /** The order, encoded anew with a change: what a controller can do who does not need a signature. */
@@ -67,13 +69,15 @@ class Host {
   readonly sent: AgentMessage[] = [];
   readonly roster: RosterFile;
   readonly #session: Session;
+  readonly #key: SealingKey;
   readonly #tasks: TaskRegistry;
   readonly #journal: TaskJournal;
   #hasEnded = false;
 
-  private constructor(bench: Bench, tasks: TaskRegistry) {
+  private constructor(bench: Bench, tasks: TaskRegistry, key: SealingKey) {
     const { folder } = bench;
     this.bench = bench;
+    this.#key = key;
     this.#tasks = tasks;
     this.roster = RosterFile.open(join(folder, 'roster'), keyFingerprint(ada.publicKey));
     this.#journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
@@ -84,6 +88,7 @@ class Host {
       startedMs: 0,
       tasks,
       roster: this.roster,
+      sealingKey: key,
       journal: this.#journal,
       localRuns: new LocalRuns(join(folder, 'local-runs')),
       auditWitness: new HeadWitness(join(folder, 'head')),
@@ -113,7 +118,7 @@ class Host {
     await bench.stack('sexy', { action: 'printf "%s\\n" "$*" "$TAG" "$NETWORK_NAME" >> ran; cat >> ran\n' });
     await bench.stack('news', { action: 'echo "$*" >> ran\n' });
     const tasks = await TaskRegistry.open(bench.host, join(bench.folder, 'tasks'), pino({ level: 'silent' }));
-    const host = new Host(bench, tasks);
+    const host = new Host(bench, tasks, await sealingKey(createSealingSeed()));
     t.after(() => host.#end());
     host.hear({ $case: 'roster', value: { after: 0, entries: [root] } });
     return host;
@@ -136,7 +141,7 @@ class Host {
       join(this.bench.folder, 'tasks'),
       pino({ level: 'silent' }),
     );
-    const next = new Host(this.bench, tasks);
+    const next = new Host(this.bench, tasks, this.#key);
     t.after(() => next.#end());
     return next;
   }

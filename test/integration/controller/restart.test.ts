@@ -60,29 +60,6 @@ describe('a controller that starts again', () => {
     assert.equal(last?.type === 'run.finished' && last.exitCode, 0);
   });
 
-  test('ends as cancelled what it had not started, since the variables went with it', async (t) => {
-    const controller = await TestController.start(t);
-    const admin = await controller.admin();
-    const { agent, identity } = await controller.online('prod-1', ['news', 'sexy']);
-    const { run: id } = await admin.run().started();
-    const { taskId } = await agent.asked();
-    const report = agent.report();
-    await report.open(taskId);
-    await report.send(1, began);
-    await controller.restart();
-    const watched = controller.readmit(admin).watch(id);
-    const back = controller.attach(identity, { openTasks: [taskId] });
-    await back.welcomed();
-    const again = back.report();
-    await again.open(taskId);
-    again.write(3, succeeded);
-    const states = (await watched).flatMap(({ task, event }) =>
-      event.type === 'task.finished' ? [`${task} ${event.state}`] : [],
-    );
-    assert.deepEqual(states.toSorted(), ['1 succeeded', '2 cancelled']);
-    assert.ok(!back.heard.includes('startTask'));
-  });
-
   test('ends as lost what its agent does not know any more', async (t) => {
     const controller = await TestController.start(t);
     const admin = await controller.admin();

@@ -1,6 +1,8 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { TaskEvent } from '../../../common/task-event.ts';
 import { openOrder, type Order } from '../../../common/signing/order.ts';
+import { createSealingSeed, sealingKey, type SealingKey } from '../../../common/sealing.ts';
+import { decodeSealedTask } from '../../../proto/sealed-task-codec.ts';
 import { encodeTaskEvent } from '../../../proto/event-codec.ts';
 import { decodeOrder } from '../../../proto/order-codec.ts';
 import {
@@ -31,6 +33,11 @@ export function readTask({ taskId, stack, order, env, network, ...rest }: StartT
   return { taskId, stack, output: rest.output, ...signed, ...openOrder(signed, { env, network }) };
 }
 
+/** What a host's agent opens what is sealed to it with. */
+export function newSealingKey(): Promise<SealingKey> {
+  return sealingKey(createSealingSeed());
+}
+
 /** An agent that does what a test says, over the real wire. */
 export class TestAgent {
   readonly client: AgentLinkClient;
@@ -57,10 +64,14 @@ export class TestAgent {
     return this.inbox.next('a welcome', ({ kind }) => (kind?.$case === 'welcome' ? kind.value : undefined));
   }
 
-  asked(): Promise<AskedTask> {
-    return this.inbox.next('a task', ({ kind }) =>
-      kind?.$case === 'startTask' ? readTask(kind.value) : undefined,
+  /** `key` opens what is sealed. */
+  async asked(key?: SealingKey): Promise<AskedTask> {
+    const message = await this.inbox.next('a task', ({ kind }) =>
+      kind?.$case === 'startTask' ? kind.value : undefined,
     );
+    if (message.sealed.length === 0 || key === undefined) return readTask(message);
+    const opened = await key.open(message.sealed, message.taskId);
+    return readTask({ ...message, ...decodeSealedTask(opened) });
   }
 
   cancelled(): Promise<CancelTask> {

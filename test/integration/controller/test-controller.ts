@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +105,21 @@ export class TestController {
   /** Ends this process's controller as a stop does, and serves the same folder anew, on another port. */
   async restart(): Promise<void> {
     await this.#close();
+    this.#running = await serve(this.#settings, this.#log);
+    this.#admin = undefined;
+  }
+
+  /**
+   * Serves anew what a SIGKILL at this moment would have left: the folder is copied while the controller, which lives in
+   * this process, stands still. `lose` takes away what it had not got to yet.
+   */
+  async kill(lose: (folder: string) => void = () => undefined): Promise<void> {
+    const left = `${this.folder}.left`;
+    cpSync(this.folder, left, { recursive: true });
+    await this.#close();
+    rmSync(this.folder, { recursive: true });
+    renameSync(left, this.folder);
+    lose(this.folder);
     this.#running = await serve(this.#settings, this.#log);
     this.#admin = undefined;
   }
@@ -226,9 +242,13 @@ export class TestController {
   }
 
   /** A host that has joined and is online with these stacks. */
-  async online(name: string, stacks: readonly string[]): Promise<{ agent: TestAgent; identity: Identity }> {
+  async online(
+    name: string,
+    stacks: readonly string[],
+    hello: HelloChange = {},
+  ): Promise<{ agent: TestAgent; identity: Identity }> {
     const identity = await this.host(name);
-    const agent = this.attach(identity);
+    const agent = this.attach(identity, hello);
     await agent.welcomed();
     await agent.tellStacks(stacks);
     return { agent, identity };

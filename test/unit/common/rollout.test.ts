@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { hostGroups, isOverFailureLimit, startable, type RolloutTask } from '../../../common/rollout.ts';
+import {
+  allAtOnce,
+  hostGroups,
+  isOverFailureLimit,
+  pauseLeftMs,
+  startable,
+  waitLeftMs,
+  type RolloutTask,
+} from '../../../common/rollout.ts';
 import type { TaskState } from '../../../common/task-event.ts';
 
 const hosts = ['a', 'b', 'c', 'd', 'e'];
@@ -69,4 +77,36 @@ describe('startable', () => {
   for (const [name, tasks, room, reads, expected] of cases) {
     test(name, () => assert.deepEqual(startable(tasks, room, reads), expected));
   }
+});
+
+describe('pauseLeftMs', () => {
+  const options = { ...allAtOnce, batchWaitMs: 10_000 };
+
+  test('is the whole pause right after the end of a group', () => {
+    assert.equal(pauseLeftMs(options, 5_000, 5_000), 10_000);
+  });
+
+  test('is what is left of it after a while, and nothing in the end', () => {
+    assert.equal(pauseLeftMs(options, 5_000, 12_000), 3_000);
+    assert.equal(pauseLeftMs(options, 5_000, 90_000), 0);
+  });
+
+  test('is never longer than was asked for, whatever the clock does', () => {
+    assert.equal(pauseLeftMs(options, 90_000, 5_000), 10_000);
+  });
+});
+
+describe('waitLeftMs', () => {
+  test('is all of it for a host that nobody has waited for yet', () => {
+    assert.equal(waitLeftMs(3_600_000, undefined, 50_000), 3_600_000);
+  });
+
+  test('is what an earlier process has left of it', () => {
+    assert.equal(waitLeftMs(3_600_000, 10_000, 610_000), 3_000_000);
+  });
+
+  test('leaves an agent the time to come back, but no longer than was asked for', () => {
+    assert.equal(waitLeftMs(3_600_000, 0, 9_000_000), 20_000);
+    assert.equal(waitLeftMs(5_000, 0, 9_000_000), 5_000);
+  });
 });

@@ -96,6 +96,8 @@ export interface AgentHello {
   rosterCount: number;
   /** The CAs that this host trusts, by their ids (proto/trust.ts). */
   trusts: string[];
+  /** What the controller seals to this agent (see SealedTask): an X25519 public key, 32 bytes. */
+  sealingKey: Uint8Array;
 }
 
 export interface Welcome {
@@ -244,7 +246,26 @@ export interface StartTask {
     | undefined;
   /** Of an order with a terminal: its size. */
   terminalSize: TerminalSize | undefined;
-  output: OutputPolicy | undefined;
+  output:
+    | OutputPolicy
+    | undefined;
+  /**
+   * In place of order, signature, env and network: a SealedTask, encoded and sealed. Sent by a controller that has been
+   * started anew since the task was asked for. What this agent cannot open is refused.
+   */
+  sealed: Uint8Array;
+}
+
+/**
+ * What a task is asked with, as the controller keeps it while the task waits, if there is a secret in it: sealed to the
+ * agent's key with HPKE (RFC 9180, base mode; DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM), the encapsulated key
+ * first, then the ciphertext. `info` is "kompose task", the additional data the task's id.
+ */
+export interface SealedTask {
+  order: Uint8Array;
+  signature: Uint8Array;
+  env: Variable[];
+  network: Variable | undefined;
 }
 
 /** How the agent bounds a task's output. */
@@ -692,6 +713,7 @@ function createBaseAgentHello(): AgentHello {
     rosterRoot: "",
     rosterCount: 0,
     trusts: [],
+    sealingKey: new Uint8Array(0),
   };
 }
 
@@ -729,6 +751,9 @@ export const AgentHello: MessageFns<AgentHello> = {
     }
     for (const v of message.trusts) {
       writer.uint32(90).string(v!);
+    }
+    if (message.sealingKey.length !== 0) {
+      writer.uint32(98).bytes(message.sealingKey);
     }
     return writer;
   },
@@ -832,6 +857,14 @@ export const AgentHello: MessageFns<AgentHello> = {
             }
 
             message.trusts.push(reader.string());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.sealingKey = reader.bytes();
             continue;
           }
         }
@@ -1865,6 +1898,7 @@ function createBaseStartTask(): StartTask {
     network: undefined,
     terminalSize: undefined,
     output: undefined,
+    sealed: new Uint8Array(0),
   };
 }
 
@@ -1893,6 +1927,9 @@ export const StartTask: MessageFns<StartTask> = {
     }
     if (message.output !== undefined) {
       OutputPolicy.encode(message.output, writer.uint32(66).fork()).join();
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(74).bytes(message.sealed);
     }
     return writer;
   },
@@ -1972,6 +2009,93 @@ export const StartTask: MessageFns<StartTask> = {
             }
 
             message.output = OutputPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sealed = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSealedTask(): SealedTask {
+  return { order: new Uint8Array(0), signature: new Uint8Array(0), env: [], network: undefined };
+}
+
+export const SealedTask: MessageFns<SealedTask> = {
+  encode(message: SealedTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order.length !== 0) {
+      writer.uint32(10).bytes(message.order);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
+    }
+    for (const v of message.env) {
+      Variable.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.network !== undefined) {
+      Variable.encode(message.network, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SealedTask {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSealedTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.env.push(Variable.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.network = Variable.decode(reader, reader.uint32());
             continue;
           }
         }

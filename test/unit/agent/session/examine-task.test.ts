@@ -23,7 +23,7 @@ function signed(change: Partial<RunRequest> = {}): StartTask {
   const proposal = { runId: '01J0000000000000000000000R', targets: [target] };
   const { order, env, network, signatures } = signRun({ request }, proposal, key, nowMs);
   const [signature = Buffer.alloc(0)] = signatures;
-  const rest = { terminalSize: { rows: 30, columns: 90 }, output: undefined };
+  const rest = { terminalSize: { rows: 30, columns: 90 }, output: undefined, sealed: new Uint8Array() };
   return { taskId: target.taskId, stack: target.stack, order, signature, env, network, ...rest };
 }
 

@@ -10,6 +10,7 @@ const session: HostSession = {
   instanceId: '',
   instanceStartedMs: 0,
   connectedMs: 0,
+  sealingKey: undefined,
   startTask: () => undefined,
   tellRoster: () => undefined,
   cancelTask: () => undefined,
@@ -32,6 +33,7 @@ function host(
     agentVersion: '',
     lastSeenMs: undefined,
     clockSkewMs: 0,
+    sealingKey: undefined,
     stacks: stacks?.map((stack) => ({
       name: stack,
       composeFile: 'compose.yaml',

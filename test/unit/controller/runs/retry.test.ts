@@ -42,6 +42,7 @@ const run: RunsTable = {
   counts: '{}',
   dry_run: 1,
   caller: null,
+  cancelled: null,
 };
 
 const values = {
