@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { cp, lstat, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { cp, lstat, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { execa } from 'execa';
@@ -40,6 +41,7 @@ const stacks = {
   'prod-1:killed': { 'hooks.sh': counting },
   'prod-1:upgraded': { 'hooks.sh': counting },
   'prod-2:plain': {},
+  'prod-2:waiting': { 'hooks.sh': 'hook_pre_create() { printf %s "${DB_PASSWORD}" | sha256sum >seen; }' },
 };
 await writeStacks(fleet, stacks);
 await untilKnown(fleet, stacks);
@@ -142,6 +144,34 @@ describe('an agent that ends in the middle of a hook', { timeout: 90_000 }, () =
     });
   }
 });
+
+describe('a controller that is killed while a task waits for its host', { timeout: 90_000 }, () => {
+  it('has it run when both are back, with the secret that the host alone could open', async () => {
+    const secret = 'correct-horse-battery';
+    await fleet.kill('prod-2');
+    await until('prod-2 is taken for offline', async () => !(await isOnline('prod-2')));
+    const options = ['--detach', '--offline', 'wait=5m', '-e', `DB_PASSWORD=${secret}`];
+    const { stdout, stderr } = await fleet.kompose([...options, 'prod-2:waiting', 'create']);
+    assert.match(stdout, /^[0-9A-Z]{26}\n$/, stderr);
+    await fleet.kill('controller');
+    const left = await readAll(join(fleet.folder, 'controller'));
+    assert.ok(left.includes('DB_PASSWORD') && !left.includes(secret));
+    await fleet.startController();
+    await fleet.startAgent('prod-2');
+    const { events, exitCode } = await runJson(fleet, ['runs', 'attach', stdout.trim()]);
+    assert.equal(events.findLast(({ type }) => type === 'task.finished')?.state, 'succeeded');
+    assert.equal(exitCode, 0);
+    const digest = createHash('sha256').update(secret).digest('hex');
+    assert.equal(await readStackFile(fleet, 'prod-2', 'waiting', 'seen'), `${digest}  -\n`);
+  });
+});
+
+/** All files of a folder, one after the other. */
+async function readAll(folder: string): Promise<Buffer> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((found) => found.isFile()).map((found) => join(found.parentPath, found.name));
+  return Buffer.concat(await Promise.all(files.map((file) => readFile(file))));
+}
 
 describe('a cut link', { timeout: 90_000 }, () => {
   it('does not hurt the run, which ends complete when it is healed', async () => {
