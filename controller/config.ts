@@ -9,6 +9,7 @@ import { komposeHome } from '../common/kompose-home.ts';
 import type { Limits } from './services/limits.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
 import { createAuditKey } from './audit/audit-key.ts';
+import type { KeptRuns } from './runs/prune-output.ts';
 import { parseSize } from '../common/sizes.ts';
 import type { KeyPair } from './identity/authority.ts';
 
@@ -41,6 +42,8 @@ export interface ControllerSettings {
   readonly limits?: Partial<Limits>;
   /** Of each task's output so much is kept: its first half and its newest. */
   readonly keptOutputBytes: number;
+  /** Of all runs that have ended. */
+  readonly keptRuns: KeptRuns;
 }
 
 /** Reads the environment; only main calls this. */
@@ -53,6 +56,10 @@ export function readSettings(): ControllerSettings {
     hostCertificateMs: parseDuration(env['KOMPOSE_HOST_CERTIFICATE'] ?? '90d'),
     userCertificateMs: parseDuration(env['KOMPOSE_USER_CERTIFICATE'] ?? '365d'),
     keptOutputBytes: keptOutput(env['KOMPOSE_KEPT_OUTPUT']),
+    keptRuns: {
+      ageMs: parseDuration(env['KOMPOSE_KEPT_RUNS_AGE'] ?? '90d'),
+      bytes: parseSize(env['KOMPOSE_KEPT_RUNS_SIZE'] ?? '10GiB', 'KOMPOSE_KEPT_RUNS_SIZE'),
+    },
   };
 }
 

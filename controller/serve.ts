@@ -20,6 +20,7 @@ import { Roles } from './identity/roles.ts';
 import { RosterBook } from './identity/roster-book.ts';
 import { createServerIdentities } from './identity/server-identities.ts';
 import { databasePath } from './init.ts';
+import { RunSweeper } from './runs/run-sweeper.ts';
 import { RunRegistry } from './runs/run-registry.ts';
 import { agentLinkService } from './services/agent-link-service.ts';
 import { Door } from './services/door.ts';
@@ -80,6 +81,9 @@ export async function serveController(
     lostAfterMs,
     keptBytes,
   });
+  const { keptRuns: kept } = settings;
+  const isLive = (run: string): boolean => runs.live(run) !== undefined;
+  const sweeper = new RunSweeper({ store, runsFolder, isLive, clock, kept }, log);
   const held = new HeldBytes(limits.heldBytes);
   const handlers = new Handlers(log, held);
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
@@ -166,12 +170,14 @@ export async function serveController(
   const tell = (type: 'controller.started' | 'controller.stopped'): Promise<void> =>
     tellOfController(store, type, clock(), log);
   await tell('controller.started');
+  sweeper.start();
   const close = async (): Promise<void> => {
     await stopWatching();
     clearInterval(renewal);
     door.close();
     server.forceShutdown();
     runs.close();
+    await sweeper.close();
     sessions[Symbol.dispose]();
     await refusals.close();
     await tell('controller.stopped');

@@ -39,6 +39,7 @@ export type AuditType =
   | 'run.started'
   | 'run.finished'
   | 'run.cancelled'
+  | 'runs.pruned'
   | 'hook.finished'
   | 'hook.kept'
   | 'action.finished'

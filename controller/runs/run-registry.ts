@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
@@ -16,6 +15,7 @@ import type { Roles } from '../identity/roles.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
+import { logPath } from './log-files.ts';
 import { askKeptWords } from './kept-words.ts';
 import {
   RunRecords,
@@ -226,12 +226,14 @@ export class RunRegistry implements FleetListener {
     return run;
   }
 
-  /** The event log of any run; the caller closes it unless the run is live. */
+  /** The event log of any run; the caller closes it unless the run is live. Throws `not-found` for one that was removed. */
   async openLog(id: string): Promise<EventLog> {
     const run = this.#runs.get(id);
     if (run !== undefined) return run.log;
+    const row = await findRun(this.#deps.store, id);
+    refuseRemoved(row);
     const log = EventLog.open(this.#logPath(id));
-    await completeLog(log, await findRun(this.#deps.store, id));
+    await completeLog(log, row);
     return log;
   }
 
@@ -349,7 +351,7 @@ export class RunRegistry implements FleetListener {
   }
 
   #logPath(id: string): string {
-    return join(this.#deps.runsFolder, `${id}.events`);
+    return logPath(this.#deps.runsFolder, id);
   }
 
   #complain(run: Run, error: unknown): void {
@@ -362,6 +364,13 @@ function callerOfRow({ user, caller }: RunsTable): Pick<RunFacts, 'actor' | 'cli
   const { role, certificate, clientAddress, raw } =
     caller === null ? none : (JSON.parse(caller) as RunCaller);
   return { actor: { name: user, role, certificate }, clientAddress, raw: raw === true };
+}
+
+function refuseRemoved(row: RunsTable | undefined): void {
+  if (typeof row?.output_removed_at !== 'number') return;
+  const day = new Date(row.output_removed_at).toISOString().slice(0, 10);
+  const message = `the output of run ${row.id} is not kept any more: it was removed on ${day}, as old as it was or as much as there was`;
+  throw new KomposeError('not-found', `${message}; what is known of the run: kompose runs show ${row.id}`);
 }
 
 /** A controller that was killed between the last record and the last event left a log without its end. */

@@ -12,6 +12,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-signatures': { up: addSignatures },
   '0007-trust': { up: addTrust },
   '0008-waiting-tasks': { up: addWaitingTasks },
+  '0009-removed-output': { up: addRemovedOutput },
 };
 
 /** Of those from before it is not known whom they trust, until they are seen. */
@@ -78,6 +79,11 @@ async function addWaitingTasks(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('hosts').addColumn('sealing_key', 'text').execute();
   await db.schema.alterTable('tasks').addColumn('sealed', 'text').execute();
   await db.schema.alterTable('runs').addColumn('cancelled', 'text').execute();
+}
+
+/** Runs outlive their output. */
+async function addRemovedOutput(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('runs').addColumn('output_removed_at', 'integer').execute();
 }
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {

@@ -84,6 +84,8 @@ export interface RunsTable {
   caller: string | null;
   /** JSON of a Cancellation; null of a run that nobody has cancelled. */
   cancelled: string | null;
+  /** Since then its output is kept no more. */
+  output_removed_at: number | null;
 }
 
 /** What it takes to repeat a run; the run's own row has the rest. */

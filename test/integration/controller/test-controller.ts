@@ -53,7 +53,7 @@ export class TestController {
   readonly caCertificate: string;
   /** Of the first admin. */
   readonly firstToken: string;
-  readonly #settings: ControllerSettings;
+  #settings: ControllerSettings;
   readonly #log: Logger;
   readonly #clients: Client[] = [];
   #running: RunningController;
@@ -78,8 +78,9 @@ export class TestController {
     log: Logger = pino({ level: 'silent' }),
   ): Promise<TestController> {
     const folder = join(await mkdtemp(join(tmpdir(), 'kompose-controller-')), 'controller');
-    const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, keptOutputBytes: 64 * 1024 * 1024 };
     const dayMs = 86_400_000;
+    const kept = { keptOutputBytes: 64 * 1024 * 1024, keptRuns: { ageMs: 90 * dayMs, bytes: 1024 ** 3 } };
+    const periods = { heartbeatPeriodMs: 5_000, lostAfterMs: 60_000, ...kept };
     const lives = { hostCertificateMs: 90 * dayMs, userCertificateMs: 365 * dayMs };
     const settings = { folder, ...periods, ...lives, ...changes };
     // What tokens carry; the port that it listens on is known only later.
@@ -103,8 +104,9 @@ export class TestController {
   }
 
   /** Ends this process's controller as a stop does, and serves the same folder anew, on another port. */
-  async restart(): Promise<void> {
+  async restart(changes: Partial<ControllerSettings> = {}): Promise<void> {
     await this.#close();
+    this.#settings = { ...this.#settings, ...changes };
     this.#running = await serve(this.#settings, this.#log);
     this.#admin = undefined;
   }

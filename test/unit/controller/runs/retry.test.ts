@@ -43,6 +43,7 @@ const run: RunsTable = {
   dry_run: 1,
   caller: null,
   cancelled: null,
+  output_removed_at: null,
 };
 
 const values = {
