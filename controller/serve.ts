@@ -42,7 +42,7 @@ const ownRenewalMs = 24 * 60 * 60 * 1000;
 export interface RunningController {
   /** ADDR:PORT that is listened on. */
   readonly address: string;
-  /** Refuses new calls, cuts the open ones, closes the store. */
+  /** Begins no run any more, sends the agents away for a while, cuts the open calls, closes the store; takes seconds. */
   close(): Promise<void>;
 }
 
@@ -174,6 +174,8 @@ export async function serveController(
   const close = async (): Promise<void> => {
     await stopWatching();
     clearInterval(renewal);
+    runs.pause();
+    await fleet.dismiss();
     door.close();
     server.forceShutdown();
     runs.close();

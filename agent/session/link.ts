@@ -31,9 +31,15 @@ export interface LinkOptions {
   readonly onLost: () => void;
 }
 
+interface TryOptions extends LinkOptions {
+  /** The controller is stopping, and says when to come back. */
+  readonly onFarewell: (returnAfterMs: number) => void;
+}
+
 /**
  * Keeps the agent linked to its controller until the signal fires: connects, serves the session, and after a loss
- * comes back with growing, jittered pauses, short again once a link was healthy for a minute. Throws what must
+ * comes back when the controller has asked it to, else with growing, jittered pauses, short again once a link was healthy
+ * for a minute. Throws what must
  * not be tried again: `conflict` (a later instance of this agent took over), `denied` (the host was removed),
  * `protocol` (the controller speaks another version).
  */
@@ -42,13 +48,17 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
   for (let tries = 0; !signal.aborted; tries++) {
     const address = options.addresses[tries % options.addresses.length] ?? '';
     const startedMs = performance.now();
-    const error = await serveOnce(options, address, signal);
+    let returnAfterMs: number | undefined;
+    const onFarewell = (ms: number): void => {
+      returnAfterMs = Math.min(ms, longestPauseMs);
+    };
+    const error = await serveOnce({ ...options, onFarewell }, address, signal);
     options.onLost();
     if (signal.aborted) return;
     if (['conflict', 'denied', 'unauthenticated', 'protocol', 'unsupported'].includes(error.code))
       throw error;
     if (performance.now() - startedMs > healthyMs) backoff.reset();
-    const pauseMs = backoff.next();
+    const pauseMs = returnAfterMs ?? backoff.next();
     options.log.warn(
       { address, pauseMs: Math.round(pauseMs) },
       `no link to the controller: ${error.message}`,
@@ -58,7 +68,7 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
 }
 
 /** One link from its beginning to its end; says why it ended. */
-async function serveOnce(options: LinkOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
+async function serveOnce(options: TryOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
   // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
   const identity = options.certificate.current;
   const client = new AgentLinkClient(
@@ -87,7 +97,7 @@ function waitForReady(client: AgentLinkClient, address: string): Promise<void> {
 }
 
 async function serveStream(
-  options: LinkOptions,
+  options: TryOptions,
   client: AgentLinkClient,
   stream: ClientDuplexStream<AgentMessage, ControllerMessage>,
   address: string,
@@ -105,9 +115,23 @@ async function serveStream(
       if (isNew) end(new KomposeError('controller-unreachable', 'linking anew with the new certificate'));
     });
   };
+  const onFarewell = (returnAfterMs: number): void => {
+    options.onFarewell(returnAfterMs);
+    end(new KomposeError('controller-unreachable', 'the controller is stopping'));
+  };
   const { host, log } = options;
   const trusts = trustOf(options.certificate.current.caCertificate);
-  const session = new Session({ host, trusts, client, stream, end, onWelcome, onRenewalDue, log });
+  const session = new Session({
+    host,
+    trusts,
+    client,
+    stream,
+    end,
+    onWelcome,
+    onFarewell,
+    onRenewalDue,
+    log,
+  });
   const onAbort = (): void => end(new KomposeError('controller-unreachable', 'the agent is stopping'));
   signal.addEventListener('abort', onAbort, { once: true });
   stream.on('data', (message: ControllerMessage) => session.receive(message));

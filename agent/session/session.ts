@@ -58,6 +58,8 @@ interface SessionOptions {
   /** Ends the link; only the first call counts. */
   readonly end: (error: KomposeError) => void;
   readonly onWelcome: () => void;
+  /** The controller is stopping: the link is to end, and to stand again after so long. */
+  readonly onFarewell: (returnAfterMs: number) => void;
   /** The controller says that this host's certificate is to be renewed; may come often. */
   readonly onRenewalDue: () => void;
   readonly log: Logger;
@@ -134,6 +136,9 @@ export class Session {
         return;
       case 'localRunAck':
         this.#reportLocalRun(kind.value.runId);
+        return;
+      case 'farewell':
+        this.#options.onFarewell(kind.value.returnAfterMs);
         return;
       case 'rescan':
         void this.#rescan(kind.value.requestId);

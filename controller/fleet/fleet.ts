@@ -27,6 +27,13 @@ export interface FleetListener {
   hostOffline(host: string): void;
 }
 
+/** How long agents have to end their links when the controller stops. */
+const dismissalMs = 2_000;
+/** A controller that is started again at once is there by then. */
+const leastReturnMs = 500;
+const spreadMsAHost = 10;
+const longestSpreadMs = 15_000;
+
 /*
  * All hosts that joined, with their stacks and live links; the store keeps what must outlive this process.
  *
@@ -100,6 +107,22 @@ export class Fleet {
     this.#hosts.delete(name);
     session?.end('denied', `the host ${name} was removed from the fleet`);
     if (session !== undefined) this.#listener?.hostOffline(name);
+  }
+
+  /**
+   * The controller is stopping: has every agent end its link and come back, spread over a while. Resolves when all links
+   * have ended, or when it took too long.
+   */
+  async dismiss(): Promise<void> {
+    const sessions = this.list().flatMap(({ session }) => session ?? []);
+    const spreadMs = Math.min(longestSpreadMs, spreadMsAHost * sessions.length);
+    const left = sessions.map((session) =>
+      session.dismiss(leastReturnMs + Math.round(Math.random() * spreadMs)),
+    );
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, dismissalMs);
+    await Promise.race([Promise.all(left), late.promise]);
+    clearTimeout(timer);
   }
 
   relabel(name: string, labels: Readonly<Record<string, string>>): void {

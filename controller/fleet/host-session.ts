@@ -57,6 +57,8 @@ export interface HostSession {
   askStatus(): Promise<readonly StackStatus[]>;
   /** Rejects with `unsupported` for an agent that cannot. */
   maskWords(question: MaskQuestion, timeoutMs: number): Promise<readonly string[]>;
+  /** Asks the agent to end its link, and to come back after a pause; resolves when the link has ended. */
+  dismiss(returnAfterMs: number): Promise<void>;
   /** Ends the link and tells the agent why: `conflict` and `denied` make it stay away. */
   end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void;
 }

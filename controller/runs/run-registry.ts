@@ -86,6 +86,7 @@ export class RunRegistry implements FleetListener {
   readonly #runOfTask = new Map<string, Run>();
   readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   readonly #nextId = monotonicFactory();
+  #isPaused = false;
   /** What the one who began a run may do now; a run that began on a host has none. */
   readonly #roleOf = new WeakMap<Run, string>();
 
@@ -127,6 +128,7 @@ export class RunRegistry implements FleetListener {
     { actor, clientAddress, sign }: RunAsker,
     retryOf: string | undefined,
   ): Promise<Run> {
+    this.#refuseWhilePaused();
     refuseAttachedToMany(request, targets);
     checkRaw(request, targets.length);
     const keptWord = await askKeptWords(request, targets, this.#deps.fleet);
@@ -134,6 +136,7 @@ export class RunRegistry implements FleetListener {
     const ids = targets.map(({ host, stack }) => ({ task: this.#nextId(), host, stack }));
     const proposal = { run: id, targets: ids };
     const signature = await sign(proposal);
+    this.#refuseWhilePaused();
     const signed = checkSigned(request, proposal, signature, actor.name, this.#deps.roster.current);
     const facts: RunFacts = {
       id,
@@ -167,6 +170,12 @@ export class RunRegistry implements FleetListener {
     const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#denied(run, role)]);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
+  }
+
+  #refuseWhilePaused(): void {
+    if (!this.#isPaused) return;
+    const message = 'the controller is stopping and starts no run any more: try again when it is back';
+    throw new KomposeError('controller-unreachable', message);
   }
 
   /** It may have changed since the call began. */
@@ -235,6 +244,12 @@ export class RunRegistry implements FleetListener {
     const log = EventLog.open(this.#logPath(id));
     await completeLog(log, row);
     return log;
+  }
+
+  /** For a controller that is about to end: no run begins any more, and of those that go on no task. */
+  pause(): void {
+    this.#isPaused = true;
+    for (const run of this.#runs.values()) run.pause();
   }
 
   /** For a controller that ends: the runs go on without it. */

@@ -61,6 +61,7 @@ export class Run {
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
   #cancelledBy: Actor | undefined;
+  #isPaused = false;
   /** Hosts that have not been heard of since this process took the run up. */
   readonly #returning = new Set<string>();
   /** When an earlier process began to wait for them. */
@@ -231,6 +232,12 @@ export class Run {
     return this.facts.raw !== true || this.facts.actor.name === user;
   }
 
+  /** The controller is about to end: nothing is started any more, and no host that leaves is held against the run. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#scheduler.close();
+  }
+
   /** The controller ends; the run may go on without it. */
   close(): void {
     this.#watchers.close();
@@ -326,7 +333,7 @@ export class Run {
   /** Asks for the tasks whose turn it is, now that something changed on these hosts; the run ends with its last. */
   async #advance(changed: readonly string[]): Promise<void> {
     // The host itself starts those of a run that began there.
-    if (this.#terms !== undefined) await this.#scheduler.advance(changed);
+    if (this.#terms !== undefined && !this.#isPaused) await this.#scheduler.advance(changed);
     await this.#finishIfDone();
   }
 

@@ -44,6 +44,7 @@ export class AgentSession implements HostSession {
   readonly #capabilities: ReadonlySet<string>;
   readonly #writer: BoundedWriter<ControllerMessage>;
   readonly #end: (error: KomposeError) => void;
+  readonly #closed = Promise.withResolvers<void>();
   readonly #waiting = new Map<
     string,
     { resolve: (answer: never) => void; reject: (error: unknown) => void }
@@ -109,6 +110,11 @@ export class AgentSession implements HostSession {
     throw new KomposeError('protocol', `the agent of ${this.host} masked ${answer.length} words`);
   }
 
+  dismiss(returnAfterMs: number): Promise<void> {
+    this.send({ $case: 'farewell', value: { returnAfterMs } });
+    return this.#closed.promise;
+  }
+
   end(code: 'conflict' | 'denied' | 'unreachable', reason: string): void {
     this.#end(new KomposeError(code, reason));
   }
@@ -127,6 +133,7 @@ export class AgentSession implements HostSession {
       reject(new KomposeError('unreachable', `${this.host} went away before it answered`));
     }
     this.#waiting.clear();
+    this.#closed.resolve();
   }
 
   send(kind: NonNullable<ControllerMessage['kind']>): void {

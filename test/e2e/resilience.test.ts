@@ -37,6 +37,7 @@ const stacks = {
   'prod-1:restarted': { 'hooks.sh': counting },
   'prod-2:restarted': { 'hooks.sh': counting },
   'prod-1:away': { 'hooks.sh': counting },
+  'prod-1:stopped': { 'hooks.sh': counting },
   'prod-1:cut': { 'hooks.sh': counting },
   'prod-1:killed': { 'hooks.sh': counting },
   'prod-1:upgraded': { 'hooks.sh': counting },
@@ -143,6 +144,25 @@ describe('an agent that ends in the middle of a hook', { timeout: 90_000 }, () =
       assert.equal(states.length, 1);
     });
   }
+});
+
+describe('a controller that is stopped and started again', { timeout: 90_000 }, () => {
+  it('ends in time, and the run goes on under the eyes of whoever watches it', async () => {
+    const run = await startCounting('stopped');
+    const watcher = fleet.spawnKompose(['-o', 'json', 'runs', 'attach', run]);
+    await shows(watcher, 'stdout', 'line 10\\n');
+    const startedMs = performance.now();
+    const { exitCode: ended } = await fleet.kill('controller', 'SIGTERM');
+    assert.equal(ended, 0);
+    assert.ok(performance.now() - startedMs < 5_000);
+    await untilMore('prod-1', 'stopped');
+    await fleet.startController();
+    await until('the agent is back', () => isOnline('prod-1'), 30_000);
+    await openGate('prod-1', 'stopped');
+    const { exitCode } = await watcher;
+    assert.equal(exitCode, 0);
+    await assertComplete(run, 'prod-1:stopped');
+  });
 });
 
 describe('a controller that is killed while a task waits for its host', { timeout: 90_000 }, () => {

@@ -134,11 +134,11 @@ export class KomposeFleet implements AsyncDisposable {
   }
 
   /** `controller`, or a host's name for its agent. Resolves when it is gone. */
-  async kill(who: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  async kill(who: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<{ exitCode?: number | undefined }> {
     const server = this.#servers.get(who);
     this.#servers.delete(who);
     server?.kill(signal);
-    await server;
+    return { exitCode: (await server)?.exitCode };
   }
 
   /** A token for `kompose login` or `agent join`. */

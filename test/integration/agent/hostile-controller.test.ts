@@ -107,6 +107,7 @@ class Host {
       stream: stream as never,
       end: () => undefined,
       onWelcome: () => undefined,
+      onFarewell: () => undefined,
       onRenewalDue: () => undefined,
       log: pino({ level: 'silent' }),
     });

@@ -19,7 +19,7 @@ import {
 import { protocolVersion } from '../../../proto/protocol-version.ts';
 import { Inbox } from './inbox.ts';
 
-export type HelloChange = Partial<AgentHello>;
+export type HelloChange = Partial<AgentHello> & { readonly stays?: boolean };
 
 /** What a task's user has signed, as an agent that believes everybody reads it. */
 export type AskedTask = Omit<Order, 'env' | 'network'> &
@@ -44,9 +44,13 @@ export class TestAgent {
   readonly stream: ClientDuplexStream<AgentMessage, ControllerMessage>;
   readonly inbox: Inbox<ControllerMessage>;
 
-  constructor(client: AgentLinkClient, hello: HelloChange) {
+  /** `stays`: it does not go when it is sent away. */
+  constructor(client: AgentLinkClient, { stays = false, ...hello }: HelloChange) {
     this.client = client;
     this.stream = client.attach();
+    this.stream.on('data', ({ kind }: ControllerMessage) => {
+      if (kind?.$case === 'farewell' && !stays) this.stream.cancel();
+    });
     this.inbox = new Inbox(this.stream);
     const none = AgentHello.decode(Buffer.alloc(0));
     const nowUnixMs = Date.now();

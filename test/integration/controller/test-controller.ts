@@ -57,6 +57,7 @@ export class TestController {
   readonly #log: Logger;
   readonly #clients: Client[] = [];
   #running: RunningController;
+  #stopped: Promise<void> | undefined;
   #admin: Promise<TestUser> | undefined;
 
   private constructor(
@@ -111,6 +112,12 @@ export class TestController {
     this.#admin = undefined;
   }
 
+  /** Ends this process's controller as a stop does; resolves when it has ended. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#running.close();
+    return this.#stopped;
+  }
+
   /**
    * Serves anew what a SIGKILL at this moment would have left: the folder is copied while the controller, which lives in
    * this process, stands still. `lose` takes away what it had not got to yet.
@@ -128,7 +135,8 @@ export class TestController {
 
   async #close(): Promise<void> {
     for (const client of this.#clients.splice(0)) client.close();
-    await this.#running.close();
+    await this.stop();
+    this.#stopped = undefined;
   }
 
   /** A client without a certificate. */

@@ -72,7 +72,15 @@ export interface ControllerMessage {
      * the agent has, from the root that it trusts, is not taken.
      */
     { $case: "roster"; value: RosterPart }
+    | //
+    /** The controller is stopping. The agent ends the link, goes on with its tasks, and comes back. */
+    { $case: "farewell"; value: Farewell }
     | undefined;
+}
+
+export interface Farewell {
+  /** When to come back; each agent is told another moment, so that a fleet does not come at once. */
+  returnAfterMs: number;
 }
 
 export interface AgentHello {
@@ -598,6 +606,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
       case "roster":
         RosterPart.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
+      case "farewell":
+        Farewell.encode(message.kind.value, writer.uint32(162).fork()).join();
+        break;
     }
     return writer;
   },
@@ -685,6 +696,60 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             }
 
             message.kind = { $case: "roster", value: RosterPart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = { $case: "farewell", value: Farewell.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFarewell(): Farewell {
+  return { returnAfterMs: 0 };
+}
+
+export const Farewell: MessageFns<Farewell> = {
+  encode(message: Farewell, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.returnAfterMs !== 0) {
+      writer.uint32(8).uint32(message.returnAfterMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Farewell {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFarewell();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.returnAfterMs = reader.uint32();
             continue;
           }
         }

@@ -17,6 +17,7 @@ const session: HostSession = {
   rescan: async () => [],
   askStatus: async () => [],
   maskWords: async () => [],
+  dismiss: async () => undefined,
   end: () => undefined,
 };
 
