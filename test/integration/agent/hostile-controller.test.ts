@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { createSealingSeed, sealingKey, type SealingKey } from '../../../common/sealing.ts';
 import { pino } from 'pino';
 import { LocalRuns } from '../../../agent/local/local-runs.ts';
 import { Session } from '../../../agent/session/session.ts';
@@ -15,12 +14,14 @@ import { changeEntry, joinEntry, rootEntry, type RosterChange } from '../../../c
 import { RosterFile } from '../../../common/roster/roster-file.ts';
 import { Roster } from '../../../common/roster/roster.ts';
 import { clockToleranceMs } from '../../../common/signing/order.ts';
+import { createSealingSeed, sealingKey, sealTo, type SealingKey } from '../../../common/sealing.ts';
 import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
 import { createTokenSeed, tokenSecrets } from '../../../common/signing/token-secrets.ts';
 import { decodeTaskEvent } from '../../../proto/event-codec.ts';
 import type { AgentMessage, ControllerMessage, StartTask } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import { RunRequest } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { SignedOrder } from '../../../proto/gen/kompose/v1/signing.ts';
+import { encodeSealedTask } from '../../../proto/sealed-task-codec.ts';
 import { Bench } from './bench.ts';
 
 /*
@@ -70,6 +71,8 @@ class Host {
   readonly roster: RosterFile;
   readonly #session: Session;
   readonly #key: SealingKey;
+  /** Says `sent` whenever the agent has said something. */
+  readonly #stream: EventEmitter;
   readonly #tasks: TaskRegistry;
   readonly #journal: TaskJournal;
   #hasEnded = false;
@@ -97,9 +100,10 @@ class Host {
       askStatus: async () => [],
       maskWords: async () => [],
     };
-    const stream = Object.assign(new EventEmitter(), {
-      write: (message: AgentMessage) => this.sent.push(message) > 0,
+    const stream: EventEmitter = Object.assign(new EventEmitter(), {
+      write: (message: AgentMessage) => this.sent.push(message) > 0 && stream.emit('sent'),
     });
+    this.#stream = stream;
     this.#session = new Session({
       host,
       trusts: [],
@@ -160,6 +164,21 @@ class Host {
     if (kind?.$case !== 'taskRefused') return assert.fail(`it answered ${kind?.$case}`);
     assert.equal(kind.value.denied, true);
     assert.equal(kind.value.taskId, message.taskId);
+    return kind.value.reason;
+  }
+
+  /** Why it does not do that, when it comes sealed for a task of this id. */
+  async refusesSealed(message: StartTask, sealedFor = message.taskId): Promise<string> {
+    const { taskId, stack, order, signature, env, network, ...rest } = message;
+    const bytes = encodeSealedTask({ order, signature, values: { env, network } });
+    const sealed = await sealTo(this.#key.publicKey, bytes, sealedFor);
+    const none = { order: Buffer.alloc(0), signature: Buffer.alloc(0), env: [], network: undefined };
+    const told = once(this.#stream, 'sent');
+    this.hear({ $case: 'startTask', value: { ...rest, ...none, taskId, stack, sealed } });
+    await told;
+    const { kind } = this.sent.at(-1) ?? {};
+    if (kind?.$case !== 'taskRefused') return assert.fail(`it answered ${kind?.$case}`);
+    assert.deepEqual([kind.value.denied, kind.value.taskId, this.#tasks.open], [true, taskId, []]);
     return kind.value.reason;
   }
 
@@ -254,6 +273,14 @@ describe('an agent whose controller was taken over', () => {
       assert.match(host.refuses(alter(signedTask())), why);
     });
   }
+
+  test('looks at what comes sealed just as hard', async (t) => {
+    const host = await Host.start(t);
+    assert.match(await host.refusesSealed(altered(signedTask(), { command: 'down' })), wrong);
+    const another = '01J00000000000000000000009';
+    assert.match(await host.refusesSealed(signedTask(), another), /cannot be opened/);
+    assert.match(await host.refusesSealed({ ...signedTask(), stack: 'news' }), wrong);
+  });
 
   test('refuses what was signed for another host', async (t) => {
     const host = await Host.start(t);
