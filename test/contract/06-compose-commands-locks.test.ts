@@ -85,8 +85,9 @@ describe('commands that change a stack', { timeout: 120_000 }, () => {
     await writeStacks(fleet, { 'prod-1:told': gated() });
     const id = await start('told', 'up', 'first');
     const plain = fleet.spawnKompose(['told', 'stop']);
-    const json = fleet.spawnKompose(['-o', 'json', 'told', 'stop']);
     await shows(plain, 'stderr', `waits for run ${id} (up by `);
+    // Whoever comes after it waits for it.
+    const json = fleet.spawnKompose(['-o', 'json', 'told', 'stop']);
     const events = jsonLines((await shows(json, 'stdout', 'waitingFor')).replace(/[^\n]*$/, ''));
     assert.ok(events.some(({ type }) => type === 'task.queued'));
     await open('told');
