@@ -151,7 +151,7 @@ describe('the value of a secret', { timeout: 60_000 }, () => {
     using screen = new Screen([process.execPath, program, 'app', 'exec', 'api', 'sh'], {
       env: { PATH, HOME, LANG: 'C.UTF-8', KOMPOSE_HOME: fleet.home },
     });
-    await screen.shows(/# (?:.\[6n)?$/);
+    await screen.shows(/# (?:.\[(?:6n|J))?$/);
     screen.type('printf "<sword"; head -n 1; echo swordfish-"and"-chips.\r');
     await screen.shows(/<sword$/);
     screen.type('x\r');
