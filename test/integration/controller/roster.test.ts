@@ -87,6 +87,18 @@ describe('the roster', () => {
     }
   });
 
+  test('gives a name free whose user a restored controller lacks, by their removal', async (t) => {
+    const controller = await TestController.start(t);
+    const admin = await controller.admin();
+    await controller.login(await controller.token('viewer', { name: 'ada' }));
+    controller.execute("delete from users where name = 'ada'");
+    await admin.removeUser('ada');
+    assert.equal((await admin.roster()).user('ada'), undefined);
+    assert.deepEqual(controller.audit('user.removed')[0]?.detail, { user: 'ada' });
+    await controller.login(await controller.token('viewer', { name: 'ada' }));
+    assert.equal((await refusal(admin.removeUser('eve'))).code, 'not-found');
+  });
+
   test('takes nothing that does not stand', async (t) => {
     const controller = await TestController.start(t);
     const viewer = await controller.user('viewer');
