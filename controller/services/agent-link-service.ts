@@ -86,15 +86,15 @@ export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
 /*
  * One Attach stream from hello to its end.
  *
- * INVARIANT: memory is bounded. So many messages are dealt with at a time, and the next are left to the network; an
- * agent that does not read what it is told loses its connection.
+ * INVARIANT: memory is bounded. So many messages are dealt with at a time, and the next are left to the network; what
+ * waits goes with the stream; an agent that does not read what it is told loses its connection.
  */
 class AttachedAgent {
   readonly #deps: AttachDeps;
   readonly #call: AttachCall;
   #session: AgentSession | undefined;
   #silence: NodeJS.Timeout | undefined;
-  #isOver = false;
+  readonly #over = new AbortController();
   #underWay = 0;
   /** Of the certificate that this link stands on. */
   #renewalDueMs = Number.POSITIVE_INFINITY;
@@ -122,7 +122,7 @@ class AttachedAgent {
   }
 
   #receive(message: AgentMessage): void {
-    if (this.#isOver) return;
+    if (this.#over.signal.aborted) return;
     this.#expectWord();
     this.#underWay++;
     if (this.#underWay >= this.#deps.limits.messagesUnderWay) this.#call.pause();
@@ -198,7 +198,7 @@ class AttachedAgent {
       throw new KomposeError('protocol', `${versions}: upgrade the older one`);
     }
     await findHost(this.#deps.store, peer);
-    if (this.#isOver || this.#session !== undefined) return;
+    if (this.#over.signal.aborted || this.#session !== undefined) return;
     const { clock, limits, cut } = this.#deps;
     const session = new AgentSession(peer.name, hello, this.#call, clock(), {
       end: (error) => this.#end(error),
@@ -267,7 +267,9 @@ class AttachedAgent {
     const parent = parentRunId === '' ? undefined : { run: parentRunId, task: parentTaskId };
     const tasks = targets.map(({ taskId, stack }) => ({ id: taskId, stack }));
     const run = { ...rest, id: runId, parent, tasks, startedMs: startedUnixMs };
-    await delay(this.#deps.localRunsOf(session.host).reserve(), undefined, { ref: false });
+    // An agent tells again, on its next link, of what was not acknowledged.
+    const { signal } = this.#over;
+    await delay(this.#deps.localRunsOf(session.host).reserve(), undefined, { ref: false, signal });
     await this.#deps.runs.adopt(run, session.host, clientAddress(this.#call));
     session.send({ $case: 'localRunAck', value: { runId } });
   }
@@ -280,8 +282,8 @@ class AttachedAgent {
   }
 
   #end(error: KomposeError): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.#over.signal.aborted) return;
+    this.#over.abort(error);
     clearTimeout(this.#silence);
     const session = this.#session;
     if (session !== undefined) {

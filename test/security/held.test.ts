@@ -22,7 +22,7 @@ import {
 } from '../../proto/gen/kompose/v1/fleet.ts';
 import { protocolVersion } from '../../proto/protocol-version.ts';
 import { within } from '../integration/controller/inbox.ts';
-import { began } from '../integration/controller/test-agent.ts';
+import { began, type TestAgent } from '../integration/controller/test-agent.ts';
 import { call, refusal, TestController } from '../integration/controller/test-controller.ts';
 import { versionMetadata } from '../integration/controller/version-metadata.ts';
 import { serves } from './ask.ts';
@@ -171,6 +171,29 @@ describe('a host that does not read', () => {
         kind?.$case === 'localRunAck' ? true : undefined,
       );
     assert.ok(performance.now() - beganMs > 700, 'fifteen of them at twenty a second');
+  });
+
+  test('and goes before its runs are recorded leaves none of them waiting', async (t) => {
+    const controller = await start(t, { localRuns: { aSecond: 1, burst: 1 } });
+    const { agent, identity } = await controller.online('prod-1', ['sexy']);
+    const heard = (link: TestAgent): Promise<string> =>
+      link.inbox.next('an acknowledgement', ({ kind }) =>
+        kind?.$case === 'localRunAck' ? kind.value.runId : undefined,
+      );
+    const [first, left, next] = [localRun(0), localRun(1), localRun(2)];
+    agent.send({ $case: 'localRun', value: first });
+    agent.send({ $case: 'localRun', value: left });
+    // The one that was sent behind it is taken, and waits its turn.
+    await agent.heartbeat();
+    agent.stream.cancel();
+    const back = controller.attach(identity);
+    await back.welcomed();
+    back.send({ $case: 'localRun', value: next });
+    assert.equal(await heard(back), next.runId);
+    assert.deepEqual(
+      controller.rows('select id from runs order by id').map(({ id }) => id),
+      [first.runId, next.runId],
+    );
   });
 });
 
