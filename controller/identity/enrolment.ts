@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely';
-import { KomposeError } from '../../common/errors.ts';
+import { KomposeError, type ErrorCode } from '../../common/errors.ts';
 import { checkHostName, checkLabelKey, checkLabelValue } from '../../common/names.ts';
 import { parseBody, type RosterEntry } from '../../common/roster/entry.ts';
 import { quoted } from '../../common/quoted.ts';
@@ -33,6 +33,9 @@ interface Trusting {
   readonly certificate: string;
   readonly caCertificates: string;
 }
+
+/** What a token's holder, or who pretends to be one, is refused with; the rest is our own trouble. */
+const refusing: ReadonlySet<ErrorCode> = new Set(['unauthenticated', 'conflict', 'denied', 'usage']);
 
 /** Makes hosts and users of those who have a token. Each refusal is audited before it is answered. */
 export class EnrolmentDesk {
@@ -206,7 +209,7 @@ export class EnrolmentDesk {
       return await attempt;
     } catch (error) {
       const { code, message } = KomposeError.from(error);
-      if (code === 'unauthenticated' || code === 'conflict') {
+      if (refusing.has(code)) {
         const actor = { name, role: '', certificate: '' };
         await this.#deps.refusals.tell({ type: 'login.failed', actor, ...caller, reason: message });
       }

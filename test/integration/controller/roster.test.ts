@@ -195,6 +195,8 @@ describe('what changes users needs an admin’s signature:', () => {
       controller.rows('select name from users').map(({ name }) => name),
       ['admin'],
     );
+    const refused = controller.audit('login.failed').map(({ reason }) => reason ?? '');
+    assert.equal(refused.length, forgeries.length);
     await controller.login(token);
   });
 });
