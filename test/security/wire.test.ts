@@ -10,6 +10,7 @@ import { before, describe, test, type TestContext } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { controllerTlsName } from '../../proto/channel-options.ts';
+import { tlsNamePattern } from '../../proto/trust.ts';
 import { within } from '../integration/controller/inbox.ts';
 import { aptInstall } from '../fleet/apt.ts';
 import { withLock } from '../fleet/lock.ts';
@@ -70,11 +71,12 @@ describe('the wire, as openssl sees it,', () => {
     }
   });
 
-  test('bears that name and its addresses, for a server alone', async (t) => {
+  test('bears that name, those by which a CA is asked for, and its addresses, for a server alone', async (t) => {
     const { said } = await openssl(await TestController.start(t));
     const [pem = ''] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(said) ?? [];
     const { subjectAltName, keyUsage, ca } = new X509Certificate(pem);
-    assert.equal(subjectAltName, `DNS:${controllerTlsName}, IP Address:127.0.0.1`);
+    const names = [controllerTlsName, tlsNamePattern].map((name) => `DNS:${name}`);
+    assert.equal(subjectAltName, [...names, 'IP Address:127.0.0.1'].join(', '));
     assert.deepEqual(keyUsage, ['1.3.6.1.5.5.7.3.1']);
     assert.equal(ca, false);
   });
