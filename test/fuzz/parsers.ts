@@ -19,8 +19,13 @@ import { KomposeError } from '../../common/errors.ts';
 import { LogSegment } from '../../common/log-segment.ts';
 import { checkEnvAssignment, checkLabel, checkStackName } from '../../common/names.ts';
 import { compileGlob, hostFilter, labelFilter, matchesTarget, parsePattern } from '../../common/patterns.ts';
+import { joinEntry, rootEntry } from '../../common/roster/entry.ts';
+import { Roster } from '../../common/roster/roster.ts';
 import { parseRuleSet } from '../../common/rules/rule-set.ts';
 import { parseVariableList } from '../../common/rules/variable-list.ts';
+import { openOrder, seal } from '../../common/signing/order.ts';
+import { rosterText } from '../../common/signing/signed-text.ts';
+import { signingKeyOfSeed, signText } from '../../common/signing/signing-key.ts';
 import { parseSize } from '../../common/sizes.ts';
 import { decodeRunEvent, decodeTaskEvent, encodeTaskEvent, wrapTaskEvent } from '../../proto/event-codec.ts';
 import { formatToken, parseToken } from '../../proto/enrolment-token.ts';
@@ -29,6 +34,8 @@ import * as audit from '../../proto/gen/kompose/v1/audit.ts';
 import * as enrolment from '../../proto/gen/kompose/v1/enrolment.ts';
 import * as events from '../../proto/gen/kompose/v1/event.ts';
 import * as fleet from '../../proto/gen/kompose/v1/fleet.ts';
+import * as signing from '../../proto/gen/kompose/v1/signing.ts';
+import { decodeOrder, encodeOrder } from '../../proto/order-codec.ts';
 import { hostileBytes, hostileText } from './hostile.ts';
 
 /** Something that reads what may come from an enemy. */
@@ -40,6 +47,9 @@ export interface FuzzTarget {
 }
 
 const longName = 'ab'.repeat(127);
+const key = signingKeyOfSeed(Buffer.alloc(32));
+const root = rootEntry('ada', key);
+const joined = joinEntry('bob', key.publicKey, key);
 const noLookups = { wins: () => undefined, falls: () => undefined };
 
 export const fuzzTargets: readonly FuzzTarget[] = [
@@ -82,6 +92,14 @@ export const fuzzTargets: readonly FuzzTarget[] = [
       }),
     ],
     parseToken,
+  ),
+  text(
+    'entries of the roster',
+    [root, joined].map(({ body }) => body),
+    (input) => {
+      const signature = signText(key, rosterText(input)).toString('base64');
+      for (const before of [[], [root]]) Roster.empty.extend([...before, { body: input, signature }]);
+    },
   ),
   text('db: commands', ['--format sql.gz', 'x.sql --in-place', '--keep 3'], (input) => {
     for (const command of ['db:export', 'db:import', 'db:cleanup'])
@@ -131,7 +149,11 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   }),
   bytes('events of tasks', [aTaskEvent()], (input) => void decodeTaskEvent(input)),
   bytes('events of runs', [wrapTaskEvent(1, 1, 1, aTaskEvent())], (input) => void decodeRunEvent(input)),
-  ...messageTargets({ ...agentLink, ...audit, ...enrolment, ...events, ...fleet }),
+  bytes('what was signed', [anOrder()], (input) => {
+    const order = decodeOrder(input);
+    openOrder(order, { env: [], network: undefined });
+  }),
+  ...messageTargets({ ...agentLink, ...audit, ...enrolment, ...events, ...fleet, ...signing }),
 ];
 
 function text(name: string, seeds: readonly string[], take: (input: string) => unknown): FuzzTarget {
@@ -207,6 +229,25 @@ function anExport(): Buffer {
   return Buffer.from(
     `${recordLine({ record, hash: 'ab'.repeat(32) })}\n${JSON.stringify({ ...head, key: 'x' })}\n`,
   );
+}
+
+function anOrder(): Uint8Array {
+  return encodeOrder({
+    key: key.publicKey,
+    runId: '01J00000000000000000000000',
+    pattern: '*',
+    command: 'up',
+    args: ['-d'],
+    env: [seal({ name: 'A', value: 'b', salt: Buffer.alloc(16) })],
+    network: undefined,
+    timeoutMs: 1,
+    dryRun: false,
+    raw: false,
+    hasStdin: false,
+    term: '',
+    signedUnixMs: 1,
+    notAfterUnixMs: 2,
+  });
 }
 
 function aTaskEvent(): Uint8Array {
