@@ -69,7 +69,9 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     const { retryOf, env, detach } = wire;
     if (retryOf === undefined) return runs.start(checkedRequest(wire), asker);
     checkEnv(env);
-    return runs.retry({ run: await completeRunId(store, retryOf), env, detach }, asker);
+    const run = await completeRunId(store, retryOf);
+    await views.open(asker.actor, run);
+    return runs.retry({ run, env, detach }, asker);
   }
 
   async function serveRun(call: RunCall, signal: AbortSignal): Promise<void> {

@@ -178,7 +178,7 @@ describe('to a role of its own is shown only what it may do something with', () 
       ['prod-1:shop'],
     );
     const hidden = admin.run({ pattern: 'prod-2:*' });
-    await other.finish((await other.asked()).taskId);
+    other.send({ $case: 'taskRefused', value: { ...(await other.asked()), reason: 'full', denied: false } });
     const { run: hiddenId } = await hidden.started();
     await hidden.finished();
     const mixed = admin.run({ pattern: 'prod-1:*' });
@@ -213,6 +213,9 @@ describe('to a role of its own is shown only what it may do something with', () 
     assert.deepEqual(seen, [[1, 'of the shop']]);
     const none = await refusal(call((done) => ada.client.getRun({ runId: hiddenId }, ada.metadata, done)));
     assert.equal(none.status, 'NOT_FOUND');
+    const again = ada.run({ retryOf: hiddenId });
+    assert.equal((await again.inbox.ended).status, 'NOT_FOUND');
+    assert.deepEqual(again.inbox.all, []);
   });
 });
 
