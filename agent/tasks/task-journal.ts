@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { writePrivateFileNow } from '../../common/private-files.ts';
 
@@ -23,6 +23,8 @@ export class TaskJournal {
   #added = 0;
   /** Of the file when it was last written. */
   #kept = 0;
+  /** A line could not be written to its end. */
+  #isTorn = false;
 
   private constructor(path: string, now: () => number, ends: Map<string, number>, floor: number) {
     this.#path = path;
@@ -51,9 +53,12 @@ export class TaskJournal {
     if (this.#ends.has(task) || endMs <= this.#floor)
       throw new KomposeError('denied', 'it was begun here before: what is signed is done once');
     try {
-      writeSync(this.#file, `${endMs} ${task}\n`);
+      // All of it or an error; what an error has left there ends before the next line begins.
+      writeFileSync(this.#file, `${this.#isTorn ? '\n' : ''}${endMs} ${task}\n`);
       fdatasyncSync(this.#file);
+      this.#isTorn = false;
     } catch (error) {
+      this.#isTorn = true;
       throw new KomposeError('unavailable', `${this.#path} cannot be written: the task was not begun`, {
         cause: error,
       });
@@ -81,6 +86,7 @@ export class TaskJournal {
     const lines = [[this.#floor, '-'], ...[...this.#ends].map(([task, endMs]) => [endMs, task])];
     writePrivateFileNow(this.#path, lines.map(([ms, task]) => `${ms} ${task}\n`).join(''));
     this.#added = 0;
+    this.#isTorn = false;
     this.#kept = lines.length;
     return openSync(this.#path, 'a', 0o600);
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,16 @@ async function journal(t: TestContext) {
     await rm(folder, { recursive: true });
   });
   return { path, clock, start };
+}
+
+/** Which tasks began where a file can have a kibibyte, which no line ends at, and then one where it can have more. */
+function inLittleSpace(path: string): boolean[] {
+  const script = join(import.meta.dirname, 'cramped-journal.ts');
+  const shell = 'trap "" XFSZ; ulimit -S -f 1; exec "$@"';
+  const words = ['-c', shell, 'bash', process.execPath, script, path];
+  const { status, stdout, stderr } = spawnSync('bash', words, { encoding: 'utf8', timeout: 30_000 });
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout) as boolean[];
 }
 
 const again = { code: 'denied', message: /begun here before/ };
@@ -55,6 +66,18 @@ describe('the journal of tasks', () => {
     assert.throws(() => next.begin('A', 2000), again);
     next.begin('B', 2000);
     assert.throws(() => start().begin('B', 2000), again);
+  });
+
+  test('begins nothing that it cannot note to the end, and forgets nothing that comes after', async (t) => {
+    const { path, start } = await journal(t);
+    const begun = inLittleSpace(path);
+    assert.deepEqual(begun.slice(-2), [false, true]);
+    const next = start();
+    for (const [count, hasBegun] of begun.entries()) {
+      const begin = (): void => next.begin(`T${count}`, 20_000);
+      if (hasBegun) assert.throws(begin, again, `T${count}`);
+      else begin();
+    }
   });
 
   test('does not grow with what has ended', async (t) => {
