@@ -1,5 +1,5 @@
 import { KomposeError } from '../common/errors.ts';
-import { changeEntry, type RosterChange, type RosterEntry } from '../common/roster/entry.ts';
+import { changeEntry, entriesAMessage, type RosterChange, type RosterEntry } from '../common/roster/entry.ts';
 import type { Roster } from '../common/roster/roster.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import type { SigningKey } from '../common/signing/signing-key.ts';
@@ -10,8 +10,6 @@ import type { Fleet } from './client.ts';
 export const rosterFile = 'roster';
 
 const attempts = 5;
-/** Of the roster, in a message; each has at most some 2 KiB. */
-const entriesAMessage = 256;
 /** Withdrawn with another change, so that no entry of an admin makes a message too large. */
 const mostExpired = 50;
 

@@ -1,5 +1,6 @@
 import { readsClientStdin } from '../common/client-stdin.ts';
 import { KomposeError } from '../common/errors.ts';
+import { isId } from '../common/names.ts';
 import { hostFilter, matchesTarget, parsePattern } from '../common/patterns.ts';
 import { createVariable, forceMs, seal, type OrderValues } from '../common/signing/order.ts';
 import { taskText } from '../common/signing/signed-text.ts';
@@ -77,17 +78,10 @@ function forceOf({ offline, rollout }: RunRequest, targets: readonly Target[]): 
   return forceMs(targets.length, offlineMs + (rollout?.batchWaitMs ?? 0) * hosts);
 }
 
-/** A ULID. */
-const id = /^[0-9A-HJKMNP-TV-Z]{26}$/;
-
 function checkProposal(asked: AskedRun, run: string, targets: readonly Target[]): void {
   const ids = new Set([run, ...targets.map(({ task }) => task)]);
   const names = new Set(targets.map(targetName));
-  if (
-    ids.size !== targets.length + 1 ||
-    names.size !== targets.length ||
-    ![...ids].every((each) => id.test(each))
-  )
+  if (ids.size !== targets.length + 1 || names.size !== targets.length || ![...ids].every(isId))
     throw refused('something twice, or without an id');
   const isAsked = testOf(asked);
   const other = targets.find((target) => !isAsked(target));

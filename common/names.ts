@@ -79,8 +79,13 @@ export function checkStackName(name: string): string {
 
 /** Of a run or a task: a ULID, which also names files. */
 export function checkId(id: string): string {
-  if (!/^[0-9A-HJKMNP-TV-Z]{26}$/.test(id)) fail(`bad id ${quoted(id)}: it is no ULID`);
+  if (!isId(id)) fail(`bad id ${quoted(id)}: it is no ULID`);
   return id;
+}
+
+/** As `checkId`, as a question. */
+export function isId(id: string): boolean {
+  return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(id);
 }
 
 /** Whether a folder of the stacks root may be a stack. */

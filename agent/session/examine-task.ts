@@ -1,7 +1,7 @@
 import { checkTerminal } from '../../common/client-terminal.ts';
 import { formatDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { checkStackName } from '../../common/names.ts';
+import { checkStackName, isId } from '../../common/names.ts';
 import type { Roster } from '../../common/roster/roster.ts';
 import { clockToleranceMs, longestForceMs, openOrder, type Order } from '../../common/signing/order.ts';
 import { taskText } from '../../common/signing/signed-text.ts';
@@ -64,7 +64,7 @@ function decode(bytes: Uint8Array): Order {
 
 /** It becomes the name of a folder. */
 function checkId(task: string): string {
-  if (/^[0-9A-HJKMNP-TV-Z]{26}$/.test(task)) return task;
+  if (isId(task)) return task;
   throw denied('its id is not one of a task');
 }
 

@@ -4,6 +4,7 @@ import type { HeadWitness } from '../../common/audit/head-witness.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
+import { entriesAMessage } from '../../common/roster/entry.ts';
 import type { RosterFile } from '../../common/roster/roster-file.ts';
 import type { SealingKey } from '../../common/sealing.ts';
 import { clockToleranceMs } from '../../common/signing/order.ts';
@@ -66,8 +67,6 @@ interface SessionOptions {
 }
 
 const welcomeTimeoutMs = 10_000;
-/** Of the roster; each has at most some 2 KiB. */
-const entriesAMessage = 256;
 
 /** One link's conversation: what arrives is answered here. `close` ends all that it began. */
 export class Session {

@@ -56,6 +56,8 @@ export type RosterBody =
   | (RosterChange & RosterPlace);
 
 const maxBodyBytes = 2048;
+/** So many go in one message. */
+export const entriesAMessage = 256;
 
 /** The first entry of a fleet: its signer is the root that hosts and users trust. */
 export function rootEntry(name: string, key: SigningKey): RosterEntry {

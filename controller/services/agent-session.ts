@@ -3,7 +3,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { isSealingKey } from '../../common/sealing.ts';
-import type { RosterEntry } from '../../common/roster/entry.ts';
+import { entriesAMessage, type RosterEntry } from '../../common/roster/entry.ts';
 import {
   ControllerMessage,
   type AgentHello,
@@ -23,8 +23,6 @@ type Kind = keyof Answers;
 type Question = Extract<NonNullable<ControllerMessage['kind']>, { $case: Kind }>;
 
 const answerTimeoutMs = 12_000;
-/** Of the roster; each has at most some 2 KiB. */
-const entriesAMessage = 256;
 
 /** What an agent's link ends with, and how much of what it is told it may leave unread. */
 export interface LinkEnd {

@@ -1,5 +1,6 @@
 import { KomposeError } from '../../common/errors.ts';
 import { checkHostName, checkUserName } from '../../common/names.ts';
+import { entriesAMessage } from '../../common/roster/entry.ts';
 import type { Roster } from '../../common/roster/roster.ts';
 import { version } from '../../common/version.ts';
 import type { FleetServer } from '../../proto/gen/kompose/v1/fleet.ts';
@@ -11,9 +12,6 @@ import type { FleetContext } from './fleet-context.ts';
 import { clientAddress } from './peer.ts';
 
 type IdentityMethods = 'createToken' | 'listTokens' | 'revokeToken' | 'whoAmI' | 'syncRoster';
-
-/** Entries of the roster a message, of at most some 2 KiB each. */
-const mostEntries = 256;
 
 /** The calls about tokens, and of a user about themselves. */
 export function identityCalls(context: FleetContext): Pick<FleetServer, IdentityMethods> {
@@ -83,7 +81,7 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
       const bringer = { actor, clientAddress: clientAddress(call) };
       if (newer !== undefined) await roster.heal(newer.after, newer.entries, bringer);
       const { count: ours, head, entries } = roster.current;
-      const part = { after: count, entries: entries.slice(count, count + mostEntries) };
+      const part = { after: count, entries: entries.slice(count, count + entriesAMessage) };
       return { count: ours, head, part };
     }),
   };
