@@ -39,9 +39,8 @@ interface TryOptions extends LinkOptions {
 /**
  * Keeps the agent linked to its controller until the signal fires: connects, serves the session, and after a loss
  * comes back when the controller has asked it to, else with growing, jittered pauses, short again once a link was healthy
- * for a minute. Throws what must
- * not be tried again: `conflict` (a later instance of this agent took over), `denied` (the host was removed),
- * `protocol` (the controller speaks another version).
+ * for a minute. Throws what must not be tried again: `conflict` (a later instance of this agent took over), `denied` (the
+ * host was removed), `protocol` (the controller speaks another version).
  */
 export async function keepLinked(options: LinkOptions, signal: AbortSignal): Promise<void> {
   const backoff = createBackoff(firstPauseMs, longestPauseMs);

@@ -21,8 +21,8 @@ export class Callers {
   }
 
   /**
-   * Any user. Takes the head of the audit that they present, and notes whom they trust. Throws `unauthenticated`, and `protocol` for a client of
-   * another version.
+   * Any user. Takes the head of the audit that they present, and notes whom they trust. Throws `unauthenticated`, and
+   * `protocol` for a client of another version.
    */
   async user(call: Call): Promise<Actor> {
     requireProtocol(call);

@@ -21,8 +21,9 @@ interface StreamStart {
 /**
  * Looks at each HTTP/2 stream before gRPC does: grpc-js hides its sessions, and Node tells of each new stream on a
  * diagnostics channel. Peers with a certificate get a window that lets them send at the network's pace, and what is held
- * for them is counted. Those without keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login takes. Compressed messages meet
- * with UNIMPLEMENTED: no client of ours sends any, and what they grow to is known too late.
+ * for them is counted. Those without keep HTTP/2's own, of 64 KiB, and are cut off once they have sent more than a login
+ * takes. Compressed messages meet with UNIMPLEMENTED: no client of ours sends any, and what they grow to is known too
+ * late.
  */
 export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, held: HeldBytes): Disposable {
   /** The fingerprints of those whose window is raised. */
