@@ -5,7 +5,7 @@ import type { ResolvedTarget } from '../fleet/resolve-targets.ts';
 import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
-import { findRequest, findRun, tasksOfRun } from './run-queries.ts';
+import { findRequest, findRun } from './run-queries.ts';
 import { allAtOnce } from '../../common/rollout.ts';
 import type { RunRequest } from './run-request.ts';
 
@@ -13,10 +13,14 @@ import type { RunRequest } from './run-request.ts';
 export interface RetryOrder {
   /** The whole id of the run to repeat. */
   readonly run: string;
+  /** Those of its tasks that are shown to who repeats it. */
+  readonly tasks: readonly RepeatableTask[];
   /** The values of its secret variables. */
   readonly env: Readonly<Record<string, string>>;
   readonly detach: boolean;
 }
+
+type RepeatableTask = Pick<TasksTable, 'id' | 'host' | 'stack' | 'state' | 'signature'>;
 
 /** What the repetition of a run would do. */
 export interface RetryPlan {
@@ -36,13 +40,16 @@ export interface RetryTarget extends ResolvedTarget {
   readonly signature: Uint8Array;
 }
 
-/** Throws `not-found`, `conflict` for a run that has not ended, `usage` for one that cannot be repeated. */
-export async function planRetry(store: Store, id: string): Promise<RetryPlan> {
-  const [run, request, tasks] = await Promise.all([
-    findRun(store, id),
-    findRequest(store, id),
-    tasksOfRun(store, id),
-  ]);
+/**
+ * Of these tasks of a run. Throws `not-found`, `conflict` for a run that has not ended, `usage` for one that cannot be
+ * repeated.
+ */
+export async function planRetry(
+  store: Store,
+  id: string,
+  tasks: readonly RepeatableTask[],
+): Promise<RetryPlan> {
+  const [run, request] = await Promise.all([findRun(store, id), findRequest(store, id)]);
   if (run === undefined) throw new KomposeError('not-found', `there is no run ${id}: kompose runs ls`);
   return retryPlan(run, request, tasks);
 }
@@ -51,7 +58,7 @@ export async function planRetry(store: Store, id: string): Promise<RetryPlan> {
 export function retryPlan(
   run: RunsTable,
   request: RunRequestsTable | undefined,
-  tasks: readonly Pick<TasksTable, 'id' | 'host' | 'stack' | 'state' | 'signature'>[],
+  tasks: readonly RepeatableTask[],
 ): RetryPlan {
   if (run.finished_at === null) {
     throw new KomposeError('conflict', `run ${run.id} has not ended yet: kompose runs attach ${run.id}`);
@@ -91,7 +98,7 @@ function cannot(run: RunsTable, why: string): KomposeError {
 /** The request of the repetition. Throws `usage` where values are missing or too many, `conflict` with no target. Pure. */
 export function retryRequest(
   { run, targets, args, kept }: RetryPlan,
-  { env, detach }: RetryOrder,
+  { env, detach }: Pick<RetryOrder, 'env' | 'detach'>,
 ): RunRequest {
   if (targets.length === 0) throw new KomposeError('conflict', `run ${run.id} succeeded everywhere`);
   refuseOtherNames(kept.secretNames, Object.keys(env));

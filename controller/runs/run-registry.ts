@@ -118,7 +118,7 @@ export class RunRegistry implements FleetListener {
    * that is away or gone by now ends unreachable. Throws what `start` and `planRetry` throw.
    */
   async retry(order: RetryOrder, asker: RunAsker): Promise<Run> {
-    const plan = await planRetry(this.#deps.store, order.run);
+    const plan = await planRetry(this.#deps.store, order.run, order.tasks);
     return this.#start(retryRequest(plan, order), plan.targets, asker, plan.run.id);
   }
 

@@ -70,8 +70,8 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     if (retryOf === undefined) return runs.start(checkedRequest(wire), asker);
     checkEnv(env);
     const run = await completeRunId(store, retryOf);
-    await views.open(asker.actor, run);
-    return runs.retry({ run, env, detach }, asker);
+    const { tasks } = await views.open(asker.actor, run);
+    return runs.retry({ run, tasks, env, detach }, asker);
   }
 
   async function serveRun(call: RunCall, signal: AbortSignal): Promise<void> {
@@ -138,8 +138,8 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     planRetry: handlers.unary(async (call) => {
       const user = await callers.user(call);
       const id = await completeRunId(store, call.request.runId);
-      await views.open(user, id);
-      const { run, targets, args, kept, order } = await planRetry(store, id);
+      const { tasks } = await views.open(user, id);
+      const { run, targets, args, kept, order } = await planRetry(store, id, tasks);
       const { id: runId, command, dry_run: dryRun } = run;
       const rest = { command, args: [...args], dryRun: dryRun !== 0, secretNames: [...kept.secretNames] };
       const { env, network } = keptValues(kept);

@@ -4,6 +4,7 @@ import type {
   GetRunResponse,
   Host,
   HostStack,
+  PlanRetryResponse,
   Role,
   Run,
   SetRoleResponse,
@@ -216,6 +217,28 @@ describe('to a role of its own is shown only what it may do something with', () 
     const again = ada.run({ retryOf: hiddenId });
     assert.equal((await again.inbox.ended).status, 'NOT_FOUND');
     assert.deepEqual(again.inbox.all, []);
+  });
+
+  test('and repeats no more than that', async (t) => {
+    const controller = await TestController.start(t);
+    const { agent } = await controller.online('prod-1', ['proxy', 'shop']);
+    const ada = await userWith(controller, 'allow *:shop @read\nallow * up\ndeny *:proxy *');
+    const broken = (await controller.admin()).run();
+    for (let count = 0; count < 2; count++) {
+      const { taskId } = await agent.asked();
+      agent.send({ $case: 'taskRefused', value: { taskId, reason: 'full', denied: false } });
+    }
+    const { run: runId } = await broken.started();
+    await broken.finished();
+    const plan = await call<PlanRetryResponse>((done) => ada.client.planRetry({ runId }, ada.metadata, done));
+    const proposal = await ada
+      .run({ retryOf: runId })
+      .inbox.next('a proposal', ({ kind }) => (kind?.$case === 'proposal' ? kind.value : undefined));
+    for (const { targets } of [plan, proposal])
+      assert.deepEqual(
+        targets.map(({ stack }) => stack),
+        ['shop'],
+      );
   });
 });
 
