@@ -43,7 +43,7 @@ export async function endLeftBehind(
       // It lets a swap come to its end, so nothing is signalled before.
       if (unfinished !== undefined) await tidyDatabase(unfinished, task, host, log, run);
       await Promise.all([endStepsOf(task), endInContainers(run, { task, stack }, host)]);
-      await removeScratchFolders(task);
+      await removeScratchFolders(task, join(run.folder, task));
       await dropTicket(run.root, stack, task);
     }),
   );

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdtempSync, statfsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Kept in memory on every usual Linux. */
@@ -7,20 +8,33 @@ const memoryFolder = '/dev/shm';
 const tmpfs = 0x01021994;
 
 const prefix = (task: string): string => `kompose-${task}-`;
+const besidePrefix = 'scratch-';
 
 /**
- * Makes a folder for what a task's running step leaves unmasked: private (0700), in memory where the host has a tmpfs,
- * else inside `workFolder`. The caller removes it.
+ * Makes a folder for what of a task stands unmasked while it goes on: private (0700), in memory where the host has a
+ * tmpfs, else inside `workFolder`. The caller removes it. Throws Node's system errors.
  */
-export async function makeScratchFolder(task: string, workFolder: string): Promise<string> {
-  const { type } = await statfs(memoryFolder).catch(() => ({ type: 0 }));
-  const beside = (): Promise<string> => mkdtemp(join(workFolder, 'scratch-'));
-  return type === tmpfs ? mkdtemp(join(memoryFolder, prefix(task))).catch(beside) : beside();
+export function makeScratchFolder(task: string, workFolder: string): string {
+  try {
+    if (statfsSync(memoryFolder).type === tmpfs) return mkdtempSync(join(memoryFolder, prefix(task)));
+  } catch {
+    // It is not there, or not for us.
+  }
+  return mkdtempSync(join(workFolder, besidePrefix));
 }
 
-/** Removes what a process that was killed has left in memory of a task, save for one folder that goes on. */
-export async function removeScratchFolders(task: string, kept?: string): Promise<void> {
-  const names = await readdir(memoryFolder).catch(() => []);
-  const own = names.filter((name) => name.startsWith(prefix(task)) && join(memoryFolder, name) !== kept);
-  await Promise.all(own.map((name) => rm(join(memoryFolder, name), { recursive: true, force: true })));
+/** Removes what a process that was killed has left of a task, save for the folders that go on. */
+export async function removeScratchFolders(
+  task: string,
+  workFolder: string,
+  kept: readonly string[] = [],
+): Promise<void> {
+  const all = await Promise.all([pathsIn(memoryFolder, prefix(task)), pathsIn(workFolder, besidePrefix)]);
+  const over = all.flat().filter((path) => !kept.includes(path));
+  await Promise.all(over.map((path) => rm(path, { recursive: true, force: true })));
+}
+
+async function pathsIn(folder: string, start: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.startsWith(start)).map((name) => join(folder, name));
 }

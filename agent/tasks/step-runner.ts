@@ -207,9 +207,7 @@ async function executeHook(
 ): Promise<{ end: ActionEnd; exported: HookExports }> {
   const { hookEnv } = context.prepared;
   const scratch =
-    keep === undefined
-      ? await makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder)
-      : undefined;
+    keep === undefined ? makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder) : undefined;
   const exportsFile = keep?.exportsFile ?? join(scratch ?? '', 'exports');
   try {
     if (keep?.isAdopted !== true) await writeFile(exportsFile, '', { mode: 0o600 });

@@ -3,21 +3,24 @@ import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import { bootId } from '../process/process-identity.ts';
 import type { PreparedTask } from './prepare-task.ts';
+import { makeScratchFolder } from './scratch-folder.ts';
 import type { StepResult } from './step-runner.ts';
 import type { StopCause } from './stop-signal.ts';
 import type { TaskFinished } from '../../common/task-event.ts';
 import type { TaskSpec } from './task-spec.ts';
 
 /*
- * What the next process of the agent needs to go on with a task, in files (0600) of the task's folder (0700), which is
- * removed with the task: `task.json`, what it is to do; `progress.json`, how far it is; `stop.json`, why it is to end.
- * There are secrets in them: variables, and what hooks exported.
+ * What the next process of the agent needs to go on with a task, in files (0600). In the task's folder (0700), which is
+ * removed with the task: `handover.json`, where the others are; `stop.json`, why it is to end. With secrets in them,
+ * variables and what hooks exported, and so in a scratch folder, in memory where the host has a tmpfs: `task.json`, what
+ * it is to do; `progress.json`, how far it is.
  *
  * INVARIANTS
- * - `task.json` is there before anything of the task runs, and only of a task that can go on.
+ * - `handover.json` is there before anything of the task runs, and only of a task that can go on; `task.json` before it.
  * - `progress.json` names a step's folder before anything of the step runs; without it nothing of the stack's has run.
  * - Each file is whole or not there: a kill tears none. Against a crash of the machine they need not stand: nothing goes
  *   on after one.
+ * - After one the scratch folder is not looked into: anybody may have made another of its name.
  */
 
 /** Of the files: a process goes on with nothing that it might misread. */
@@ -25,11 +28,21 @@ export const handoverFormat = 1;
 
 export interface HandedTask {
   readonly format: number;
-  readonly spec: TaskSpec;
   /** Of the machine. */
   readonly boot: string;
   /** Somebody on this host asked for it. */
   readonly isLocal: boolean;
+  /** The scratch folder. */
+  readonly scratch: string;
+}
+
+/** What an earlier process left of a task. */
+export interface FoundHandover {
+  readonly handover: TaskHandover;
+  readonly task: HandedTask;
+  /** Undefined where nothing goes on: the machine went down. */
+  readonly spec: TaskSpec | undefined;
+  readonly stop: StopCause | undefined;
 }
 
 export interface TaskProgress {
@@ -56,27 +69,39 @@ export type DoneStep = Omit<StepResult, 'env'>;
 
 export class TaskHandover {
   readonly #folder: string;
+  readonly scratch: string;
   #progress: TaskProgress | undefined;
 
-  /** Begins that of a task that was accepted just now. Throws Node's system errors. */
+  /** Begins that of a task that was accepted just now. Throws Node's system errors, and leaves nothing then. */
   static create(folder: string, spec: TaskSpec, isLocal: boolean): TaskHandover {
-    const handover = new TaskHandover(folder, undefined);
-    handover.#write('task', { format: handoverFormat, spec, boot: bootId(), isLocal } satisfies HandedTask);
-    return handover;
+    const scratch = makeScratchFolder(spec.task, folder);
+    const handover = new TaskHandover(folder, scratch, undefined);
+    try {
+      write(scratch, 'task', spec);
+      const task: HandedTask = { format: handoverFormat, boot: bootId(), isLocal, scratch };
+      write(folder, 'handover', task);
+      return handover;
+    } catch (error) {
+      handover.forget();
+      throw error;
+    }
   }
 
-  /** That of an earlier process; undefined if there is none. */
-  static read(
-    folder: string,
-  ): { handover: TaskHandover; task: HandedTask; stop: StopCause | undefined } | undefined {
-    const task = readJson(fileIn(folder, 'task')) as HandedTask | undefined;
+  /** That of an earlier process; undefined if there is none, or not all of it. */
+  static read(folder: string): FoundHandover | undefined {
+    const task = readHanded(folder);
     if (task === undefined) return undefined;
-    const handover = new TaskHandover(folder, readProgress(folder));
-    return { handover, task, stop: readJson(fileIn(folder, 'stop')) as StopCause | undefined };
+    const stop = readJson(folder, 'stop') as StopCause | undefined;
+    if (task.boot !== bootId())
+      return { handover: new TaskHandover(folder, task.scratch, undefined), task, spec: undefined, stop };
+    const spec = readJson(task.scratch, 'task') as TaskSpec | undefined;
+    if (spec === undefined) return undefined;
+    return { handover: new TaskHandover(folder, task.scratch, readProgress(task.scratch)), task, spec, stop };
   }
 
-  private constructor(folder: string, progress: TaskProgress | undefined) {
+  private constructor(folder: string, scratch: string, progress: TaskProgress | undefined) {
     this.#folder = folder;
+    this.scratch = scratch;
     this.#progress = progress;
   }
 
@@ -87,7 +112,7 @@ export class TaskHandover {
 
   /** Throws Node's system errors (ENOSPC): the step that it is about must not begin then. */
   keep(progress: TaskProgress): void {
-    this.#write('progress', {
+    write(this.scratch, 'progress', {
       ...progress,
       prepared: { ...progress.prepared, names: [...progress.prepared.names] },
     });
@@ -97,7 +122,7 @@ export class TaskHandover {
   /** The task is being ended. */
   noteStop(cause: StopCause): void {
     try {
-      this.#write('stop', cause);
+      write(this.#folder, 'stop', cause);
     } catch {
       // The next process lets it go on, until it is told again.
     }
@@ -105,37 +130,42 @@ export class TaskHandover {
 
   /** The task does not go on without this process. */
   forget(): void {
-    for (const name of ['task', 'progress', 'stop'] as const)
-      rmSync(fileIn(this.#folder, name), { force: true });
-  }
-
-  #write(name: FileName, content: unknown): void {
-    const path = fileIn(this.#folder, name);
-    writeFileSync(`${path}.new`, JSON.stringify(content), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    for (const name of ['handover', 'stop'] as const) rmSync(fileIn(this.#folder, name), { force: true });
+    rmSync(this.scratch, { recursive: true, force: true });
   }
 }
 
 /** The folder of the step that runs in a task's folder; undefined if there is none. */
 export function stepFolderOf(folder: string): string | undefined {
-  return readProgress(folder)?.folder;
+  const task = readHanded(folder);
+  return task === undefined || task.boot !== bootId() ? undefined : readProgress(task.scratch)?.folder;
 }
 
-type FileName = 'task' | 'progress' | 'stop';
+type FileName = 'handover' | 'task' | 'progress' | 'stop';
 
 const fileIn = (folder: string, name: FileName): string => join(folder, `${name}.json`);
 
+function write(folder: string, name: FileName, content: unknown): void {
+  const path = fileIn(folder, name);
+  writeFileSync(`${path}.new`, JSON.stringify(content), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+function readHanded(folder: string): HandedTask | undefined {
+  return readJson(folder, 'handover') as HandedTask | undefined;
+}
+
 function readProgress(folder: string): TaskProgress | undefined {
-  const progress = readJson(fileIn(folder, 'progress')) as TaskProgress | undefined;
+  const progress = readJson(folder, 'progress') as TaskProgress | undefined;
   if (progress === undefined) return undefined;
   const { prepared } = progress;
   return { ...progress, prepared: { ...prepared, names: new Set(prepared.names) } };
 }
 
 /** Undefined where there is none, or a crash of the machine left a part of it. */
-function readJson(path: string): unknown {
+function readJson(folder: string, name: FileName): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as unknown;
+    return JSON.parse(readFileSync(fileIn(folder, name), 'utf8')) as unknown;
   } catch (error) {
     if (isSystemError(error, 'ENOENT') || error instanceof SyntaxError) return undefined;
     throw error;

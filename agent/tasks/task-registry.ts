@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
@@ -16,7 +15,7 @@ import { afterRestart } from './after-restart.ts';
 import { lockOwner, runTask, type Outliving } from './run-task.ts';
 import { reclaimTicket } from './stack-lock.ts';
 import { outlivesAgent } from './outlives-agent.ts';
-import { TaskHandover, type HandedTask } from './task-handover.ts';
+import { TaskHandover, type FoundHandover } from './task-handover.ts';
 import { StopSignal, type StopCause } from './stop-signal.ts';
 import { removeScratchFolders } from './scratch-folder.ts';
 import type { TaskSpec } from './task-spec.ts';
@@ -278,55 +277,52 @@ export class TaskRegistry {
   async #recover(spool: TaskSpool): Promise<Recovered | undefined> {
     this.#spools.set(spool.task, spool);
     const found = TaskHandover.read(spool.folder);
-    const told = await spool.recall(found === undefined ? 0 : keptBytes(found.task.spec));
+    const { spec } = found ?? {};
+    const told = await spool.recall(spec === undefined ? 0 : keptBytes(spec));
     const current = found?.handover.progress?.folder;
     const boot = bootId();
     if (told.hasFinished) {
       spool.log.end();
-      await this.#removeHandover(spool, found, boot);
+      await this.#removeHandover(spool, found);
       return undefined;
     }
     const tools = this.#keeperTools;
     const { hasStarted } = told;
     const after = afterRestart(found?.task, { hasStarted, events: spool.log.count }, boot);
-    if (after.kind === 'go-on' && found !== undefined && tools !== undefined) {
-      await removeScratchFolders(spool.task, current);
+    if (after.kind === 'go-on' && found !== undefined && spec !== undefined && tools !== undefined) {
+      const kept = [found.handover.scratch, ...(current === undefined ? [] : [current])];
+      await removeScratchFolders(spool.task, spool.folder, kept);
       const { handover, task, stop } = found;
       this.#handovers.set(spool.task, { handover, tools, count: () => spool.log.count, told });
       const { startedMs } = handover.progress ?? {};
       const sinceMs = startedMs === undefined ? 0 : machineMs() - startedMs;
-      return { spec: task.spec, isLocal: task.isLocal, stop, startedMs: Date.now() - sinceMs };
+      return { spec, isLocal: task.isLocal, stop, startedMs: Date.now() - sinceMs };
     }
     if (after.kind === 'forget') {
       this.#spools.delete(spool.task);
+      await removeScratchFolders(spool.task, spool.folder);
       spool.remove();
       return undefined;
     }
     const { state, reason } = after.kind === 'end' ? after : lostTools;
     spool.record({ type: 'task.finished', state, reason, durationMs: 0, actionDecided: false });
-    await this.#removeHandover(spool, found, boot);
+    await this.#removeHandover(spool, found);
     await this.#tidyDatabase(spool);
     return undefined;
   }
 
-  async #removeHandover(
-    spool: TaskSpool,
-    found: ReturnType<typeof TaskHandover.read>,
-    boot: string,
-  ): Promise<void> {
+  async #removeHandover(spool: TaskSpool, found: FoundHandover | undefined): Promise<void> {
     const folder = found?.handover.progress?.folder;
-    if (folder !== undefined) {
-      // Numbers of processes from before the machine went down are somebody else's.
-      if (found?.task.boot === boot) await discardKept(folder);
-      else await rm(folder, { recursive: true, force: true });
-    }
+    if (folder !== undefined) await discardKept(folder);
     found?.handover.forget();
-    await removeScratchFolders(spool.task);
+    await removeScratchFolders(spool.task, spool.folder);
   }
 }
 
 /** A task that goes on. */
-interface Recovered extends Pick<HandedTask, 'spec' | 'isLocal'> {
+interface Recovered {
+  readonly spec: TaskSpec;
+  readonly isLocal: boolean;
   readonly startedMs: number;
   readonly stop: StopCause | undefined;
 }

@@ -101,7 +101,7 @@ export class TaskSteps {
       const { folder, stepStartedMs: startedMs } = resumed;
       return { keep: new KeptStep({ tools, folder, told, count }, true), startedMs };
     }
-    const folder = await makeScratchFolder(spec.task, workFolder);
+    const folder = makeScratchFolder(spec.task, workFolder);
     const startedMs = resumed?.stepStartedMs ?? now();
     const before = this.#folder;
     try {

@@ -215,7 +215,9 @@ export class KomposeFleet implements AsyncDisposable {
   async #removeScratch(): Promise<void> {
     for (const { name } of this.rig.hosts) {
       const tasks = join(this.folder, `agent-${name}`, 'agent', 'tasks');
-      await Promise.all((await readdir(tasks).catch(() => [])).map((task) => removeScratchFolders(task)));
+      await Promise.all(
+        (await readdir(tasks).catch(() => [])).map((task) => removeScratchFolders(task, join(tasks, task))),
+      );
     }
   }
 

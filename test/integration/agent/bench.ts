@@ -153,6 +153,7 @@ export class RecordedTask {
     } finally {
       const left = outliving?.handover.progress?.folder;
       if (left !== undefined) await discardKept(left);
+      outliving?.handover.forget();
     }
   }
 

@@ -11,12 +11,13 @@ import type { NumberedTaskEvent } from '../../../common/task-event.ts';
 import { eventsOf, lastAgent, outputOf, startAgent, storyOf, tasksFolder } from './agents.ts';
 import { Bench, defaultSpec } from './bench.ts';
 import { exists, isAlive, until } from './processes.ts';
+import { findTraces } from '../../contract/secret-forms.ts';
 
 /*
  * An agent is killed, and the next one goes on: real bash, real kills.
  */
 
-const spec = { ...defaultSpec, task: 'T1' };
+const spec = { ...defaultSpec, task: 'O1' };
 const whole = [
   'task.started',
   'began pre',
@@ -35,7 +36,7 @@ const counting = `
   echo "total $n"; echo "total $n" >&2
 `;
 
-function spoolOf(registry: TaskRegistry, task = 'T1'): TaskSpool {
+function spoolOf(registry: TaskRegistry, task = 'O1'): TaskSpool {
   const spool = registry.open.find((each) => each.task === task);
   assert.ok(spool !== undefined);
   return spool;
@@ -65,7 +66,7 @@ async function untilMore(folder: string): Promise<void> {
 }
 
 /** Nothing of a task is left but its log. */
-async function assertTidy(bench: Bench, task = 'T1'): Promise<void> {
+async function assertTidy(bench: Bench, task = 'O1'): Promise<void> {
   assert.deepEqual(
     (await readdir(join(tasksFolder(bench), task))).filter((name) => !name.startsWith('events.log')),
     [],
@@ -168,9 +169,32 @@ test('hides a secret of which one agent reads the beginning and the next one the
 });
 
 async function hasTold(bench: Bench, text: string): Promise<boolean> {
-  const log = await readFile(join(tasksFolder(bench), 'T1/events.log')).catch(() => Buffer.alloc(0));
+  const log = await readFile(join(tasksFolder(bench), 'O1/events.log')).catch(() => Buffer.alloc(0));
   return log.includes(text);
 }
+
+test('keeps no secret on the disk for the next agent: of who waits, of who runs, of what a hook exported', async (t) => {
+  const bench = await Bench.create(t);
+  const hooks = 'hook_pre_up() { export MADE_TOKEN="made-in-$OF"; OF=; }';
+  const folder = await bench.stack('sexy', {
+    hooks,
+    action: 'touch began; until [[ -e go ]]; do sleep 0.01; done',
+    env: 'DB_PASSWORD=hunter2andmore\nOF=thehook\n',
+  });
+  const given = { ...spec, env: { API_KEY: 'given-to-one' } };
+  const waiting = { ...spec, task: 'O2', env: { API_KEY: 'given-to-two' } };
+  const agent = await startAgent(t, bench, given, waiting);
+  await until('it runs', () => exists(join(folder, 'began')));
+  await agent.kill();
+  const values = ['hunter2andmore', 'made-in-thehook', 'given-to-one', 'given-to-two'];
+  assert.deepEqual(await findTraces(values, tasksFolder(bench), new Map()), []);
+  const registry = await lastAgent(t, bench);
+  await writeFile(join(folder, 'go'), '');
+  for (const task of ['O1', 'O2'])
+    assert.equal(storyOf(await eventsOf(spoolOf(registry, task))).at(-1), 'succeeded');
+  await registry.settled();
+  for (const task of ['O1', 'O2']) await assertTidy(bench, task);
+});
 
 test('takes its turn at a stack after the agent that waited was killed, in its old place', async (t) => {
   const bench = await Bench.create(t);
@@ -178,7 +202,7 @@ test('takes its turn at a stack after the agent that waited was killed, in its o
   const owner = { run: 'R0', task: 'T0', command: 'up', user: 'ada', chain: 'R0' };
   const signal = AbortSignal.timeout(30_000);
   const unlock = await acquireStackLock(bench.root, 'sexy', owner, () => undefined, signal);
-  const agent = await startAgent(t, bench, { ...spec, command: 'down', args: [] }, { ...spec, task: 'T2' });
+  const agent = await startAgent(t, bench, { ...spec, command: 'down', args: [] }, { ...spec, task: 'O2' });
   const locks = join(bench.root, '.kompose/locks/sexy');
   await until('both wait', async () => (await readdir(locks)).length === 3);
   await agent.kill();
@@ -186,7 +210,7 @@ test('takes its turn at a stack after the agent that waited was killed, in its o
   await until('both wait again', () => registry.open.every(({ log }) => log.count > 0));
   assert.equal(await exists(join(folder, 'runs')), false);
   await unlock();
-  for (const task of ['T1', 'T2'])
+  for (const task of ['O1', 'O2'])
     assert.equal(storyOf(await eventsOf(spoolOf(registry, task))).at(-1), 'succeeded');
   assert.equal((await readFile(join(folder, 'runs'), 'utf8')).split('\n').length, 3);
 });
@@ -207,7 +231,7 @@ test('keeps the stack’s lock while a step goes on without an agent, and after 
       return exists(join(folder, 'post'));
     },
   );
-  assert.equal(await waits.promise, 'T1');
+  assert.equal(await waits.promise, 'O1');
   await writeFile(join(folder, 'go'), '');
   await until('it has ended', () => exists(join(folder, 'ended')));
   const registry = await lastAgent(t, bench);
@@ -224,7 +248,7 @@ test('holds a step up that nobody reads, and has all of its output once somebody
   await until('it runs', () => exists(join(folder, 'began')));
   await agent.kill();
   await writeFile(join(folder, 'go'), '');
-  const raw = stepFolderOf(join(tasksFolder(bench), 'T1')) ?? '';
+  const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
   const size = async (): Promise<number> => {
     const sizes = (await readdir(raw)).map(async (name) => (await stat(join(raw, name))).size);
     return (await Promise.all(sizes)).reduce((sum, each) => sum + each);
@@ -250,15 +274,15 @@ test('ends what it took over, by its deadline and by a cancel, with every proces
   const other = await bench.stack('other', { action });
   const specs = [
     { ...spec, timeoutMs: 4000 },
-    { ...spec, task: 'T2', stack: 'other' },
+    { ...spec, task: 'O2', stack: 'other' },
   ];
   const agent = await startAgent(t, bench, ...specs);
   for (const each of [folder, other]) await until('it runs', () => exists(join(each, 'began-')));
   await agent.kill();
   const registry = await lastAgent(t, bench);
-  registry.cancel('T2', 'because');
+  registry.cancel('O2', 'because');
   assert.equal(storyOf(await eventsOf(spoolOf(registry))).at(-1), 'timed-out');
-  assert.equal(storyOf(await eventsOf(spoolOf(registry, 'T2'))).at(-1), 'cancelled');
+  assert.equal(storyOf(await eventsOf(spoolOf(registry, 'O2'))).at(-1), 'cancelled');
   for (const each of [folder, other]) {
     const pids = (await readFile(join(each, 'pids'), 'utf8')).trim().split('\n').map(Number);
     assert.equal(pids.length, 3);
@@ -275,7 +299,7 @@ test('goes on with a cancel that the killed agent had begun', async (t) => {
   await until('it runs', () => exists(join(folder, 'began')));
   await agent.kill();
   await writeFile(
-    join(tasksFolder(bench), 'T1/stop.json'),
+    join(tasksFolder(bench), 'O1/stop.json'),
     JSON.stringify({ state: 'cancelled', reason: 'because' }),
   );
   const registry = await lastAgent(t, bench);
@@ -297,7 +321,7 @@ async function killedStep(t: TestContext): Promise<Bench> {
   const folder = await bench.stack('sexy', { action: 'echo shown; touch began; exec sleep 1000' });
   const agent = await startAgent(t, bench, spec);
   await until('it runs', () => exists(join(folder, 'began')));
-  const raw = stepFolderOf(join(tasksFolder(bench), 'T1')) ?? '';
+  const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
   const keeper = Number((await readFile(join(raw, 'keeper'), 'utf8')).split(' ')[0]);
   const step = Number(await readFile(join(raw, 'step'), 'utf8'));
   await agent.kill();
@@ -319,9 +343,9 @@ test('gives a step up that is gone without an exit code, with what it had shown'
 
 test('gives a task up that ran when the machine went down, and does not begin one that waited', async (t) => {
   const bench = await killedStep(t);
-  const folder = join(tasksFolder(bench), 'T1');
-  const task = JSON.parse(await readFile(join(folder, 'task.json'), 'utf8')) as object;
-  await writeFile(join(folder, 'task.json'), JSON.stringify({ ...task, boot: 'an earlier one' }));
+  const folder = join(tasksFolder(bench), 'O1');
+  const task = JSON.parse(await readFile(join(folder, 'handover.json'), 'utf8')) as object;
+  await writeFile(join(folder, 'handover.json'), JSON.stringify({ ...task, boot: 'an earlier one' }));
   const registry = await lastAgent(t, bench);
   const end = (await eventsOf(spoolOf(registry))).at(-1)?.event;
   assert.ok(end?.type === 'task.finished');
@@ -338,7 +362,7 @@ test('takes a task whose acceptance was cut off for one that never came', async 
   const agent = await startAgent(t, bench);
   await agent.kill();
   const { mkdir } = await import('node:fs/promises');
-  await mkdir(join(tasksFolder(bench), 'T1'));
+  await mkdir(join(tasksFolder(bench), 'O1'));
   const registry = await lastAgent(t, bench);
   assert.deepEqual(registry.open, []);
   assert.equal(storyOf(await eventsOf(registry.start(spec))).at(-1), 'succeeded');

@@ -10,13 +10,13 @@ test('a scratch folder is private, and what a killed process left of a task can 
   const workFolder = await mkdtemp(join(tmpdir(), 'kompose-work-'));
   t.after(() => rm(workFolder, { recursive: true }));
   const [task, other] = [randomUUID(), randomUUID()];
-  t.after(() => removeScratchFolders(other));
-  const folder = await makeScratchFolder(task, workFolder);
-  const others = await makeScratchFolder(other, workFolder);
+  t.after(() => removeScratchFolders(other, workFolder));
+  const folder = makeScratchFolder(task, workFolder);
+  const others = makeScratchFolder(other, workFolder);
   await writeFile(join(folder, 'exports'), 'A=1');
   assert.equal((await stat(folder)).mode & 0o777, 0o700);
   assert.deepEqual(await readdir(workFolder), []);
-  await removeScratchFolders(task);
+  await removeScratchFolders(task, workFolder);
   await assert.rejects(stat(folder), { code: 'ENOENT' });
   assert.ok((await stat(others)).isDirectory());
 });

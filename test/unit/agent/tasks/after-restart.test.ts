@@ -17,7 +17,7 @@ const spec: TaskSpec = {
   hasStdin: false,
   user: 'ada',
 };
-const handed: HandedTask = { format: handoverFormat, spec, boot: 'this', isLocal: false };
+const handed: HandedTask = { format: handoverFormat, boot: 'this', isLocal: false, scratch: '' };
 const waiting = { hasStarted: false, events: 1 };
 const running = { hasStarted: true, events: 5 };
 
