@@ -71,9 +71,15 @@ export class TaskJournal {
     closeSync(this.#file);
   }
 
+  /** Where there is no room for another file, the one that is there grows on. */
   #renew(): void {
-    closeSync(this.#file);
-    this.#file = this.#writeAnew();
+    const before = this.#file;
+    try {
+      this.#file = this.#writeAnew();
+    } catch {
+      return;
+    }
+    closeSync(before);
   }
 
   /** Without those that have ended. Gives the file, to be written on. */
