@@ -61,6 +61,7 @@ export class TaskRegistry {
   readonly #running = new Map<string, RunningTask>();
   readonly #handovers = new Map<string, Outliving>();
   readonly #keeperTools: KeeperTools | undefined;
+  readonly #left = Promise.withResolvers<void>();
   #listener: (spool: TaskSpool) => void = () => undefined;
 
   /** Opens what an earlier process left; `tasksFolder` is private to this agent. */
@@ -171,6 +172,7 @@ export class TaskRegistry {
   /** For an agent that shuts down: ends what cannot go on without it, and leaves the rest to the next process. */
   leave(reason: string): void {
     for (const task of this.#stops.keys()) if (!this.#handovers.has(task)) this.cancel(task, reason);
+    this.#left.resolve();
   }
 
   /** Ends all tasks. */
@@ -230,9 +232,16 @@ export class TaskRegistry {
     } catch (error) {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
     } finally {
-      await this.#cleanUp(spool);
+      // Where the last event is not there, the next process finds the task as it is.
+      if (await this.#isWritten(spool)) await this.#cleanUp(spool);
       this.#stops.delete(spec.task);
     }
+  }
+
+  /** Waits until all events of a task are on the disk; false if this process leaves first. */
+  async #isWritten({ flushed }: TaskSpool): Promise<boolean> {
+    if (flushed === undefined) return true;
+    return Promise.race([flushed.then(() => true), this.#left.promise.then(() => false)]);
   }
 
   /** Of a task that can outlive this process. Throws when it cannot. */

@@ -10,11 +10,17 @@ import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
 
 /** A task has one strand of output. */
 const strand = 1;
+const retryMs = 500;
 
 /*
  * A task's folder on the host: `events.log`, the events of the task as they will be sent (a bounded part of its
  * output), and what its running step needs. The folder is made before the first step (so a task is never started
  * twice) and goes when the controller has acknowledged the last event.
+ *
+ * INVARIANTS
+ * - A task whose start cannot be written does not start. Once it has, a disk that is full or broken neither ends it nor
+ *   this process: output and notices are dropped, with a line that says so; all else waits in memory until it can be
+ *   written, in order.
  */
 export class TaskSpool {
   readonly task: string;
@@ -26,6 +32,11 @@ export class TaskSpool {
   #keptBytes: number;
   readonly #unacknowledged = new UnacknowledgedBytes();
   readonly #written = { stdout: 0, stderr: 0 };
+  /** What could not be written yet. */
+  readonly #waiting: TaskEvent[] = [];
+  #retry: NodeJS.Timeout | undefined;
+  #isTorn = false;
+  #flushed: PromiseWithResolvers<void> | undefined;
 
   private constructor(task: string, folder: string, clock: () => number, keptBytes: number) {
     this.task = task;
@@ -56,8 +67,51 @@ export class TaskSpool {
     return readdirSync(tasksFolder).map((task) => new TaskSpool(task, join(tasksFolder, task), clock, 0));
   }
 
-  /** Numbers and keeps an event; ends the log with `task.finished`. */
+  /** Numbers and keeps an event; ends the log with `task.finished`. Throws `unavailable` for a `task.started` only. */
   record(event: TaskEvent): void {
+    if (this.#retry !== undefined) return this.#postpone(event);
+    try {
+      this.#write(event);
+    } catch (error) {
+      if (event.type === 'task.started') {
+        const message = `${this.folder} cannot be written: the task was not started`;
+        throw new KomposeError('unavailable', message, { cause: error });
+      }
+      this.#flushed = Promise.withResolvers();
+      this.#postpone(event);
+    }
+  }
+
+  /** Resolves when all that was recorded is written; undefined if it is. */
+  get flushed(): Promise<void> | undefined {
+    return this.#flushed?.promise;
+  }
+
+  #postpone(event: TaskEvent): void {
+    this.#retry ??= setTimeout(() => this.#writeWaiting(), retryMs);
+    if (event.type === 'output') {
+      this.#written[event.stream] += event.data.length;
+      this.#isTorn = true;
+    } else if (event.type !== 'notice') this.#waiting.push(event);
+  }
+
+  #writeWaiting(): void {
+    this.#retry = undefined;
+    try {
+      if (this.#isTorn) this.log.append(this.#marker(this.log.count + 1));
+      this.#isTorn = false;
+      for (let [event] = this.#waiting; event !== undefined; [event] = this.#waiting) {
+        this.#write(event);
+        this.#waiting.shift();
+      }
+      this.#flushed?.resolve();
+      this.#flushed = undefined;
+    } catch {
+      this.#retry = setTimeout(() => this.#writeWaiting(), retryMs);
+    }
+  }
+
+  #write(event: TaskEvent): void {
     const bytes = this.#encode(this.log.count + 1, event);
     if (event.type === 'output') {
       const marker = (seq: number): Uint8Array => this.#marker(seq);
@@ -103,6 +157,7 @@ export class TaskSpool {
 
   /** Forgets the task. */
   remove(): void {
+    clearTimeout(this.#retry);
     this.log.close();
     rmSync(this.folder, { recursive: true, force: true });
   }

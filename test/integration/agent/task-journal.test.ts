@@ -8,8 +8,8 @@ import { TaskJournal } from '../../../agent/tasks/task-journal.ts';
 
 /** The journal of one agent, whose processes come and go, under a clock of the test's. */
 async function journal(t: TestContext, isSmall = false) {
-  const folder = await mkdtemp(join(tmpdir(), 'kompose-journal-'));
-  const disk = isSmall ? new SmallDisk(t, folder) : undefined;
+  const disk = isSmall ? new SmallDisk(t) : undefined;
+  const folder = disk?.path ?? (await mkdtemp(join(tmpdir(), 'kompose-journal-')));
   const path = join(folder, 'begun-tasks');
   const clock = { ms: 1000 };
   let open: TaskJournal | undefined;
@@ -20,7 +20,7 @@ async function journal(t: TestContext, isSmall = false) {
   };
   t.after(async () => {
     open?.close();
-    await rm(folder, { recursive: true });
+    await rm(folder, { recursive: true, force: true });
   });
   return { path, clock, start, disk };
 }
