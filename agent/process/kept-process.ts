@@ -145,7 +145,11 @@ export function adoptKept(spec: AdoptedSpec): KeptProcess {
 
 function start(spec: KeptSpec): KeptProcess {
   const { folder, mark, tools, cwd, env, files, argv } = spec;
-  writeFileSync(join(folder, 'status'), noStatus, { mode: 0o600 });
+  try {
+    writeFileSync(join(folder, 'status'), noStatus, { mode: 0o600 });
+  } catch {
+    return notKept(`${folder} cannot be written: the step was not begun`);
+  }
   const hasNoStdout = files?.stdout !== undefined;
   const [bash, ...args] = keeperArgv(tools, { folder, mark, agentPid: process.pid, hasNoStdout, argv });
   const child = execa(bash, args, {

@@ -120,7 +120,11 @@ export class KeptStep {
 
   /** Before the step's end is told. */
   noteEnd(end: StepEnd): void {
-    this.note('end.json', JSON.stringify(end));
+    try {
+      this.note('end.json', JSON.stringify(end));
+    } catch {
+      // There is no room: the next process has it from what the step left, as if it had ended without an agent.
+    }
   }
 
   /** What an earlier process noted; undefined where the step has not ended or its output is not told. */

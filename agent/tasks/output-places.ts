@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import type { StreamPlace } from '../process/kept-output.ts';
@@ -24,6 +24,7 @@ const slotBytes = 1024;
  * - What holds with an event is written before the event is, into one of two slots in turn: whichever write a kill cuts
  *   off, the slot of the newest event that is in the log is whole.
  * - A slot whose event never came is overwritten before the next event can take its number.
+ * - Once it is open, no write needs room.
  */
 export class OutputPlaces {
   readonly #fd: number;
@@ -36,10 +37,14 @@ export class OutputPlaces {
   /** `newest`: what `read` gave, of an earlier process. */
   static open(folder: string, newest: Entry | undefined): OutputPlaces {
     const places = new OutputPlaces(openSync(pathIn(folder), newest === undefined ? 'w' : 'r+', 0o600));
-    if (newest === undefined) return places;
-    places.#write(newest);
-    places.#write(newest);
-    return places;
+    try {
+      if (newest === undefined) writeFileSync(places.#fd, Buffer.alloc(2 * slotBytes, ' '));
+      else for (const _ of [1, 2]) places.#write(newest);
+      return places;
+    } catch (error) {
+      places.close();
+      throw error;
+    }
   }
 
   /** What holds with the newest event, of number `count`; undefined if none of the step's output is told. */

@@ -104,16 +104,19 @@ export class TaskSteps {
     const folder = makeScratchFolder(spec.task, workFolder);
     const startedMs = resumed?.stepStartedMs ?? now();
     const before = this.#folder;
+    let keep: KeptStep;
     try {
       handover.keep(this.#progress(at, folder, startedMs));
+      keep = new KeptStep({ tools, folder, told, count }, false);
     } catch (error) {
-      throw new KomposeError('failed', `${workFolder} cannot be written: the step was not begun`, {
+      await discardKept(folder);
+      throw new KomposeError('failed', `${folder} cannot be written: the step was not begun`, {
         cause: error,
       });
     }
     this.#folder = folder;
     if (before !== undefined) await discardKept(before);
-    return { keep: new KeptStep({ tools, folder, told, count }, false), startedMs };
+    return { keep, startedMs };
   }
 
   #progress(at: number, folder: string, stepStartedMs: number): TaskProgress {

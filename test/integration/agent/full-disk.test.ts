@@ -3,6 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
+import { findKeeperTools, startKept } from '../../../agent/process/kept-process.ts';
 import { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
 import { eventsOf, outputOf, storyOf } from './agents.ts';
 import { Bench, defaultSpec } from './bench.ts';
@@ -52,6 +53,18 @@ for (const command of ['up', 'ps']) {
     );
   });
 }
+
+test('a step that there is no room for is not begun, and says so', async (t) => {
+  const disk = new SmallDisk(t);
+  const tools = findKeeperTools('/usr/bin:/bin');
+  assert.ok(tools !== undefined);
+  disk.fill();
+  const onOutput = (): void => undefined;
+  const spec = { argv: ['true'], env: {}, cwd: '/', folder: disk.path, mark: 'F2', tools, onOutput } as const;
+  const { exitCode, error } = await startKept(spec).ended;
+  assert.equal(exitCode, 127);
+  assert.match(error ?? '', /cannot be written: the step was not begun$/);
+});
 
 test('a task whose start cannot be written does not start, and ends once there is room', async (t) => {
   const { bench, disk, registry } = await onSmallDisk(t);

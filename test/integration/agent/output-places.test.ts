@@ -3,6 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { SmallDisk } from './small-disk.ts';
 import { outputStart } from '../../../agent/tasks/output-marks.ts';
 import { OutputPlaces } from '../../../agent/tasks/output-places.ts';
 
@@ -43,6 +44,15 @@ test('forgets a place whose event never came, before another event has its numbe
   const second = OutputPlaces.open(folder, OutputPlaces.read(folder, 3));
   second.close();
   assert.equal(fromOf(folder, 4), 30);
+});
+
+test('needs no room once it is open', (t) => {
+  const disk = new SmallDisk(t);
+  const places = OutputPlaces.open(disk.path, undefined);
+  disk.fill();
+  for (const seq of [3, 4]) note(places, seq);
+  places.close();
+  assert.equal(fromOf(disk.path, 4), 40);
 });
 
 test('of a step that has told nothing, remembers nothing', async (t) => {
