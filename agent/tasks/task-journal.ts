@@ -71,13 +71,13 @@ export class TaskJournal {
     closeSync(this.#file);
   }
 
-  /** Where there is no room for another file, the one that is there grows on. */
+  /** Where there is no room for another file, the one that is there grows on: whichever bears the name by then. */
   #renew(): void {
     const before = this.#file;
     try {
       this.#file = this.#writeAnew();
     } catch {
-      return;
+      this.#file = openSync(this.#path, 'a', 0o600);
     }
     closeSync(before);
   }
