@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
-import { decodeTaskEvent, encodeTaskEvent } from '../../proto/event-codec.ts';
+import { encodeTaskEvent } from '../../proto/event-codec.ts';
 import type { TaskStdin } from './task-stdin.ts';
 import { readTold, type Told } from './told-events.ts';
 import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
@@ -128,12 +128,6 @@ export class TaskSpool {
     const told = await readTold(this.log);
     Object.assign(this.#written, told.written);
     return told;
-  }
-
-  /** Whether the last event is there: asked of the file, after a restart. */
-  async hasFinished(): Promise<boolean> {
-    const newest = await this.log.newest();
-    return newest !== undefined && decodeTaskEvent(newest.bytes).event.type === 'task.finished';
   }
 
   /** The controller has all events up to `seq`. */
