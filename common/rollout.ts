@@ -45,9 +45,12 @@ export function hostGroups(hosts: readonly string[], batch: Share | undefined): 
   return groups;
 }
 
+/** A timer of more than 2^31 - 1 ms (24.8 days) fires at once. */
+const longestMs = 2 ** 31 - 1;
+
 /** How long the pause before the next group still is, when the last task of the one before ended at `endedMs`. Pure. */
 export function pauseLeftMs({ batchWaitMs }: RolloutOptions, endedMs: number, nowMs: number): number {
-  return Math.min(batchWaitMs, Math.max(0, endedMs + batchWaitMs - nowMs));
+  return Math.min(batchWaitMs, longestMs, Math.max(0, endedMs + batchWaitMs - nowMs));
 }
 
 /** An agent that is there has time to come back to a controller that was away. */
@@ -58,8 +61,8 @@ const leastLeftMs = 20_000;
  * left of `waitMs`, but long enough for an agent to come back. Pure.
  */
 export function waitLeftMs(waitMs: number, sinceMs: number | undefined, nowMs: number): number {
-  if (sinceMs === undefined) return waitMs;
-  return Math.min(waitMs, Math.max(leastLeftMs, sinceMs + waitMs - nowMs));
+  if (sinceMs === undefined) return Math.min(waitMs, longestMs);
+  return Math.min(waitMs, longestMs, Math.max(leastLeftMs, sinceMs + waitMs - nowMs));
 }
 
 /** Whether more tasks have failed than the run may bear. Failed, timed-out, unreachable and lost ones count. Pure. */

@@ -94,6 +94,10 @@ describe('pauseLeftMs', () => {
   test('is never longer than was asked for, whatever the clock does', () => {
     assert.equal(pauseLeftMs(options, 90_000, 5_000), 10_000);
   });
+
+  test('is never longer than a timer can be, and so not over at once', () => {
+    assert.equal(pauseLeftMs({ ...allAtOnce, batchWaitMs: 30 * 86_400_000 }, 5_000, 5_000), 2 ** 31 - 1);
+  });
 });
 
 describe('waitLeftMs', () => {
@@ -108,5 +112,9 @@ describe('waitLeftMs', () => {
   test('leaves an agent the time to come back, but no longer than was asked for', () => {
     assert.equal(waitLeftMs(3_600_000, 0, 9_000_000), 20_000);
     assert.equal(waitLeftMs(5_000, 0, 9_000_000), 5_000);
+  });
+
+  test('is never longer than a timer can be, and so not over at once', () => {
+    for (const since of [undefined, 0]) assert.equal(waitLeftMs(30 * 86_400_000, since, 0), 2 ** 31 - 1);
   });
 });
