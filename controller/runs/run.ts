@@ -61,11 +61,14 @@ export class Run {
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
   #cancelledBy: Actor | undefined;
+  #whyCancelled = '';
   #isPaused = false;
   /** Hosts that have not been heard of since this process took the run up. */
   readonly #returning = new Set<string>();
   /** When an earlier process began to wait for them. */
   readonly #awaitedSince = new Map<string, number>();
+  /** Hosts that the log says are waited for. */
+  readonly #awaited = new Set<string>();
   readonly #log: RunLog;
   readonly #watchers: Watchers;
 
@@ -102,7 +105,10 @@ export class Run {
       clock: deps.clock,
       start: (task) => this.#send(task),
       end: (task, state, reason) => this.#tasks.end(task, state, reason),
-      wait: (task, waitingFor) => this.#log.own(task.place, { type: 'task.queued', waitingFor }),
+      wait: (task, waitingFor) => {
+        this.#awaited.add(task.host);
+        this.#log.own(task.place, { type: 'task.queued', waitingFor });
+      },
       whyOffline: (host) => this.#orders.whyOffline(host),
       changed: () => void this.#finishIfDone().catch((error: unknown) => this.#complain(error)),
       failed: (error) => this.#complain(error),
@@ -169,15 +175,20 @@ export class Run {
     }
     if (this.log.count === 0) this.#tellStart();
     this.#cancelledBy = cancelled?.actor;
+    this.#whyCancelled = cancelled?.reason ?? '';
     for (const task of this.#tasks.all.filter(({ phase }) => phase === 'queued')) {
       const end = ends.get(task.id);
       const why = denied.get(task.id);
       if (end !== undefined) await this.#tasks.end(task, end.state, end.reason);
       else if (why !== undefined) await this.#tasks.end(task, 'denied', why);
-      else if (cancelled !== undefined) await this.#tasks.end(task, 'cancelled', cancelled.reason);
     }
     for (const host of this.hosts) if (!this.#awaitedSince.has(host)) this.#returning.add(host);
     await this.#advance(this.hosts);
+    if (cancelled !== undefined) {
+      const queued = this.#tasks.all.filter(({ phase }) => phase === 'queued');
+      await Promise.all(queued.map((task) => this.#cancelTask(task, cancelled.reason)));
+      await this.#finishIfDone();
+    }
     // Whoever watched has to come back, as after a lost link.
     this.#watchers.expect();
   }
@@ -211,6 +222,7 @@ export class Run {
   /** Somebody ends the run. */
   async cancel(actor: Actor, clientAddress: string, reason: string): Promise<void> {
     if (this.#tasks.haveEnded) return;
+    if (this.#cancelledBy === undefined) this.#whyCancelled = reason;
     this.#cancelledBy ??= actor;
     await this.#deps.records.cancelled(this.facts, actor, clientAddress, reason);
     await Promise.all(this.#tasks.all.map((task) => this.#cancelTask(task, reason)));
@@ -249,9 +261,9 @@ export class Run {
     this.#awaitedSince.delete(host);
     for (const task of this.#tasks.byHost.get(host) ?? []) {
       if (openTasks.has(task.id)) {
+        if (task.phase === 'queued') task.phase = 'sent';
         if (task.phase === 'ended' || this.#cancelledBy !== undefined)
           this.#orders.cancel(task, 'the run was cancelled');
-        else if (task.phase === 'queued') task.phase = 'sent';
       } else {
         await this.#missing(task);
       }
@@ -261,8 +273,11 @@ export class Run {
 
   /** A host of this run is away for so long that its tasks are given up. */
   async hostLost(host: string): Promise<void> {
-    for (const task of this.#tasks.byHost.get(host) ?? []) {
-      if (task.phase !== 'queued')
+    const tasks = this.#tasks.byHost.get(host) ?? [];
+    const unsure = new Set(tasks.filter((task) => this.#scheduler.mayBeUnderWay(task)));
+    for (const task of tasks) {
+      if (unsure.has(task)) await this.#tasks.end(task, 'lost', neverBack(host));
+      else if (task.phase !== 'queued')
         await this.#tasks.end(task, 'lost', `host ${host} went away while the task ran`);
       else if (this.#terms === undefined || !this.#orders.isKnown(host))
         await this.#tasks.end(task, 'unreachable', this.#orders.whyOffline(host));
@@ -279,14 +294,19 @@ export class Run {
     this.#log.run({ type: 'run.started', ...started });
   }
 
-  /** A host is waited for from the first word of that until one of its tasks begins. */
+  /** A host is waited for from the first word of that until one of its tasks is asked for. */
   #replay(runEvent: RunEvent): void {
     this.#tasks.replay(runEvent);
     if (!('taskSeq' in runEvent)) return;
     const { task, taskSeq, timeMs, event } = runEvent;
     const host = this.#tasks.all[task - 1]?.host ?? '';
-    if (taskSeq > 0) this.#awaitedSince.delete(host);
-    else if (event.type === 'task.queued') this.#awaitedSince.set(host, timeMs);
+    if (taskSeq === 0 && event.type === 'task.queued' && event.waitingFor !== '') {
+      this.#awaitedSince.set(host, timeMs);
+      this.#awaited.add(host);
+    } else if (taskSeq > 0 || event.type === 'task.queued') {
+      this.#awaitedSince.delete(host);
+      this.#awaited.delete(host);
+    }
   }
 
   #unwatched(): void {
@@ -307,7 +327,10 @@ export class Run {
 
   /** The agent is back and does not have the task. */
   async #missing(task: TaskProgress): Promise<void> {
-    if (task.phase === 'sent') this.#send(task);
+    const isUnbegun = task.phase === 'sent' || task.phase === 'queued';
+    if (isUnbegun && this.#cancelledBy !== undefined)
+      await this.#tasks.end(task, 'cancelled', this.#whyCancelled);
+    else if (task.phase === 'sent') this.#send(task);
     else if (task.phase === 'running') {
       await this.#tasks.end(
         task,
@@ -321,7 +344,8 @@ export class Run {
 
   async #cancelTask(task: TaskProgress, reason: string): Promise<void> {
     if (task.phase === 'queued') {
-      await this.#tasks.end(task, 'cancelled', reason);
+      // Whether an earlier process had it started is known when its host is back or given up.
+      if (!this.#scheduler.mayBeUnderWay(task)) await this.#tasks.end(task, 'cancelled', reason);
     } else if (!this.#orders.isOnline(task.host)) {
       const message = `host ${task.host} is away: its task may go on until it is back and hears of the cancel`;
       await this.#tasks.end(task, 'lost', message);
@@ -338,6 +362,8 @@ export class Run {
   }
 
   #send(task: TaskProgress): void {
+    // A later process must not take it for one that was never asked.
+    if (this.#awaited.delete(task.host)) this.#log.own(task.place, { type: 'task.queued', waitingFor: '' });
     if (this.#orders.send(task)) task.phase = 'sent';
   }
 
@@ -374,6 +400,10 @@ export class Run {
       'something about a run could not be recorded',
     );
   }
+}
+
+function neverBack(host: string): string {
+  return `host ${host} has not been back since the controller was restarted, and may have started the task before`;
 }
 
 /** The client's, if the command runs on one. */

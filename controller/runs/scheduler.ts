@@ -62,13 +62,22 @@ export class Scheduler<Task extends RolloutTask> {
     await this.#heedFailureLimit();
     // Without limits, what changed on a host concerns that host only.
     const isUnlimited = rollout.parallel === 0 && this.#groups.length <= 1;
-    const hosts = isUnlimited ? changed : this.#groups.slice(0, this.#openGroup + 1).flat();
+    const hosts = isUnlimited ? changed : this.#openHosts;
     // Hosts that are away are known to fail: they count before anything else starts.
     const away = hosts.filter((host) => !isOnline(host) && !isReturning(host));
     await Promise.all(away.map((host) => this.#meetOffline(host)));
     await this.#heedFailureLimit();
     for (const host of hosts.filter(isOnline)) this.#startOn(host);
     await this.#openNextGroup();
+  }
+
+  /** Whether an earlier process may have had a task started whose host has not been heard of since. */
+  mayBeUnderWay(task: Task): boolean {
+    const { tasksByHost, isReturning, reads } = this.#options;
+    if (!isReturning(task.host) || task.phase !== 'queued') return false;
+    const tasks = tasksByHost.get(task.host) ?? [];
+    const isFirst = tasks.find(({ phase }) => phase === 'queued') === task;
+    return this.#openHosts.includes(task.host) && mayBeBusy(tasks) && (reads || isFirst);
   }
 
   /** Ends its timers. */
@@ -100,11 +109,15 @@ export class Scheduler<Task extends RolloutTask> {
     return parallel - underWay - this.#returningBusy;
   }
 
+  get #openHosts(): readonly string[] {
+    return this.#groups.slice(0, this.#openGroup + 1).flat();
+  }
+
   /** Hosts that may have a task under way which nobody has told of yet. */
   get #returningBusy(): number {
     const { tasksByHost, isReturning } = this.#options;
-    const started = this.#groups.slice(0, this.#openGroup + 1).flat();
-    return started.filter((host) => isReturning(host) && mayBeBusy(tasksByHost.get(host) ?? [])).length;
+    return this.#openHosts.filter((host) => isReturning(host) && mayBeBusy(tasksByHost.get(host) ?? []))
+      .length;
   }
 
   async #meetOffline(host: string): Promise<void> {
@@ -123,7 +136,7 @@ export class Scheduler<Task extends RolloutTask> {
         setTimeout(() => this.#inBackground(() => this.#giveUp(host)), leftMs),
       );
       if (sinceMs !== undefined) return;
-      for (const task of tasks) wait(task, `host ${host} to come online`);
+      for (const task of tasks) if (task.phase === 'queued') wait(task, `host ${host} to come online`);
     }
   }
 

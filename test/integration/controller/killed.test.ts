@@ -232,8 +232,13 @@ describe('a controller that was killed', () => {
     const back = controller.attach(identity, { openTasks: [taskId] });
     await back.welcomed();
     assert.equal((await back.cancelled()).taskId, taskId);
+    const end = { type: 'task.finished', state: 'cancelled', reason: 'told', durationMs: 1 } as const;
+    await back.finish(taskId, [...began, { ...end, actionDecided: false }]);
+    const events = await watched;
     assert.ok(!back.heard.includes('startTask'));
-    assert.deepEqual(states(await watched), ['1 cancelled', '2 cancelled']);
+    assert.deepEqual(states(events), ['1 cancelled', '2 cancelled']);
+    const first = events.find(({ task, event }) => task === 1 && event.type === 'task.finished');
+    assert.equal(first?.event.type === 'task.finished' && first.event.reason, 'told');
   });
 
   test('starts nothing for a user who may not any more', async (t) => {
