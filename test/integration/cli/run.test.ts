@@ -122,7 +122,7 @@ test('does not start a run twice when the link is lost before the first event', 
   assert.match(cli.stderr, /see kompose runs ls\n$/);
 });
 
-test('cancels the run at the first Ctrl-C and ends with its exit code', async (t) => {
+test('cancels the run at the first Ctrl-C, says how to detach instead, and ends with its exit code', async (t) => {
   const controller = await serve(t, {
     startRun: async (run) => {
       run.send([started('prod-1:sexy'), output(2, 'busy\n')]);
@@ -135,7 +135,8 @@ test('cancels the run at the first Ctrl-C and ends with its exit code', async (t
   await cli.shows('stdout', 'busy');
   cli.kill('SIGINT');
   assert.equal(await cli.ended, 130);
-  assert.match(cli.stderr, new RegExp(`cancelling .*kompose runs attach ${runId}`));
+  const instead = `with --detach a run goes on, and kompose runs attach ${runId} follows it`;
+  assert.match(cli.stderr, new RegExp(`^cancelling .*${instead}`, 'm'));
   assert.match(cli.stderr, /prod-1:sexy cancelled/);
 });
 
