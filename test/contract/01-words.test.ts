@@ -9,6 +9,7 @@ import {
   idleService,
   jsonLines,
   knownTargets,
+  outputOf,
   runJson,
   shows,
   startFleet,
@@ -66,6 +67,24 @@ describe('host', { timeout: 60_000 }, () => {
       { env: { KOMPOSE_HOME: join(fleet.folder, 'another') }, reject: false },
     );
     assert.deepEqual([exitCode, /prod-1/.test(stderr)], [1, true], stderr);
+  });
+});
+
+describe('stacks root', { timeout: 60_000 }, () => {
+  test("holds the stacks and a root .env for all of them; it is a hook's $SCRIPT_DIR", async () => {
+    const root = fleet.stacks('prod-1');
+    const rooted = {
+      'prod-1:rooted': { 'hooks.sh': 'hook_pre_config() { echo "$SCRIPT_DIR $OF_ROOT $PWD"; }\n' },
+    };
+    await writeStacks(fleet, rooted);
+    const told = async (): Promise<string> =>
+      outputOf((await runJson(fleet, ['rooted', 'config', '--services'])).events, 'pre');
+    assert.equal(await told(), `${root}  ${root}/rooted\n`);
+    await writeFile(join(root, '.env'), 'OF_ROOT=shared\n');
+    assert.equal(await told(), `${root} shared ${root}/rooted\n`);
+    await rm(join(root, '.env'));
+    await rm(join(root, 'rooted'), { recursive: true });
+    await until('it is gone', async () => !(await knownTargets(fleet)).includes('prod-1:rooted'));
   });
 });
 
@@ -132,6 +151,19 @@ describe('stack', { timeout: 60_000 }, () => {
     assert.equal((await fleet.kompose(['nowhere', 'ps'])).exitCode, 3);
     for (const at of [1, 2, 3]) await rm(join(fleet.stacks('prod-2'), `just-${at}`), { recursive: true });
     await until('they are gone', async () => (await knownTargets(fleet)).length === 2);
+  });
+});
+
+describe('target', { timeout: 60_000 }, () => {
+  test('is one stack on one host, and is written host:stack', async () => {
+    const { events } = await runJson(fleet, ['prod-2:app', 'ps']);
+    assert.deepEqual(
+      events[0]?.targets?.map(({ host, stack }) => [host, stack]),
+      [['prod-2', 'app']],
+    );
+    const { stderr } = await fleet.kompose(['app', 'ps']);
+    for (const target of ['prod-1:app', 'prod-2:app'])
+      assert.match(stderr, new RegExp(`^succeeded +${target} `, 'm'));
   });
 });
 
