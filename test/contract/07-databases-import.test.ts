@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, utimes, writeFile } from 'node:fs/promises';
 import { after, describe, it } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { endFleet } from '../e2e/support.ts';
+import { endFleet, until } from '../e2e/support.ts';
 import { DatabaseServer, leavesNothing, sleeps, ways, type Place } from './database-server.ts';
 
 /* Section 7 of the command contract: the row `db:import`. */
@@ -82,6 +82,66 @@ for (const way of ways) {
       assert.equal((await running).exitCode, 0);
       assert.equal(await place.wares(), 'as dumped');
     });
+
+    it('what is no finished dump is refused, before any hook', async () => {
+      const place = await server.place(way);
+      const whole = await readFile(await place.dump());
+      const half = whole.subarray(0, whole.length / 2);
+      const files: readonly [name: string, content: Uint8Array | string, reason: RegExp][] = [
+        ['half.sql', half, /half\.sql is no finished dump: pg_dump's last line is not there/],
+        ['half.sql.gz', gzipSync(whole).subarray(0, -20), /half\.sql\.gz is damaged or cut off/],
+        ['half.sql.zst', zstdCompressSync(whole).subarray(0, -20), /half\.sql\.zst is damaged or cut off/],
+        ['packed.sql.gz', gzipSync(half), /packed\.sql\.gz is no finished dump/],
+        ['empty.sql', '', /empty\.sql is no finished dump/],
+        ['custom.sql', 'PGDMP\x01', /custom format/],
+      ];
+      for (const [name, content, reason] of files) {
+        await writeFile(place.path(name), content);
+        assert.match(await place.fails([], 'db:import', name), reason);
+      }
+      assert.match(await place.fails([], 'db:import', 'missing.sql'), /there is no file .*\/missing\.sql/);
+      assert.match(await place.fails([], 'db:import', '.'), / is no file$/);
+      const none = await place.fails(['-e', 'DB_NAME=none'], 'db:import');
+      assert.match(none, /there is no dump of database none/);
+      assert.deepEqual([await place.told(), await place.wares()], [[], 'as dumped']);
+    });
+
+    it('tells how far it is, and at its end how much was restored and how fast', async () => {
+      const place = await server.place(way);
+      await place.sql(`CREATE TABLE z_last AS ${noise}`);
+      const path = await place.dumpWith(untilReleased(place));
+      const client = fleet.spawnKompose([place.stack, 'db:import', path]);
+      let told = '';
+      client.stderr.on('data', (chunk) => (told += String(chunk)));
+      const progress = /restored [\d.]+ [kM]?B of [\d.]+ MB \(\d+ %\), [\d.]+ [kM]?B\/s\n/;
+      await until('it tells', () => progress.test(told), 30_000).finally(() => release(place));
+      assert.equal((await client).exitCode, 0, told);
+      assert.match(told, /restored [\d.]+ MB, [\d.]+ [kM]?B\/s\n/);
+    });
+
+    it('--in-place drops the database and recreates it first, and makes one if none is there', async () => {
+      const place = await server.place(way);
+      const { database } = place;
+      const path = await place.dumpWith(untilReleased(place));
+      const ours = `datname = '${database}' OR shobj_description(oid, 'pg_database') LIKE '%into ${database}'`;
+      const databases = (): Promise<string> =>
+        server.sql('postgres', `SELECT oid, datname FROM pg_database WHERE ${ours}`);
+      const before = await databases();
+      const running = place.run([], 'db:import', '--in-place', path);
+      await place.untilWorking(sleeps);
+      const during = await databases();
+      assert.match(during, new RegExp(`^\\d+\\|${database}$`), 'nothing stands beside it');
+      assert.notEqual(during, before);
+      await release(place);
+      const run = await running;
+      assert.equal(run.exitCode, 0, run.reason);
+      assert.deepEqual([await databases(), await place.wares()], [during, 'as dumped']);
+      await leavesNothing(place, run.task);
+
+      await server.sql('postgres', `DROP DATABASE ${database}`);
+      await place.does('db:import', '--in-place', path);
+      assert.equal(await place.wares(), 'as dumped');
+    });
   });
 }
 
@@ -102,29 +162,6 @@ describe('db:import', { concurrency: 3, timeout: 240_000 }, () => {
       await place.does('db:import', ...words);
       assert.equal(await place.wares(), wares);
     }
-  });
-
-  it('what is no finished dump is refused, before any hook', async () => {
-    const place = await server.place('over TCP');
-    const whole = await readFile(await place.dump());
-    const half = whole.subarray(0, whole.length / 2);
-    const files: readonly [name: string, content: Uint8Array | string, reason: RegExp][] = [
-      ['half.sql', half, /half\.sql is no finished dump: pg_dump's last line is not there/],
-      ['half.sql.gz', gzipSync(whole).subarray(0, -20), /half\.sql\.gz is damaged or cut off/],
-      ['half.sql.zst', zstdCompressSync(whole).subarray(0, -20), /half\.sql\.zst is damaged or cut off/],
-      ['packed.sql.gz', gzipSync(half), /packed\.sql\.gz is no finished dump/],
-      ['empty.sql', '', /empty\.sql is no finished dump/],
-      ['custom.sql', 'PGDMP\x01', /custom format/],
-    ];
-    for (const [name, content, reason] of files) {
-      await writeFile(place.path(name), content);
-      assert.match(await place.fails([], 'db:import', name), reason);
-    }
-    assert.match(await place.fails([], 'db:import', 'missing.sql'), /there is no file .*\/missing\.sql/);
-    assert.match(await place.fails([], 'db:import', '.'), / is no file$/);
-    const none = await place.fails(['-e', 'DB_NAME=none'], 'db:import');
-    assert.match(none, /there is no dump of database none/);
-    assert.deepEqual([await place.told(), await place.wares()], [[], 'as dumped']);
   });
 
   it('both renames are one transaction: there is a database of that name all the time', async () => {
@@ -190,6 +227,19 @@ describe('db:import', { concurrency: 3, timeout: 240_000 }, () => {
     for (const { task } of runs) await leavesNothing(place, task);
   });
 });
+
+/** About 8 MB, more than the pipes on the way into a container hold. */
+const noise = 'SELECT md5(x::text) FROM generate_series(1, 250000) AS x';
+
+/** Holds an import up until `release`. */
+function untilReleased({ database }: Place): string {
+  const isHeld = `NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''go_${database}'')`;
+  return `DO 'BEGIN WHILE ${isHeld} LOOP PERFORM pg_sleep(0.05); END LOOP; END';`;
+}
+
+async function release({ database }: Place): Promise<void> {
+  await server.sql('postgres', `CREATE ROLE go_${database}`);
+}
 
 /** A database unlike what CREATE DATABASE makes. */
 const peculiar = (name: string): string[] => [
