@@ -210,6 +210,33 @@ hook_pre_up() {
     for (const host of ['prod-1', 'prod-2']) assert.deepEqual(await processesOf(fleet, host, 'stopped'), []);
   });
 
+  it('by Ctrl-C leaves no process of logs -f on any host, of ten targets at once', async () => {
+    const compose = `${idleService.trimEnd()}\n    command: sh -c "while :; do echo talk; sleep 0.5; done"\n`;
+    const targets = Array.from(
+      { length: 10 },
+      (_, at) => [hosts[at % hosts.length] ?? '', `logger-${at}`] as const,
+    );
+    const loggers = Object.fromEntries(
+      targets.map(([host, stack]) => [`${host}:${stack}`, { 'compose.yaml': compose }]),
+    );
+    await writeStacks(fleet, loggers);
+    await untilKnown(fleet, loggers);
+    const up = await fleet.kompose(['logger-*', 'up', '-d']);
+    assert.equal(up.exitCode, 0, up.stderr);
+    const running = () => Promise.all(targets.map(([host, stack]) => processesOf(fleet, host, stack)));
+    const client = fleet.spawnKompose(['logger-*', 'logs', '-f']);
+    const width = Math.max(...Object.keys(loggers).map((target) => target.length));
+    await Promise.all(
+      Object.keys(loggers).map((target) => shows(client, 'stdout', `${target.padEnd(width)} | `)),
+    );
+    for (const pids of await running()) assert.notDeepEqual(pids, []);
+    client.kill('SIGINT');
+    const { exitCode, stderr } = await client;
+    assert.equal(exitCode, 130);
+    assert.match(stderr, /^10 targets: 10 cancelled in .*; exit code 130$/m);
+    assert.deepEqual((await running()).flat(), []);
+  });
+
   it('by Ctrl-C before some of its tasks began ends those too', async () => {
     const queue = {
       'prod-1:queue-1': { 'hooks.sh': children },
