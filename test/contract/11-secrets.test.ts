@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { execa } from 'execa';
 import { Screen } from '../e2e/screen.ts';
 import {
   endFleet,
@@ -9,11 +10,13 @@ import {
   jsonLines,
   outputOf,
   runJson,
+  shows,
   startFleet,
   writeStacks,
   type EventsOfRun,
   type JsonLine,
 } from '../e2e/support.ts';
+import { findTraces } from './secret-forms.ts';
 import { kompose as program } from '../fleet/release.ts';
 
 /*
@@ -227,6 +230,37 @@ it("the running step's file is 0600 in a 0700 folder, on a tmpfs, and removed on
   );
   assert.equal(outputOf(later.events, 'pre', 'stdout'), '');
 });
+
+/** Other tests' folders come and go there meanwhile, which grep bears. */
+async function filesInMemory(text: string): Promise<string[]> {
+  const { stdout } = await execa('grep', ['-rlF', text, '/dev/shm'], { reject: false });
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+it(
+  "while a step runs, no file but its own in memory holds a secret's value",
+  { timeout: 60_000 },
+  async () => {
+    const secret = 'written-by-a-running-step';
+    const hooks = `hook_pre_config() { cat told; echo begun; until [[ -e go ]]; do sleep 0.02; done; }\n`;
+    const files = { 'hooks.sh': hooks, '.env': `A_SECRET=${secret}\n`, told: `${secret}\n` };
+    await writeStacks(fleet, { [`${host}:running`]: files });
+    const client = fleet.spawnKompose(['-o', 'json', 'running', 'config', '--services']);
+    const shown = await shows(client, 'stdout', 'begun');
+    const inFleet = await findTraces([secret], fleet.folder, new Map([['client', shown]]));
+    const inMemory = await filesInMemory(secret);
+    const inStack = await findTraces([secret], fleet.stacks(host), new Map());
+    await writeFile(join(fleet.stacks(host), 'running/go'), '');
+    assert.equal((await client).exitCode, 0);
+    assert.deepEqual(inFleet, []);
+    assert.notDeepEqual(inStack, [], 'it is found where it is');
+    const task = jsonLines(shown.slice(0, shown.lastIndexOf('\n') + 1)).find(
+      (event) => event.task !== undefined,
+    )?.task;
+    for (const found of inMemory) assert.ok(found.startsWith(`/dev/shm/kompose-${task}-`), found);
+    assert.deepEqual(await filesInMemory(secret), []);
+  },
+);
 
 describe('arguments that hold a secret which only the host knows', { timeout: 60_000 }, () => {
   const secret = 'only-the-host-knows';
