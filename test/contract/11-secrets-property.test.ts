@@ -170,7 +170,7 @@ async function useEverything({ root: [inRoot], stack: [caller, inStack], given }
   const [refused, detached] = await Promise.all([
     kompose('app', 'db:export'),
     kompose('--detach', 'app', 'config', '--format', 'json'),
-    kompose('app', 'db:import', inStack),
+    kompose('app', 'db:import', `./${inStack}`), // a value that begins with a hyphen would be an option
     kompose('-o', 'json', 'app', 'logs', '--since', inRoot),
     onHost([join(fleet.stacks(host), 'kompose.sh'), 'other', 'exec', '-T', 'api', 'echo', inRoot]),
     onHost([process.execPath, program, '--local', ...options, 'app', 'restart', inRoot], own),
