@@ -51,6 +51,7 @@ describe('controller recover', () => {
     await fleet.startController();
     await expect(0, 'rescued-later', 'login', token.trim());
     assert.equal((await whoami('rescued-later'))['role'], 'admin');
+    await fleet.untilOnline('prod-1');
   });
 
   test('begins the roster anew: hosts do nothing for it until they are told, and then at once', async () => {

@@ -125,6 +125,11 @@ export class StubFleet {
     await this.#controller.shows('stdout', 'listening on');
   }
 
+  /** Waits until the controller has the host's agent back. */
+  async untilOnline(host: string): Promise<void> {
+    while ((await this.objects('hosts', 'show', host))[0]?.['online'] !== true);
+  }
+
   async stopController(): Promise<void> {
     this.#controller?.kill('SIGKILL');
     await this.#controller?.ended;
