@@ -13,8 +13,9 @@ await build({
   outdir: 'dist',
   bundle: true,
   splitting: true,
-  minify: true,
-  keepNames: true,
+  // Names stay: thousands of functions that are told theirs at run time would be a tenth of a command's start.
+  minifySyntax: true,
+  minifyWhitespace: true,
   format: 'esm',
   platform: 'node',
   target: 'node24',

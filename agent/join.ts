@@ -1,8 +1,7 @@
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { KomposeError } from '../common/errors.ts';
-import { createCertificateRequest } from '../proto/certificate-request.ts';
-import { openEnrolment, unary } from '../proto/enrol.ts';
+import { createCertificateRequest, openEnrolment, unary } from '../proto/enrol.ts';
 import type { JoinResponse } from '../proto/gen/kompose/v1/enrolment.ts';
 import { saveMembership, type AgentConfig } from './config.ts';
 

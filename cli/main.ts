@@ -62,10 +62,10 @@ async function run(asked: Invocation, surroundings: Surroundings, programs: Prog
   if (asked.kind === 'text') return print(surroundings.terminal, asked.text);
   if (asked.kind === 'noun') return runNoun(asked, surroundings, programs);
   const call = newCall(surroundings, mergeGlobals([asked.globals]), asked.isLocal);
-  if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
+  if (asked.kind === 'list') return (await import('./commands/index.ts')).list(call, asked.order);
   const root = await call.findStacksRoot();
   if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
-  const { run: runOnFleet } = await import('./commands/run.ts');
+  const { run: runOnFleet } = await import('./commands/index.ts');
   return runOnFleet(call, asked.order).catch((error: unknown) => {
     throw withNearestNoun(error, asked.order.pattern);
   });
@@ -167,7 +167,7 @@ function newCall(
     style: styleOf(globals, settings, terminal),
     findStacksRoot: () => localRoot(isLocal, globals, settings),
     connect: async () =>
-      (await import('./connect.ts')).connect(settings, globals, warn, (work) => atEnd.defer(work)),
+      (await import('./commands/index.ts')).connect(settings, globals, warn, (work) => atEnd.defer(work)),
   };
 }
 

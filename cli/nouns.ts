@@ -10,53 +10,53 @@ interface NounEntry {
 export const nouns: Readonly<Record<string, NounEntry>> = {
   hosts: {
     summary: 'ls, show, label, remove',
-    load: async () => (await import('./commands/hosts.ts')).hosts,
+    load: async () => (await import('./commands/index.ts')).hosts,
   },
   stacks: {
     summary: 'what the hosts have (as --list)',
-    load: async () => (await import('./commands/stacks.ts')).stacks,
+    load: async () => (await import('./commands/index.ts')).stacks,
   },
   runs: {
     summary: 'ls, show, attach, cancel, retry',
-    load: async () => (await import('./commands/runs.ts')).runs,
+    load: async () => (await import('./commands/index.ts')).runs,
   },
   audit: {
     summary: 'ls, show, export, verify, prune',
-    load: async () => (await import('./commands/audit.ts')).audit,
+    load: async () => (await import('./commands/index.ts')).audit,
   },
   users: {
     summary: 'ls, add, role, remove',
-    load: async () => (await import('./commands/users.ts')).users,
+    load: async () => (await import('./commands/index.ts')).users,
   },
   tokens: {
     summary: 'create, ls, revoke',
-    load: async () => (await import('./commands/tokens.ts')).tokens,
+    load: async () => (await import('./commands/index.ts')).tokens,
   },
   whoami: {
     summary: 'name, role, controller, expiry',
-    load: async () => (await import('./commands/whoami.ts')).whoami,
+    load: async () => (await import('./commands/index.ts')).whoami,
   },
   login: {
     summary: 'TOKEN: store your certificate',
-    load: async () => (await import('./commands/login.ts')).login,
+    load: async () => (await import('./commands/index.ts')).login,
   },
   logout: {
     summary: 'forget it',
-    load: async () => (await import('./commands/logout.ts')).logout,
+    load: async () => (await import('./commands/index.ts')).logout,
   },
   controller: { summary: 'init, serve, ca, backup, restore (kompose-controller)' },
   agent: { summary: 'join, serve, doctor, install (kompose-agent)' },
   roles: {
     summary: 'ls, show, set, remove, test',
-    load: async () => (await import('./commands/roles.ts')).roles,
+    load: async () => (await import('./commands/index.ts')).roles,
   },
   doctor: {
     summary: 'is the fleet well? hosts, clocks, certificates',
-    load: async () => (await import('./commands/doctor.ts')).doctor,
+    load: async () => (await import('./commands/index.ts')).doctor,
   },
   completion: {
     summary: 'bash, zsh, fish: complete words as you type',
-    load: async () => (await import('./commands/completion.ts')).completion,
+    load: async () => (await import('./commands/index.ts')).completion,
   },
 };
 

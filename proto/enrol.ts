@@ -67,13 +67,16 @@ export function identityCredentials(identity: Identity): ChannelCredentials {
   );
 }
 
+/** As its module; that is loaded when asked for: few commands do, and it is a quarter of a start. */
+export async function createCertificateRequest(): Promise<{ privateKey: string; request: Uint8Array }> {
+  return (await import('./certificate-request.ts')).createCertificateRequest();
+}
+
 /**
  * Another certificate, with another key, in place of `identity`'s, which must still be valid, and what to trust with
  * it. Errors: `controller-unreachable`, `unauthenticated`, `denied`.
  */
 export async function renewIdentity(address: string, identity: Identity): Promise<Identity> {
-  // Loaded when it is time: without it a command that renews nothing starts with a quarter less work.
-  const { createCertificateRequest } = await import('./certificate-request.ts');
   const { privateKey, request: certificateRequest } = await createCertificateRequest();
   const channelOptions = channelOptionsFor(identity.caCertificate);
   const client = new EnrolmentClient(address, identityCredentials(identity), channelOptions);
