@@ -5,7 +5,7 @@ import type { ImportStep } from './database.ts';
 import { describeFailure } from './disk-failure.ts';
 import { FollowingHash } from './following-hash.ts';
 import { prepareScript, recreateScript, swapScript } from './import-sql.ts';
-import { tellProgress } from './progress.ts';
+import { tellProgress, type Position } from './progress.ts';
 import { endInside, failureText, runTool, type ToolEnd } from './run-tool.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { toolEnv } from './tools.ts';
@@ -36,7 +36,8 @@ export async function importDatabase(step: ImportStep, context: ActionContext): 
     return { exitCode: 1, error: problem };
   }
   try {
-    return await new Import(step, context, handle).run();
+    await using scripts = new ScriptRunner(step, context);
+    return await new Import(step, context, handle, scripts).run();
   } finally {
     await handle.close();
   }
@@ -50,6 +51,9 @@ const restoreSettings = [
   'idle_in_transaction_session_timeout=0',
 ];
 
+/** How often is looked whether psql has read everything. */
+const readPeriodMs = 100;
+
 const oldStays = 'the old database stays';
 
 class Import {
@@ -58,11 +62,11 @@ class Import {
   readonly #handle: FileHandle;
   readonly #scripts: ScriptRunner;
 
-  constructor(step: ImportStep, context: ActionContext, handle: FileHandle) {
+  constructor(step: ImportStep, context: ActionContext, handle: FileHandle, scripts: ScriptRunner) {
     this.#step = step;
     this.#context = context;
     this.#handle = handle;
-    this.#scripts = new ScriptRunner(step, context);
+    this.#scripts = scripts;
   }
 
   async run(): Promise<ActionEnd> {
@@ -123,14 +127,33 @@ class Import {
     const info = reader ?? `/proc/self/fdinfo/${handle.fd}`;
     const position = async () => ({ bytes: await offsetIn(info), totalBytes: size });
     const endProgress = tellProgress('restored', position, context.notice, context.now);
+    const endWaiting = step.inPlace ? () => undefined : this.#openWhenRead(position);
     const env = this.#toolEnv();
     const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context);
     endProgress();
+    endWaiting();
     if (context.stop.cause !== undefined) await endInside(step.database, step.mark, env, context);
     else if (end.exitCode === 0) {
       const durationMs = Math.max(1, context.now() - startedMs);
       context.notice(`restored ${sizeText(size)}, ${sizeText((size * 1000) / durationMs)}/s`);
     }
+    return end;
+  }
+
+  /** The last indexes are built when all is read: time enough to connect for the swap. The result ends it. */
+  #openWhenRead(position: () => Promise<Position>): () => void {
+    let isOver = false;
+    const end = (): void => {
+      isOver = true;
+      clearInterval(timer);
+    };
+    const look = async (): Promise<void> => {
+      const { bytes, totalBytes = 0 } = await position().catch(() => ({ bytes: 0, totalBytes: 1 }));
+      if (isOver || bytes < totalBytes) return;
+      end();
+      this.#scripts.open();
+    };
+    const timer = setInterval(() => void look(), readPeriodMs);
     return end;
   }
 

@@ -16,8 +16,8 @@ export interface ToolRun {
   readonly env: Variables;
   /** Open files that become stdin and stdout. */
   readonly files?: { readonly stdin?: number; readonly stdout?: number };
-  /** Written to its stdin, instead of a file. */
-  readonly input?: string;
+  /** Written to its stdin, instead of a file, once it is there. */
+  readonly input?: string | Promise<string>;
 }
 
 /** Its stdin is a file, or empty. */
@@ -45,8 +45,8 @@ export async function runTool(run: KeptToolRun, context: ActionContext): Promise
 }
 
 /**
- * Runs a tool that should not be broken off in the middle: it has `limitMs`, and once the task is stopped still
- * `stoppedLimitMs`.
+ * Runs a tool that should not be broken off in the middle: from when it has its input it has `limitMs`, and once the
+ * task is stopped still `stoppedLimitMs`.
  */
 export async function runToolToItsEnd(
   run: ToolRun,
@@ -55,6 +55,7 @@ export async function runToolToItsEnd(
 ): Promise<ToolEnd> {
   const { process, cause } = start(run, context);
   const end = (): void => void process.terminate(0);
+  await Promise.race([run.input, process.ended]);
   const timers = [setTimeout(end, limitMs)];
   const forget = context.stop.onStop(() => void timers.push(setTimeout(end, stoppedLimitMs)));
   const ended = await process.ended;
@@ -87,7 +88,10 @@ function start({ argv, env, files, input }: ToolRun, context: ActionContext, kee
       return context.write(stream, chunk);
     },
   };
-  const onStdin = (stdin: Writable): void => void stdin.on('error', () => undefined).end(input);
+  const onStdin = (stdin: Writable): void => {
+    stdin.on('error', () => undefined);
+    void Promise.resolve(input).then((text) => stdin.end(text));
+  };
   const process =
     keep === undefined
       ? startProcess(input === undefined ? spec : { ...spec, onStdin })

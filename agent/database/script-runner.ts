@@ -19,13 +19,28 @@ export interface ScriptEnd extends ToolEnd {
 
 type ImportedDatabase = Pick<ImportStep, 'database' | 'mark' | 'scratch'>;
 
-type Write = (chunk: Uint8Array) => void | Promise<void>;
+/** How a script ended, with what it said on stderr, which nobody was told. */
+interface Attempt extends ScriptEnd {
+  readonly said: readonly Uint8Array[];
+}
+
+/** A session that waits for its script. */
+interface OpenSession {
+  readonly give: (script: string) => void;
+  readonly ended: Promise<Attempt>;
+}
+
+/** Prints `connected` if the server answers. */
+const greeting = String.raw`SELECT 'connected' AS state \gset
+\echo :state
+`;
 
 /** Runs the scripts of an import, none of which a stop of the task breaks off. */
-export class ScriptRunner {
+export class ScriptRunner implements AsyncDisposable {
   readonly #step: ImportedDatabase;
   readonly #context: ActionContext;
   #maintenanceName = 'postgres';
+  #open: OpenSession | undefined;
 
   constructor(step: ImportedDatabase, context: ActionContext) {
     this.#step = step;
@@ -42,22 +57,46 @@ export class ScriptRunner {
     );
     const first = await this.#try(name, script);
     const second = first.printed === '' && other !== undefined ? await this.#try(other, script) : first;
-    const { said, ...end } = second.printed === '' ? first : second;
-    for (const chunk of said) await this.#context.write('stderr', chunk);
-    return end;
+    return this.#tell(second.printed === '' ? first : second);
   }
 
-  async #try(name: string, script: string): Promise<ScriptEnd & { said: Uint8Array[] }> {
-    const said: Uint8Array[] = [];
-    const end = await this.#runOn(name, `\\echo connected\n${script}`, {}, (chunk) => void said.push(chunk));
-    if (end.printed !== '') this.#maintenanceName = name;
-    return { ...end, said };
+  async #try(name: string, script: string): Promise<Attempt> {
+    const attempt = await this.#runOn(name, `${greeting}${script}`);
+    if (attempt.printed !== '') this.#maintenanceName = name;
+    return attempt;
+  }
+
+  /**
+   * Connects for the script that is to come, so that it need not wait for that. After `begin`. Not to template1: of a
+   * template with sessions nobody can make a database.
+   */
+  open(): void {
+    if (this.#maintenanceName === 'template1') return;
+    if (this.#open !== undefined) return;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.#open = { give: resolve, ended: this.#runOn(this.#maintenanceName, promise) };
   }
 
   /** After `begin`. */
-  run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ScriptEnd> {
-    const write: Write = (chunk) => this.#context.write('stderr', chunk);
-    return this.#runOn(this.#maintenanceName, script, variables, write);
+  async run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ScriptEnd> {
+    const set = Object.entries(variables).map(([name, value]) => String.raw`\set ${name} ${value}`);
+    const text = [greeting, ...set, script].join('\n');
+    const waiting = await this.#give(text);
+    // A session that waited may have been ended meanwhile, by the server or what lies between; then nothing was done.
+    const isDone = waiting?.printed.includes('connected') === true;
+    return this.#tell(isDone ? waiting : await this.#runOn(this.#maintenanceName, text));
+  }
+
+  async #give(script: string): Promise<Attempt | undefined> {
+    const session = this.#open;
+    this.#open = undefined;
+    session?.give(script);
+    return session?.ended;
+  }
+
+  async #tell({ said, ...end }: Attempt): Promise<ScriptEnd> {
+    for (const chunk of said) await this.#context.write('stderr', chunk);
+    return end;
   }
 
   /**
@@ -76,19 +115,19 @@ export class ScriptRunner {
 
   /** Makes room before `undo`: see the script. What hinders it hinders that too, which tells of it. */
   async empty(): Promise<void> {
-    await this.#runOn(this.#step.scratch, emptyScript, {}, () => undefined);
+    await this.#runOn(this.#step.scratch, emptyScript);
   }
 
   async endSessions(): Promise<void> {
     await this.run(endSessionsScript);
   }
 
-  async #runOn(
-    name: string,
-    script: string,
-    variables: Readonly<Record<string, string>>,
-    onStderr: Write,
-  ): Promise<ScriptEnd> {
+  /** Ends a session that is still open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#give('');
+  }
+
+  async #runOn(name: string, script: string | Promise<string>): Promise<Attempt> {
     const { database, mark, scratch } = this.#step;
     const known = {
       target: database.name,
@@ -96,18 +135,18 @@ export class ScriptRunner {
       old: `${scratch}_old`,
       marker: `kompose: import into ${database.name}`,
       mark,
-      ...variables,
     };
     const set = Object.entries(known).map(([variable, value]) => `--set=${variable}=${value}`);
     const options = [...scriptOptions, ...set, '--file=-'];
     const argv = toolArgv(database, { program: 'psql', name, options, variables: ['PGCLIENTENCODING'] });
     const env = toolEnv(database, mark, this.#context.env, { PGCLIENTENCODING: 'UTF8' });
+    const said: Uint8Array[] = [];
     let printed = '';
     const write: ActionContext['write'] = (stream, chunk) => {
-      if (stream === 'stderr') return onStderr(chunk);
-      printed += Buffer.from(chunk).toString();
+      if (stream === 'stderr') said.push(chunk);
+      else printed += Buffer.from(chunk).toString();
     };
     const end = await runToolToItsEnd({ argv, env, input: script }, limits, { ...this.#context, write });
-    return { ...end, printed };
+    return { ...end, said, printed };
   }
 }

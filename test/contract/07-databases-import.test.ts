@@ -83,6 +83,26 @@ for (const way of ways) {
       assert.equal(await place.wares(), 'as dumped');
     });
 
+    it('the swap does not hang on the session that waits for it', async () => {
+      const place = await server.place(way);
+      const wait = 'PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL;';
+      await place.dumpWith(`DO $wait$ BEGIN ${wait} END $wait$;`);
+      await place.sql("UPDATE wares SET name = 'changed'");
+      const running = place.run([], 'db:import', 'broken.sql');
+      await place.untilWorking(sleeps);
+      const ours = `application_name = (SELECT application_name FROM pg_stat_activity WHERE ${sleeps}
+        AND datid IN (SELECT oid FROM pg_database WHERE shobj_description(oid, 'pg_database') = 'kompose: import into ${place.database}'))`;
+      await server.until('a session waits', `${ours} AND datname = 'postgres'`);
+      const end = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE';
+      await server.sql('postgres', `${end} ${ours} AND datname = 'postgres'`);
+      const cancel = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE';
+      await server.sql('postgres', `${cancel} ${ours} AND ${sleeps}`);
+      const run = await running;
+      assert.deepEqual([run.exitCode, run.stderr.includes('terminating')], [0, false], run.reason);
+      assert.equal(await place.wares(), 'as dumped');
+      await leavesNothing(place, run.task);
+    });
+
     it('what is no finished dump is refused, before any hook', async () => {
       const place = await server.place(way);
       const whole = await readFile(await place.dump());
