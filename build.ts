@@ -9,7 +9,10 @@ const programs = ['kompose', 'kompose-agent', 'kompose-controller'];
 
 rmSync('dist', { recursive: true, force: true });
 await build({
-  entryPoints: programs.map((name) => `bin/${name}.ts`),
+  entryPoints: [
+    ...programs.map((name) => ({ in: `bin/${name}.ts`, out: name })),
+    { in: 'agent/database/hash-thread.ts', out: 'hash-thread' },
+  ],
   outdir: 'dist',
   bundle: true,
   splitting: true,

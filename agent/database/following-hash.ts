@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-
-const pieceBytes = 1024 * 1024;
-const idleMs = 20;
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 
 /** Size and SHA-256 (lower-case hex) of a file. */
 export interface Digest {
@@ -11,40 +9,50 @@ export interface Digest {
   readonly sha256: string;
 }
 
+/** For `hash-thread.ts`. */
+export interface HashOrder {
+  /** A descriptor that stays open until the thread has ended. */
+  readonly file: number;
+  /** 1 at its first place: nobody writes any more. */
+  readonly written: Int32Array;
+}
+
 /**
  * Hashes a file from its beginning while another process still writes it: when that has ended, only the last bytes
- * are left to be read. It reads by position, so the offset that the handle shares with the writer does not move.
+ * are left to be read. It has a descriptor of its own, so the offset that the handle shares with the writer does not
+ * move, and the handle may be closed.
  */
-export class FollowingHash {
-  readonly #handle: FileHandle;
-  readonly #hash = createHash('sha256');
-  readonly #piece = Buffer.allocUnsafe(pieceBytes);
-  readonly #following: Promise<void>;
-  #sizeBytes = 0;
-  #isWritten = false;
+export class FollowingHash implements AsyncDisposable {
+  readonly #file: number;
+  readonly #thread: Worker;
+  readonly #written = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #digest: Promise<Digest>;
 
   constructor(handle: FileHandle) {
-    this.#handle = handle;
-    this.#following = this.#follow();
-    this.#following.catch(() => undefined);
+    this.#file = openSync(`/proc/self/fd/${handle.fd}`, 'r');
+    this.#thread = new Worker(program, {
+      workerData: { file: this.#file, written: this.#written } satisfies HashOrder,
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    });
+    this.#digest = once(this.#thread, 'message').then(([digest]) => digest as Digest);
+    this.#digest.catch(() => undefined);
   }
 
   /** Called when nobody writes any more; resolves at the end of the file. Throws what reading throws. */
-  async finish(): Promise<Digest> {
-    this.#isWritten = true;
-    await this.#following;
-    return { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
+  finish(): Promise<Digest> {
+    Atomics.store(this.#written, 0, 1);
+    Atomics.notify(this.#written, 0);
+    return this.#digest;
   }
 
-  async #follow(): Promise<void> {
-    for (;;) {
-      const isWritten = this.#isWritten;
-      const { bytesRead } = await this.#handle.read(this.#piece, 0, pieceBytes, this.#sizeBytes);
-      this.#hash.update(this.#piece.subarray(0, bytesRead));
-      this.#sizeBytes += bytesRead;
-      if (bytesRead > 0) continue;
-      if (isWritten) return;
-      await delay(idleMs);
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread.terminate();
+    closeSync(this.#file);
   }
 }
+
+/** In a release it stands beside the program, which is one file. */
+const program = new URL(
+  import.meta.url.endsWith('.ts') ? './hash-thread.ts' : './hash-thread.js',
+  import.meta.url,
+);

@@ -71,7 +71,7 @@ class Import {
 
   async run(): Promise<ActionEnd> {
     const { inPlace } = this.#step;
-    const hash = new FollowingHash(this.#handle);
+    await using hash = new FollowingHash(this.#handle);
     const digest = hash.finish();
     digest.catch(() => undefined);
     const failure = await (this.#context.keep?.isAdopted === true ? this.#goOn() : this.#prepare());
