@@ -33,6 +33,7 @@ import { HeldBytes } from './services/held-bytes.ts';
 import { defaultLimits } from './services/limits.ts';
 import { RateLimit } from './services/rate-limit.ts';
 import { ControllerCredentials, type ServerIdentity } from './services/server-credentials.ts';
+import { watchHandshakes } from './services/watch-handshakes.ts';
 import { Store } from './store/store.ts';
 import { watchState } from './watch-state.ts';
 
@@ -149,6 +150,7 @@ export async function serveController(
   const identities = (): Promise<ServerIdentity[]> => createServerIdentities(authorities, addresses, clock());
   const credentials = new ControllerCredentials(await identities(), limits);
   const injector = server.createConnectionInjector(credentials);
+  watchHandshakes(server, refusals);
   const where = listen ?? `0.0.0.0:${splitAddress(addresses[0] ?? '').port}`;
   const port = await door.listen(where);
   // One after the other: the newest certificates are of the newest CAs.

@@ -45,7 +45,9 @@ function custom(n: number, label: string, value: string): Record<string, string>
 /** 10: the audit itself was tampered with; 6: something was refused or failed; else 3. */
 function severity({ type, outcome }: Readonly<Record<string, unknown>>): string {
   if (type === 'audit.contradicted') return '10';
-  const isRefusal = ['request.denied', 'login.failed', 'host.refused'].includes(text(type));
+  const isRefusal = ['request.denied', 'connection.refused', 'login.failed', 'host.refused'].includes(
+    text(type),
+  );
   const isFailure = !['', 'succeeded', 'skipped'].includes(text(outcome));
   return isRefusal || isFailure ? '6' : '3';
 }

@@ -63,6 +63,7 @@ export type AuditType =
   | 'token.created'
   | 'token.revoked'
   | 'request.denied'
+  | 'connection.refused'
   | 'controller.started'
   | 'controller.stopped'
   | 'controller.backed-up'

@@ -4,7 +4,7 @@ import { record, type Actor } from './audit.ts';
 import { RecordWindows } from './record-windows.ts';
 
 export interface Refusal {
-  readonly type: 'request.denied' | 'host.refused' | 'login.failed';
+  readonly type: 'request.denied' | 'connection.refused' | 'host.refused' | 'login.failed';
   /** Without a certificate if we do not know who it is. */
   readonly actor: Actor;
   readonly clientAddress: string;

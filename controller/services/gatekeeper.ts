@@ -1,4 +1,5 @@
 import {
+  type Metadata,
   ResponderBuilder,
   ServerInterceptingCall,
   ServerListenerBuilder,
@@ -43,7 +44,7 @@ export function gatekeeper(deps: Deps): ServerInterceptor {
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         try {
-          leave = admit(deps, turnstile, path, call);
+          leave = admit(deps, turnstile, path, call, metadata);
         } catch (error) {
           guarded.sendStatus(toStatus(error));
           return;
@@ -73,13 +74,19 @@ export function gatekeeper(deps: Deps): ServerInterceptor {
 }
 
 /** Throws `unauthenticated` and `too-many-requests`. */
-function admit({ limits, knows }: Deps, turnstile: Turnstile, path: string, call: Call): () => void {
+function admit(
+  { limits, knows }: Deps,
+  turnstile: Turnstile,
+  path: string,
+  call: Call,
+  metadata: Metadata,
+): () => void {
   const peer = peerOf(call);
   if (peer === undefined) {
     const leave = turnstile.enter(clientAddress(call), limits.stranger);
     if (openPaths.has(path)) return leave;
     leave();
-    throw unknownPeer(agentPaths.has(path) ? 'host' : 'user');
+    throw unknownPeer(agentPaths.has(path) ? 'host' : 'user', metadata);
   }
   knows(call.getPeer(), peer.fingerprint);
   return turnstile.enter(peer.fingerprint, limits[peer.kind]);

@@ -4,8 +4,9 @@ import { TLSSocket } from 'node:tls';
 import { stdinWindowBytes } from '../../common/stdin-window.ts';
 import { flowControlWindowBytes } from '../../proto/channel-options.ts';
 import type { HeldBytes } from './held-bytes.ts';
+import { certificateFlaw } from './certificate-flaw.ts';
 import type { Limits } from './limits.ts';
-import { ofCertificate, streamHeader } from './peer.ts';
+import { flawHeader, ofCertificate, streamHeader } from './peer.ts';
 
 const channel = 'http2.server.stream.start';
 const encodingHeader = 'grpc-encoding';
@@ -36,9 +37,12 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
     if (!isServerSession(session)) return;
     if ((headers[encodingHeader] ?? 'identity') !== 'identity') headers[encodingHeader] = 'none-is-taken';
     delete headers[streamHeader];
+    delete headers[flawHeader];
     answerOnlyTheLiving(stream);
     const { socket } = session;
     if (!isAuthorized(socket)) {
+      const flaw = socket instanceof TLSSocket ? certificateFlaw(socket) : undefined;
+      if (flaw !== undefined) headers[flawHeader] = flaw;
       stream.on('data', (chunk: Buffer) => {
         const bytes = (received.get(session) ?? 0) + chunk.length;
         received.set(session, bytes);

@@ -8,6 +8,9 @@ import type { Peer } from '../identity/directory.ts';
 /** In the metadata of each call with a certificate: its stream, as `HeldBytes` knows it. Never the peer's own word. */
 export const streamHeader = 'kompose-stream';
 
+/** Likewise, of each call whose peer has shown a certificate that counts as none: why it does. */
+export const flawHeader = 'kompose-certificate-flaw';
+
 /** Any call, as far as it tells of the one who makes it. */
 export type AnyCall =
   | ServerUnaryCall<never, never>
@@ -50,7 +53,7 @@ export function ofCertificate({
  */
 export function requirePeer(call: Caller, kind?: Peer['kind']): Peer {
   const peer = peerOf(call);
-  if (peer === undefined) throw unknownPeer(kind);
+  if (peer === undefined) throw unknownPeer(kind, call.metadata);
   if (kind !== undefined && peer.kind !== kind)
     throw new KomposeError('denied', `this is for ${kind}s; the certificate is a ${peer.kind}'s`);
   return peer;
@@ -64,10 +67,11 @@ export function lifeOf(call: Caller): CertificateLife | undefined {
   return { notBeforeMs: Date.parse(from), notAfterMs: Date.parse(to) };
 }
 
-/** What one without a valid certificate is told. */
-export function unknownPeer(kind: Peer['kind'] | undefined): KomposeError {
+/** What one without a valid certificate is told; `metadata` is the call's. */
+export function unknownPeer(kind: Peer['kind'] | undefined, metadata: Metadata): KomposeError {
   const way = kind === 'host' ? 'kompose agent join TOKEN' : 'kompose login TOKEN';
-  const message = `no valid client certificate (there is none, or it has expired): ${way}`;
+  const flaw = metadata.get(flawHeader)[0]?.toString() ?? 'there is none, or it has expired';
+  const message = `no valid client certificate (${flaw}): ${way}`;
   return new KomposeError('unauthenticated', message);
 }
 

@@ -12,8 +12,8 @@ import {
 } from '../integration/controller/test-controller.ts';
 import { versionMetadata } from '../integration/controller/version-metadata.ts';
 import { anonymous, ask, clientWith } from './ask.ts';
-import { forgeries, ofNobody, ofOtherCa } from './forged.ts';
-import { methodsFor, nameOf, type Method } from './methods.ts';
+import { forgeries, inNameOfCa, ofNobody } from './forged.ts';
+import { allMethods, methodsFor, nameOf, type Method } from './methods.ts';
 
 const closed = methodsFor('known', 'host', 'user', 'admin');
 const unhurried = { openCalls: 1_000, callsPerSecond: 10_000, burst: 10_000 };
@@ -112,28 +112,36 @@ describe('a peer without a certificate', () => {
 });
 
 describe('a certificate', () => {
-  test('that is forged is worth as much as none', async (t) => {
-    for (const [title, make] of Object.entries(forgeries)) {
+  test('that is forged is worth as much as none, and what is wrong with it is recorded', async (t) => {
+    for (const [title, { make, flaw }] of Object.entries(forgeries)) {
       await t.test(title, async (inner) => {
         const controller = await start(inner);
         await controller.admin();
         const client = clientWith(controller, identityCredentials(await make(controller)));
-        await isRefused(client, closed, stranger);
+        const words = new RegExp(`^no valid client certificate \\(${flaw}\\)`);
+        await isRefused(client, closed, { ...stranger, words });
         const records = await refusalsIn(controller, 'request.denied');
         assert.equal(countOf(records), closed.length);
-        assert.equal(records[0]?.actor.name, '');
+        assert.deepEqual(records[0]?.actor, { name: '', role: '', certificate: '' });
+        assert.match(records[0].reason ?? '', words);
       });
     }
   });
 
-  test('of another CA of the same name is refused', async (t) => {
+  test('in the name of our CA without its signature is cut off before a call, and that is recorded', async (t) => {
     const controller = await start(t);
-    const client = clientWith(controller, identityCredentials(await ofOtherCa(controller)));
-    for (const method of closed) {
-      const { status } = await ask(client, method);
-      // OpenSSL cuts the connection of one who shows a CA's name without the CA's signature.
-      assert.ok(['UNAUTHENTICATED', 'UNAVAILABLE'].includes(status), `${method.path}: ${status}`);
+    const identity = await inNameOfCa(controller);
+    for (const method of allMethods) {
+      // A connection of its own for each: after a failure gRPC waits before it dials again.
+      const { status } = await ask(clientWith(controller, identityCredentials(identity)), method);
+      assert.equal(status, 'UNAVAILABLE', method.path);
     }
+    assert.equal(controller.audit('request.denied').length, 0);
+    const records = await refusalsIn(controller, 'connection.refused');
+    assert.ok(countOf(records) >= allMethods.length);
+    assert.equal(records.length, defaultLimits.refusalRecords + 1);
+    assert.equal(records[0]?.clientAddress, '127.0.0.1');
+    assert.match(records[0].reason ?? '', /^no valid client certificate \(it bears the name of our CA/);
   });
 
   const removed = { status: 'UNAUTHENTICATED', code: 'unauthenticated', words: /removed or replaced/ };

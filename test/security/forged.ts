@@ -16,28 +16,32 @@ import type { TestController } from '../integration/controller/test-controller.t
 
 const dayMs = 86_400_000;
 
+interface Forgery {
+  readonly make: (controller: TestController) => Promise<Identity>;
+  /** What is wrong with it, as its bearer and the audit are told. */
+  readonly flaw: string;
+}
+
 /** Certificates in the name of the first admin, none of which that admin ever got. */
-export const forgeries: Readonly<Record<string, (controller: TestController) => Promise<Identity>>> = {
-  'self-signed': selfSigned,
-  'signed with a user’s key in place of the CA’s': async (controller) => {
-    const { identity } = await controller.admin();
-    const forged = await issued(controller, identity);
-    return { ...forged, certificate: forged.certificate + identity.certificate };
+export const forgeries: Readonly<Record<string, Forgery>> = {
+  'self-signed': { make: selfSigned, flaw: 'it is self-signed' },
+  'signed with a user’s key in place of the CA’s': { make: byUser, flaw: 'it is self-signed' },
+  'of another CA': { make: byOtherCa, flaw: 'it is of another CA' },
+  'that has expired': {
+    make: async (controller) => issued(controller, await ownAuthority(controller), Date.now() - 400 * dayMs),
+    flaw: 'it has expired',
   },
-  'that has expired': async (controller) =>
-    issued(controller, await ownAuthority(controller), Date.now() - 400 * dayMs),
-  'that is not valid yet': async (controller) =>
-    issued(controller, await ownAuthority(controller), Date.now() + 30 * dayMs),
-  'that is a server’s, such as the controller has': async (controller) => {
-    const names = ['kompose-controller'];
-    const server = await createServerPair(await ownAuthority(controller), names, Date.now());
-    return { ...server, caCertificate: controller.caCertificate };
+  'that is not valid yet': {
+    make: async (controller) => issued(controller, await ownAuthority(controller), Date.now() + 30 * dayMs),
+    flaw: 'it is not valid yet',
   },
+  'that is a server’s, such as the controller has': { make: ofServer, flaw: 'it is not for clients' },
 };
 
-/** By a CA of the same name. */
-export async function ofOtherCa(controller: TestController): Promise<Identity> {
-  return issued(controller, await createAuthority(Date.now()));
+/** By another key in the fleet CA's name. */
+export async function inNameOfCa(controller: TestController): Promise<Identity> {
+  const { privateKey } = await createAuthority(Date.now());
+  return issued(controller, { privateKey, certificate: controller.caCertificate });
 }
 
 /** By the fleet's own CA, for somebody who never joined. */
@@ -58,6 +62,22 @@ async function issued(
   const admin = { kind: 'user', name: 'admin' } as const;
   const { certificate } = await issueClientCertificate(authority, request, admin, 365 * dayMs, nowMs);
   return { privateKey, certificate, caCertificate };
+}
+
+async function byUser(controller: TestController): Promise<Identity> {
+  const { identity } = await controller.admin();
+  const forged = await issued(controller, identity);
+  return { ...forged, certificate: forged.certificate + identity.certificate };
+}
+
+async function byOtherCa(controller: TestController): Promise<Identity> {
+  return issued(controller, await createAuthority(Date.now()));
+}
+
+async function ofServer(controller: TestController): Promise<Identity> {
+  const names = ['kompose-controller'];
+  const server = await createServerPair(await ownAuthority(controller), names, Date.now());
+  return { ...server, caCertificate: controller.caCertificate };
 }
 
 async function selfSigned({ caCertificate }: TestController): Promise<Identity> {

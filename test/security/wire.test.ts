@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { connect as connectPlain } from 'node:net';
+import { connect as connectPlain, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { before, describe, test, type TestContext } from 'node:test';
@@ -114,6 +114,52 @@ describe('the wire', () => {
     assert.equal((await ask(insecure, method)).status, 'UNAVAILABLE');
   });
 });
+
+describe('a peer', () => {
+  const http = (socket: Socket): unknown => socket.write('GET / HTTP/1.1\r\n\r\n');
+  const noise = (socket: Socket): unknown => socket.write('x'.repeat(100));
+  const refused: readonly [string, (t: TestContext, controller: TestController) => Socket, RegExp][] = [
+    [
+      'TLS 1.2',
+      (t, to) => tlsTo(t, to, { maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' }),
+      /not speak TLS 1\.3$/,
+    ],
+    ['HTTP/1.1', (t, to) => tlsTo(t, to, { ALPNProtocols: ['http/1.1'] }), /not speak HTTP\/2$/],
+    ['plain HTTP', (t, to) => plainTo(t, to, http), /is no TLS, but HTTP$/],
+    ['noise', (t, to) => plainTo(t, to, noise), /is no TLS$/],
+    ['silence', (t, to) => plainTo(t, to, () => undefined), /not ended its handshake in time$/],
+  ];
+  test('is recorded where it is refused at the handshake, and not where it just hangs up', async (t) => {
+    const controller = await TestController.start(t, { limits: { handshakeMs: 1_000, refusalRecords: 10 } });
+    const silent = plainTo(t, controller, () => undefined);
+    await once(silent, 'connect');
+    silent.end();
+    await within(5_000, 'the end of it', once(silent, 'close'));
+    for (const [title, connectTo] of refused) {
+      const socket = connectTo(t, controller).on('error', () => undefined);
+      await within(
+        5_000,
+        `the end of ${title}`,
+        new Promise((resolve) => void socket.once('close', resolve)),
+      );
+    }
+    await controller.restart();
+    const records = controller.audit('connection.refused');
+    assert.equal(records.length, refused.length, JSON.stringify(records));
+    for (const [index, [title, , words]] of refused.entries()) {
+      assert.match(records[index]?.reason ?? '', words, title);
+      assert.match(records[index]?.reason ?? '', /^the TLS handshake failed: /);
+      assert.equal(records[index]?.clientAddress, '127.0.0.1');
+    }
+  });
+});
+
+function plainTo(t: TestContext, { port }: TestController, begin: (socket: Socket) => unknown): Socket {
+  const socket = connectPlain(port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.once('connect', () => begin(socket)).resume();
+  return socket;
+}
 
 function tlsTo(t: TestContext, { port }: TestController, options: ConnectionOptions): TLSSocket {
   const given = { host: '127.0.0.1', port, servername: controllerTlsName, ALPNProtocols: ['h2'] };
