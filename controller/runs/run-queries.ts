@@ -52,6 +52,25 @@ export async function* listRuns(store: Store, limit: number): AsyncGenerator<Run
   }
 }
 
+/**
+ * Whether a host may say that a hook of this task of its own began a run in this user's name: not if what is known of
+ * the run or of the task says otherwise. What is known no more cannot be looked at.
+ */
+export async function isOwnParent(
+  store: Store,
+  { run, task, host, user }: Readonly<Record<'run' | 'task' | 'host' | 'user', string>>,
+): Promise<boolean> {
+  const rows = await store.db
+    .selectFrom('tasks')
+    .innerJoin('runs', 'runs.id', 'tasks.run_id')
+    .select(['tasks.id', 'run_id', 'host', 'user'])
+    .where((where) => where.or([where('run_id', '=', run), where('tasks.id', '=', task)]))
+    .execute();
+  const isIt = (row: (typeof rows)[number]): boolean =>
+    row.id === task && row.run_id === run && row.host === host && row.user === user;
+  return rows.length === 0 || rows.some(isIt);
+}
+
 /** In the order of the run's targets. */
 export function tasksOfRun(store: Store, run: string): Promise<TasksTable[]> {
   return store.db.selectFrom('tasks').selectAll().where('run_id', '=', run).orderBy('place').execute();

@@ -32,7 +32,7 @@ import { readsClientStdin } from '../../common/client-stdin.ts';
 import type { RunRequest } from './run-request.ts';
 import { checkSigned, type AskSignature } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
-import { envNamesOf, findRequest, findRun, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import { envNamesOf, findRequest, findRun, isOwnParent, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import { isOfHost } from './watcher-needs.ts';
 import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
 import type { TaskCounts, TaskState } from '../../common/task-event.ts';
@@ -212,10 +212,15 @@ export class RunRegistry implements FleetListener {
     }
   }
 
-  /** Takes in a run that began on a host; resolves when it is durable. One that is known already is left as it is. */
+  /**
+   * Takes in a run that began on a host; resolves when it is durable. One that is known already is left as it is. Throws
+   * `protocol` for one that is said to be of a task of another host, another run or another user.
+   */
   async adopt(local: LocalRun, host: string, clientAddress: string): Promise<void> {
     if (this.#runs.has(local.id) || (await findRun(this.#deps.store, local.id)) !== undefined) return;
     const { id, pattern, command, args, dryRun, raw, parent, startedMs } = local;
+    if (parent !== undefined && !(await isOwnParent(this.#deps.store, { ...parent, host, user: local.user })))
+      throw new KomposeError('protocol', `run ${id} is not of a hook of task ${parent.task} on ${host}`);
     const actor = { name: local.user, role: parent === undefined ? 'local' : 'hook', certificate: '' };
     const facts = { id, pattern, command, args, dryRun, raw, parent, actor, clientAddress, startedMs };
     const tasks = local.tasks.map((task, at): TaskFacts => ({ ...task, host, place: at + 1 }));

@@ -215,7 +215,10 @@ export interface MaskWordsReply {
  */
 export interface LocalRun {
   runId: string;
-  /** The run and task whose hook began it; empty if a person did. */
+  /**
+   * The run and task whose hook began it; empty if a person did. A task of another host, or in another user's run, ends
+   * the link.
+   */
   parentRunId: string;
   parentTaskId: string;
   user: string;
