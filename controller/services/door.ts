@@ -99,10 +99,19 @@ export class Door {
       for (const socket of connections.values()) socket.destroy();
   }
 
+  /** At once: many may come before a socket says that it is closed. */
+  #makeRoom(): void {
+    const [oldest] = this.#newcomers;
+    if (oldest === undefined) return;
+    const [peer, { socket, deadline }] = oldest;
+    clearTimeout(deadline);
+    this.#newcomers.delete(peer);
+    socket.destroy();
+  }
+
   #await(socket: Socket): void {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    const [oldest] = this.#newcomers.values();
-    if (this.#newcomers.size >= this.#limits.newcomers) oldest?.socket.destroy();
+    if (this.#newcomers.size >= this.#limits.newcomers) this.#makeRoom();
     const deadline = setTimeout(() => socket.destroy(), this.#limits.newcomerMs);
     this.#newcomers.set(peer, { socket, deadline });
     socket.once('close', () => {

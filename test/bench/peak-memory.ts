@@ -15,7 +15,7 @@ export interface Peaks {
 }
 
 /** The memory of a served program while `work` goes on. */
-async function peakOf(pid: number, work: Promise<unknown>): Promise<Peak> {
+export async function peakOf(pid: number, work: Promise<unknown>): Promise<Peak> {
   // Resets the peak.
   await writeFile(`/proc/${pid}/clear_refs`, '5');
   const beforeMb = await megabytes(pid, 'VmRSS');

@@ -4,6 +4,7 @@ import { connect as connectPlain } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
 import type { IncomingHttpHeaders } from 'node:http2';
 import { gzipSync } from 'node:zlib';
+import { Door } from '../../controller/services/door.ts';
 import { defaultLimits, type Limits } from '../../controller/services/limits.ts';
 import { identityCredentials, type Identity } from '../../proto/enrol.ts';
 import { AgentLinkService } from '../../proto/gen/kompose/v1/agent_link.ts';
@@ -86,6 +87,24 @@ describe('a connection without a certificate', () => {
     await within(10_000, 'the end of the oldest', first.closed);
     assert.ok(others.every(({ socket }) => !socket.destroyed));
     await serves(controller);
+  });
+
+  test('makes room at once, however many come together', async (t) => {
+    let [came, most] = [0, 0];
+    const all = Promise.withResolvers<void>();
+    const door = new Door({ newcomerMs: 10_000, newcomers: 5, connectionsPerCertificate: 1 }, (socket) => {
+      socket.on('error', () => undefined);
+      most = Math.max(most, door.newcomers);
+      if (++came === 100) all.resolve();
+    });
+    t.after(() => door.close());
+    const port = await door.listen('127.0.0.1:0');
+    for (let count = 0; count < 100; count++) {
+      const socket = connectPlain(port, '127.0.0.1').on('error', () => undefined);
+      t.after(() => socket.destroy());
+    }
+    await within(10_000, 'all of them', all.promise);
+    assert.equal(most, 5);
   });
 
   test('is cut off once it has said more than a login takes', async (t) => {

@@ -120,6 +120,10 @@ export class StubFleet {
     }
   }
 
+  get controllerPid(): number {
+    return this.#controller?.child.pid ?? 0;
+  }
+
   async startController(): Promise<void> {
     this.#controller = this.spawn('controller', ['controller', 'serve', '--listen', this.address]);
     await this.#controller.shows('stdout', 'listening on');
