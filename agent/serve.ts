@@ -17,6 +17,7 @@ import { loadPolicy } from './policy.ts';
 import { formatDuration } from '../common/durations.ts';
 import { CutOff } from './session/cut-off.ts';
 import { keepLinked } from './session/link.ts';
+import { nextStart } from './session/next-start.ts';
 import { AgentCertificate } from './session/renewal.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
@@ -84,7 +85,7 @@ export async function serveAgent(
     localRuns,
     auditWitness: new HeadWitness(join(folder, 'audit-head.json'), witnessPeriodMs),
     instanceId: randomUUID(),
-    startedMs: Date.now(),
+    startedMs: await nextStart(folder, Date.now(), log),
     takeInventory: inventory,
     watchInventory: (watchSignal: AbortSignal) => watchInventory(inventory, watchSignal),
     askStatus: () => askStatus(config.stacks, agentEnv),

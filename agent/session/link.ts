@@ -32,6 +32,7 @@ export interface LinkOptions {
 }
 
 interface TryOptions extends LinkOptions {
+  readonly linkNumber: number;
   /** The controller is stopping, and says when to come back. */
   readonly onFarewell: (returnAfterMs: number) => void;
 }
@@ -51,7 +52,7 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
     const onFarewell = (ms: number): void => {
       returnAfterMs = Math.min(ms, longestPauseMs);
     };
-    const error = await serveOnce({ ...options, onFarewell }, address, signal);
+    const error = await serveOnce({ ...options, linkNumber: tries + 1, onFarewell }, address, signal);
     options.onLost();
     if (signal.aborted) return;
     if (['conflict', 'denied', 'unauthenticated', 'protocol', 'unsupported'].includes(error.code))
@@ -118,10 +119,11 @@ async function serveStream(
     options.onFarewell(returnAfterMs);
     end(new KomposeError('controller-unreachable', 'the controller is stopping'));
   };
-  const { host, log } = options;
+  const { host, log, linkNumber } = options;
   const trusts = trustOf(options.certificate.current.caCertificate);
   const session = new Session({
     host,
+    linkNumber,
     trusts,
     client,
     stream,

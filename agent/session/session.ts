@@ -32,6 +32,7 @@ import { reportTask } from './reporter.ts';
 export interface SessionHost {
   readonly version: string;
   readonly instanceId: string;
+  /** Later than that of any earlier process on this host. */
   readonly startedMs: number;
   readonly tasks: TaskRegistry;
   readonly localRuns: LocalRuns;
@@ -52,6 +53,8 @@ export interface SessionHost {
 
 interface SessionOptions {
   readonly host: SessionHost;
+  /** Grows with each link of this process. */
+  readonly linkNumber: number;
   /** The CAs that this host trusts, by their ids. */
   readonly trusts: readonly string[];
   readonly client: AgentLinkClient;
@@ -100,6 +103,7 @@ export class Session {
         rosterCount: roster.current.count,
         trusts: [...this.#options.trusts],
         sealingKey: sealingKey.publicKey,
+        linkNumber: this.#options.linkNumber,
       },
     });
   }

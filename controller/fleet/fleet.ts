@@ -21,6 +21,9 @@ export interface HostRecord {
   readonly session: HostSession | undefined;
 }
 
+/** Which of two links is the later one. */
+type LinkAge = Pick<HostSession, 'instanceId' | 'instanceStartedMs' | 'linkNumber'>;
+
 export interface FleetListener {
   /** A host is online; `openTasks` are those it accepted and has not fully reported. */
   hostOnline(session: HostSession, openTasks: ReadonlySet<string>): void;
@@ -38,13 +41,16 @@ const longestSpreadMs = 15_000;
  * All hosts that joined, with their stacks and live links; the store keeps what must outlive this process.
  *
  * INVARIANTS
- * - At most one session a host. A later instance of the same agent ends the earlier one; an earlier is refused.
+ * - At most one session a host. A later link of the same agent ends the earlier one; an earlier is refused, also once the
+ *   later has gone: what it says of its tasks is out of date.
  * - A host is in here exactly as long as it is in the store.
  */
 export class Fleet {
   readonly #store: Store;
   readonly #clock: () => number;
   readonly #hosts = new Map<string, HostRecord>();
+  /** Of each host, the latest link that there was. */
+  readonly #latest = new Map<string, LinkAge>();
   #listener: FleetListener | undefined;
 
   private constructor(store: Store, clock: () => number) {
@@ -73,6 +79,7 @@ export class Fleet {
 
   /** A host that has just been stored. */
   add(row: HostsTable): void {
+    this.#latest.delete(row.name);
     this.#hosts.set(row.name, {
       name: row.name,
       labels: JSON.parse(row.labels) as Record<string, string>,
@@ -105,6 +112,7 @@ export class Fleet {
   remove(name: string): void {
     const session = this.#hosts.get(name)?.session;
     this.#hosts.delete(name);
+    this.#latest.delete(name);
     session?.end('denied', `the host ${name} was removed from the fleet`);
     if (session !== undefined) this.#listener?.hostOffline(name);
   }
@@ -129,14 +137,17 @@ export class Fleet {
     this.#update(name, { labels });
   }
 
-  /** Throws `conflict` if a later instance of this agent is connected. */
+  /** Throws `conflict` if a later instance of this agent is connected, `unreachable` if a later link was before. */
   refuseEarlier(session: HostSession): void {
-    const other = this.#hosts.get(session.host)?.session;
-    if (other !== undefined && isLater(other, session))
+    const latest = this.#latest.get(session.host);
+    if (latest === undefined || !isLater(latest, session)) return;
+    const isLinked = this.#hosts.get(session.host)?.session !== undefined;
+    if (isLinked && latest.instanceId !== session.instanceId)
       throw new KomposeError('conflict', laterInstance(session.host));
+    throw new KomposeError('unreachable', `a later link of the agent for ${session.host} was here before`);
   }
 
-  /** Takes a link into service. Throws `conflict` if a later instance of this agent is connected. */
+  /** Takes a link into service. Throws what `refuseEarlier` throws. */
   connect(
     session: HostSession,
     { agentVersion, trusts }: Readonly<Record<'agentVersion' | 'trusts', string>>,
@@ -147,10 +158,11 @@ export class Fleet {
       throw new KomposeError('denied', `the host ${session.host} was removed from the fleet`);
     this.refuseEarlier(session);
     const earlier = host.session;
-    const { sealingKey } = session;
+    const { sealingKey, instanceId, instanceStartedMs, linkNumber } = session;
+    this.#latest.set(session.host, { instanceId, instanceStartedMs, linkNumber });
     this.#update(session.host, { session, agentVersion, sealingKey, lastSeenMs: this.#clock() });
     if (earlier !== undefined) {
-      const isSame = earlier.instanceId === session.instanceId;
+      const isSame = earlier.instanceId === instanceId;
       earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
     }
     const sealing_key = sealingKey === undefined ? null : Buffer.from(sealingKey).toString('base64');
@@ -199,8 +211,10 @@ function readInventory(json: string): StackSummary[] {
   return stacks.map((stack) => ({ ...stack, services: stack.services ?? [] }));
 }
 
-function isLater(one: HostSession, other: HostSession): boolean {
-  return one.instanceId !== other.instanceId && one.instanceStartedMs > other.instanceStartedMs;
+function isLater(one: LinkAge, other: LinkAge): boolean {
+  return one.instanceId === other.instanceId
+    ? one.linkNumber > other.linkNumber
+    : one.instanceStartedMs > other.instanceStartedMs;
 }
 
 function laterInstance(host: string): string {

@@ -46,6 +46,8 @@ export interface HostSession {
   readonly instanceId: string;
   /** When the agent's process started: of two instances the later wins. */
   readonly instanceStartedMs: number;
+  /** Of the links of one process the later wins. */
+  readonly linkNumber: number;
   readonly connectedMs: number;
   /** Opens to this agent alone; undefined of one that has none. */
   readonly sealingKey: Uint8Array | undefined;

@@ -37,6 +37,7 @@ export class AgentSession implements HostSession {
   readonly host: string;
   readonly instanceId: string;
   readonly instanceStartedMs: number;
+  readonly linkNumber: number;
   readonly connectedMs: number;
   readonly sealingKey: Uint8Array | undefined;
   readonly #capabilities: ReadonlySet<string>;
@@ -58,6 +59,7 @@ export class AgentSession implements HostSession {
     this.host = host;
     this.instanceId = hello.instanceId;
     this.instanceStartedMs = hello.startedUnixMs;
+    this.linkNumber = hello.linkNumber;
     this.connectedMs = nowMs;
     this.sealingKey = isSealingKey(hello.sealingKey) ? hello.sealingKey : undefined;
     this.#capabilities = new Set(hello.capabilities);

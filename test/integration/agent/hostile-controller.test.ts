@@ -106,6 +106,7 @@ class Host {
     this.#stream = stream;
     this.#session = new Session({
       host,
+      linkNumber: 1,
       trusts: [],
       client: undefined as never,
       stream: stream as never,

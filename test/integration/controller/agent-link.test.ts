@@ -134,6 +134,50 @@ describe('two agents of one host', () => {
   });
 });
 
+describe('a hello that arrives late', () => {
+  const early = { instanceId: 'same', startedUnixMs: 1, linkNumber: 1 };
+  const next = { ...early, linkNumber: 2 };
+
+  test('is refused beside a later link of its agent, which goes on', async (t) => {
+    const controller = await TestController.start(t);
+    const identity = await controller.host('prod-1');
+    const agent = controller.attach(identity, next);
+    await agent.welcomed();
+    const { status, message } = await controller.attach(identity, early).inbox.ended;
+    assert.equal(status, 'UNAVAILABLE');
+    assert.equal(message, 'a later link of the agent for prod-1 was here before');
+    await agent.heartbeat();
+    assert.equal((await hosts(controller))['prod-1']?.online, true);
+  });
+
+  for (const [of, later] of [
+    ['its own agent', next],
+    ['an agent that was started later', { instanceId: 'other', startedUnixMs: 2, linkNumber: 1 }],
+  ] as const) {
+    test(`is refused after a link of ${of}, also once that has gone`, async (t) => {
+      const controller = await TestController.start(t);
+      const identity = await controller.host('prod-1');
+      const agent = controller.attach(identity, later);
+      await agent.welcomed();
+      agent.stream.end();
+      await agent.inbox.ended;
+      const { status, message } = await controller.attach(identity, early).inbox.ended;
+      assert.equal(status, 'UNAVAILABLE');
+      assert.equal(message, 'a later link of the agent for prod-1 was here before');
+      assert.equal((await hosts(controller))['prod-1']?.online, false);
+    });
+  }
+
+  test('holds up nothing that comes after it', async (t) => {
+    const controller = await TestController.start(t);
+    const identity = await controller.host('prod-1');
+    await controller.attach(identity, next).welcomed();
+    await controller.attach(identity, early).inbox.ended;
+    await controller.attach(identity, { ...next, linkNumber: 3 }).welcomed();
+    await controller.attach(identity, { instanceId: 'other', startedUnixMs: 2, linkNumber: 1 }).welcomed();
+  });
+});
+
 describe('a removed host', () => {
   test('has its stream ended at once, and is refused from then on', async (t) => {
     const controller = await TestController.start(t);

@@ -45,6 +45,8 @@ export class ModelHost {
   link: ModelLink | undefined;
   readonly #open = new Map<string, ModelTask>();
   #instance = 0;
+  /** Of the process. */
+  #links = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -60,7 +62,7 @@ export class ModelHost {
 
   connect(): ModelLink {
     this.link?.leave();
-    this.link = new ModelLink(this, `${this.name}/${this.#instance}`, this.#instance);
+    this.link = new ModelLink(this, this.#instance, ++this.#links);
     this.link.up.push({ kind: 'hello', openTasks: new Set(this.#open.keys()) });
     return this.link;
   }
@@ -74,6 +76,7 @@ export class ModelHost {
   restart(losesTasks: boolean): void {
     this.lose();
     this.#instance++;
+    this.#links = 0;
     if (losesTasks) for (const task of this.running) task.tell(finished('lost'));
   }
 

@@ -15,13 +15,14 @@ export type Downward =
 
 /*
  * An Attach stream whose messages wait on their way until somebody delivers them. As on a real one they keep their order,
- * and each end learns on its own that the link is lost: what is on the way then is lost with it. A hello does not
- * arrive that was left behind: that of the next link would not be the newest then.
+ * and each end learns on its own that the link is lost: what is on the way to an agent then is lost with it, what it has sent
+ * may arrive still, its hello too, beside those of the links that it has opened since.
  */
 export class ModelLink implements HostSession {
   readonly host: string;
   readonly instanceId: string;
   readonly instanceStartedMs: number;
+  readonly linkNumber: number;
   readonly connectedMs = 0;
   readonly sealingKey = undefined;
   readonly up: Upward[] = [];
@@ -31,18 +32,18 @@ export class ModelLink implements HostSession {
   #hasLeft = false;
   #isOver = false;
 
-  constructor(agent: ModelHost, instanceId: string, startedMs: number) {
+  constructor(agent: ModelHost, instance: number, linkNumber: number) {
     this.#agent = agent;
     this.host = agent.name;
-    this.instanceId = instanceId;
-    this.instanceStartedMs = startedMs;
+    this.instanceId = `${agent.name}/${instance}`;
+    this.instanceStartedMs = instance;
+    this.linkNumber = linkNumber;
   }
 
   /** The agent's end. */
   leave(): void {
     this.#hasLeft = true;
     this.down.length = 0;
-    if (this.#core === undefined) this.up.length = 0;
   }
 
   startTask({ task }: TaskOrder): void {
@@ -97,8 +98,8 @@ export class ModelLink implements HostSession {
     try {
       await this.#receive(core, message);
     } catch (error) {
-      // Another process of the agent is linked, or the run has ended: as the service does, it ends the link.
-      if (!['conflict', 'not-found'].includes(KomposeError.from(error).code)) throw error;
+      // A later link of the agent was here, or the run has ended: as the service does, it ends the link.
+      if (!['conflict', 'unreachable', 'not-found'].includes(KomposeError.from(error).code)) throw error;
       this.drop();
     }
   }

@@ -89,7 +89,10 @@ export interface AgentHello {
   agentVersion: string;
   /** Random, made at each start of the agent's process. */
   instanceId: string;
-  /** When this process started: of two instances with one certificate the later wins. */
+  /**
+   * When this process started: of two instances with one certificate the later wins. Grows with each start on one host,
+   * whatever its clock shows.
+   */
   startedUnixMs: number;
   /** Tasks that this agent accepted and whose events are not all acknowledged. */
   openTasks: string[];
@@ -106,6 +109,8 @@ export interface AgentHello {
   trusts: string[];
   /** What the controller seals to this agent (see SealedTask): an X25519 public key, 32 bytes. */
   sealingKey: Uint8Array;
+  /** Grows with each link of this process. A hello that arrives after that of a later link is refused (UNAVAILABLE). */
+  linkNumber: number;
 }
 
 export interface Welcome {
@@ -782,6 +787,7 @@ function createBaseAgentHello(): AgentHello {
     rosterCount: 0,
     trusts: [],
     sealingKey: new Uint8Array(0),
+    linkNumber: 0,
   };
 }
 
@@ -822,6 +828,9 @@ export const AgentHello: MessageFns<AgentHello> = {
     }
     if (message.sealingKey.length !== 0) {
       writer.uint32(98).bytes(message.sealingKey);
+    }
+    if (message.linkNumber !== 0) {
+      writer.uint32(104).uint32(message.linkNumber);
     }
     return writer;
   },
@@ -933,6 +942,14 @@ export const AgentHello: MessageFns<AgentHello> = {
             }
 
             message.sealingKey = reader.bytes();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.linkNumber = reader.uint32();
             continue;
           }
         }

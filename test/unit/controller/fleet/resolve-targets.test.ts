@@ -9,6 +9,7 @@ const session: HostSession = {
   host: '',
   instanceId: '',
   instanceStartedMs: 0,
+  linkNumber: 0,
   connectedMs: 0,
   sealingKey: undefined,
   startTask: () => undefined,
