@@ -67,8 +67,8 @@ export class Run {
   readonly #returning = new Set<string>();
   /** When an earlier process began to wait for them. */
   readonly #awaitedSince = new Map<string, number>();
-  /** Hosts that the log says are waited for. */
-  readonly #awaited = new Set<string>();
+  /** Tasks that the log says are not asked for: their hosts are waited for. */
+  readonly #unasked = new Set<string>();
   readonly #log: RunLog;
   readonly #watchers: Watchers;
 
@@ -106,7 +106,7 @@ export class Run {
       start: (task) => this.#send(task),
       end: (task, state, reason) => this.#tasks.end(task, state, reason),
       wait: (task, waitingFor) => {
-        this.#awaited.add(task.host);
+        this.#unasked.add(task.id);
         this.#log.own(task.place, { type: 'task.queued', waitingFor });
       },
       whyOffline: (host) => this.#orders.whyOffline(host),
@@ -182,7 +182,8 @@ export class Run {
       if (end !== undefined) await this.#tasks.end(task, end.state, end.reason);
       else if (why !== undefined) await this.#tasks.end(task, 'denied', why);
     }
-    for (const host of this.hosts) if (!this.#awaitedSince.has(host)) this.#returning.add(host);
+    for (const [host, tasks] of this.#tasks.byHost)
+      if (tasks.some(({ id }) => !this.#unasked.has(id))) this.#returning.add(host);
     await this.#advance(this.hosts);
     if (cancelled !== undefined) {
       const queued = this.#tasks.all.filter(({ phase }) => phase === 'queued');
@@ -274,7 +275,7 @@ export class Run {
   /** A host of this run is away for so long that its tasks are given up. */
   async hostLost(host: string): Promise<void> {
     const tasks = this.#tasks.byHost.get(host) ?? [];
-    const unsure = new Set(tasks.filter((task) => this.#scheduler.mayBeUnderWay(task)));
+    const unsure = new Set(tasks.filter((task) => this.#mayBeUnderWay(task)));
     for (const task of tasks) {
       if (unsure.has(task)) await this.#tasks.end(task, 'lost', neverBack(host));
       else if (task.phase !== 'queued')
@@ -294,19 +295,24 @@ export class Run {
     this.#log.run({ type: 'run.started', ...started });
   }
 
-  /** A host is waited for from the first word of that until one of its tasks is asked for. */
+  /** A task is not asked for from the word that its host is waited for until another, or one of its agent's. */
   #replay(runEvent: RunEvent): void {
     this.#tasks.replay(runEvent);
     if (!('taskSeq' in runEvent)) return;
     const { task, taskSeq, timeMs, event } = runEvent;
-    const host = this.#tasks.all[task - 1]?.host ?? '';
+    const { id = '', host = '' } = this.#tasks.all[task - 1] ?? {};
     if (taskSeq === 0 && event.type === 'task.queued' && event.waitingFor !== '') {
       this.#awaitedSince.set(host, timeMs);
-      this.#awaited.add(host);
+      this.#unasked.add(id);
     } else if (taskSeq > 0 || event.type === 'task.queued') {
       this.#awaitedSince.delete(host);
-      this.#awaited.delete(host);
+      this.#unasked.delete(id);
     }
+  }
+
+  /** Whether an earlier process may have asked for a task whose host has not been heard of since. */
+  #mayBeUnderWay(task: TaskProgress): boolean {
+    return !this.#unasked.has(task.id) && this.#scheduler.mayBeUnderWay(task);
   }
 
   #unwatched(): void {
@@ -345,7 +351,7 @@ export class Run {
   async #cancelTask(task: TaskProgress, reason: string): Promise<void> {
     if (task.phase === 'queued') {
       // Whether an earlier process had it started is known when its host is back or given up.
-      if (!this.#scheduler.mayBeUnderWay(task)) await this.#tasks.end(task, 'cancelled', reason);
+      if (!this.#mayBeUnderWay(task)) await this.#tasks.end(task, 'cancelled', reason);
     } else if (!this.#orders.isOnline(task.host)) {
       const message = `host ${task.host} is away: its task may go on until it is back and hears of the cancel`;
       await this.#tasks.end(task, 'lost', message);
@@ -363,7 +369,7 @@ export class Run {
 
   #send(task: TaskProgress): void {
     // A later process must not take it for one that was never asked.
-    if (this.#awaited.delete(task.host)) this.#log.own(task.place, { type: 'task.queued', waitingFor: '' });
+    if (this.#unasked.delete(task.id)) this.#log.own(task.place, { type: 'task.queued', waitingFor: '' });
     if (this.#orders.send(task)) task.phase = 'sent';
   }
 

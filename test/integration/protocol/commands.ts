@@ -162,12 +162,8 @@ const usual = host.map(
     new Happening(`host ${h} is linked and hears all`, async (world, model) => {
       const one = world.hosts[h];
       if (one === undefined) return;
-      world.connect(one);
+      await world.link(one);
       model.linked[h] = true;
-      const link = world.links.at(-1);
-      await link?.deliverUp(world.core);
-      await world.settle();
-      link?.deliverAllDown();
     }),
 );
 

@@ -90,6 +90,15 @@ export class World {
     this.links.push(host.connect());
   }
 
+  /** A host's link stands, and it hears what it is asked for at once. */
+  async link(host: ModelHost): Promise<void> {
+    this.connect(host);
+    const link = this.links.at(-1);
+    await link?.deliverUp(this.#core);
+    await this.settle();
+    link?.deliverAllDown();
+  }
+
   report(host: ModelHost): void {
     for (const task of host.open) {
       const report = host.report(task);
