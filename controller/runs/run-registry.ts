@@ -351,8 +351,6 @@ export class RunRegistry implements FleetListener {
     const cancelled = row.cancelled === null ? undefined : (JSON.parse(row.cancelled) as Cancellation);
     const denied = isOfHost(facts) ? new Map<string, string>() : await this.#deniedAnew(run, tasks, request);
     await run.resume({ ends: endsOf(tasks), denied, cancelled });
-    // Of what has begun, that which lives by its client.
-    await run.deny(denied);
     for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
   }
 

@@ -62,6 +62,8 @@ export class Run {
   readonly #scheduler: Scheduler<TaskProgress>;
   #cancelledBy: Actor | undefined;
   #whyCancelled = '';
+  /** Why tasks are not to start any more, also where their host may have been asked for them already. */
+  #denied: ReadonlyMap<string, string> = new Map();
   #isPaused = false;
   /** Hosts that have not been heard of since this process took the run up. */
   readonly #returning = new Set<string>();
@@ -103,7 +105,10 @@ export class Run {
       awaitedSince: (host) => this.#awaitedSince.get(host),
       endedMs: ({ endedMs }) => endedMs,
       clock: deps.clock,
-      start: (task) => this.#send(task),
+      start: (task) => {
+        // One that is denied ends with the word of its host that it does not have it.
+        if (!this.#denied.has(task.id)) this.#send(task);
+      },
       end: (task, state, reason) => this.#tasks.end(task, state, reason),
       wait: (task, waitingFor) => {
         this.#unasked.add(task.id);
@@ -145,11 +150,16 @@ export class Run {
     return this.#tasks.all.filter(({ phase }) => phase !== 'ended');
   }
 
-  /** These tasks are not allowed any more: ends them, but for a change that is under way. */
+  /**
+   * These tasks are not allowed any more, and no others: ends them, but for a change that is under way, or may be on a host
+   * that is not back.
+   */
   async deny(reasons: ReadonlyMap<string, string>): Promise<void> {
+    this.#denied = reasons;
     const denied = this.#tasks.all.filter(({ id, phase }) => phase !== 'ended' && reasons.has(id));
     for (const task of denied) {
       const reason = reasons.get(task.id) ?? '';
+      if (this.#mayBeUnderWay(task)) continue;
       if (task.phase === 'queued') await this.#tasks.end(task, 'denied', reason);
       else if (this.#livesByItsClient) await this.#cancelTask(task, reason);
     }
@@ -178,12 +188,11 @@ export class Run {
     this.#whyCancelled = cancelled?.reason ?? '';
     for (const task of this.#tasks.all.filter(({ phase }) => phase === 'queued')) {
       const end = ends.get(task.id);
-      const why = denied.get(task.id);
       if (end !== undefined) await this.#tasks.end(task, end.state, end.reason);
-      else if (why !== undefined) await this.#tasks.end(task, 'denied', why);
     }
     for (const [host, tasks] of this.#tasks.byHost)
       if (tasks.some(({ id }) => !this.#unasked.has(id))) this.#returning.add(host);
+    await this.deny(denied);
     await this.#advance(this.hosts);
     if (cancelled !== undefined) {
       const queued = this.#tasks.all.filter(({ phase }) => phase === 'queued');
@@ -263,13 +272,19 @@ export class Run {
     for (const task of this.#tasks.byHost.get(host) ?? []) {
       if (openTasks.has(task.id)) {
         if (task.phase === 'queued') task.phase = 'sent';
-        if (task.phase === 'ended' || this.#cancelledBy !== undefined)
-          this.#orders.cancel(task, 'the run was cancelled');
+        const why = this.#whyEnd(task);
+        if (why !== undefined) this.#orders.cancel(task, why);
       } else {
         await this.#missing(task);
       }
     }
     await this.#advance([host]);
+  }
+
+  /** Why a task that its host has open is to be ended there; undefined if it goes on. */
+  #whyEnd({ id, phase }: TaskProgress): string | undefined {
+    if (phase === 'ended' || this.#cancelledBy !== undefined) return 'the run was cancelled';
+    return this.#livesByItsClient ? this.#denied.get(id) : undefined;
   }
 
   /** A host of this run is away for so long that its tasks are given up. */
@@ -334,8 +349,10 @@ export class Run {
   /** The agent is back and does not have the task. */
   async #missing(task: TaskProgress): Promise<void> {
     const isUnbegun = task.phase === 'sent' || task.phase === 'queued';
+    const whyDenied = this.#denied.get(task.id);
     if (isUnbegun && this.#cancelledBy !== undefined)
       await this.#tasks.end(task, 'cancelled', this.#whyCancelled);
+    else if (isUnbegun && whyDenied !== undefined) await this.#tasks.end(task, 'denied', whyDenied);
     else if (task.phase === 'sent') this.#send(task);
     else if (task.phase === 'running') {
       await this.#tasks.end(

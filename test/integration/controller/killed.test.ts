@@ -253,12 +253,40 @@ describe('a controller that was killed', () => {
     assert.equal(controller.rows('select state from tasks')[0]?.['state'], 'queued');
     controller.execute("update users set role = 'viewer'");
     await controller.kill();
+    const watched = controller.readmit(admin).watch(id);
     const back = controller.attach(identity);
     await back.welcomed();
-    await back.heartbeat();
+    await watched;
     assert.ok(!back.heard.includes('startTask'));
     assert.equal(controller.rows('select state from tasks')[0]?.['state'], 'denied');
   });
+
+  for (const [what, becomes] of [
+    ['has it', 'succeeded'],
+    ['does not have it', 'denied'],
+    ['does not come back', 'lost'],
+  ] as const) {
+    test(`and whose user may not any more: a task that its host was asked for ends ${becomes} if that ${what}`, async (t) => {
+      const lostAfterMs = becomes === 'lost' ? 100 : 60_000;
+      const controller = await TestController.start(t, { lostAfterMs });
+      const admin = await controller.admin();
+      const { agent, identity } = await controller.online('prod-1', ['news', 'sexy']);
+      const { run: id } = await admin.run().started();
+      const { taskId } = await agent.asked();
+      controller.execute("update users set role = 'viewer'");
+      await controller.kill();
+      const watched = controller.readmit(admin).watch(id);
+      if (becomes !== 'lost') {
+        const openTasks = becomes === 'succeeded' ? [taskId] : [];
+        const back = controller.attach(identity, { openTasks });
+        await back.welcomed();
+        if (becomes === 'succeeded') await back.finish(taskId);
+        await watched;
+        assert.ok(!back.heard.includes('startTask') && !back.heard.includes('cancelTask'));
+      }
+      assert.deepEqual(states(await watched), [`1 ${becomes}`, '2 denied']);
+    });
+  }
 
   test('cannot go on with a run whose standard input went with it', async (t) => {
     const controller = await TestController.start(t);
