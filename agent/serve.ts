@@ -68,7 +68,8 @@ export async function serveAgent(
   };
   const roster = RosterFile.open(rosterPath(folder), config.root);
   const journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
-  const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
+  const wasBegun = (task: string): boolean => journal.has(task);
+  const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log, wasBegun);
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
   const socket = localSocketPath(folder);
   const local = await serveLocally(socket, { taskHost, tasks, localRuns }, log);

@@ -179,7 +179,7 @@ class SocketRun {
     const { run, pattern, command, args, user, dryRun, startedMs } = this.#record;
     const facts = { run, targets: this.#targets, pattern, command, args, user, dryRun };
     await this.#tell({ type: 'run.started', ...facts });
-    const tasks = specs.map((spec, at) => this.#taskOf(spec, this.#tasks.accept(spec, true), at + 1));
+    const tasks = specs.map((spec, at) => this.#taskOf(spec, this.#tasks.acceptLocal(spec), at + 1));
     const { reads } = commandTraits(command, args);
     const { signal: stop } = this.#stop;
     const ends = await goThrough(tasks, { rollout: this.#order.rollout, reads, stop });

@@ -235,8 +235,9 @@ export class Session {
     if (tasks.has(taskId)) return;
     try {
       const { spec, notAfterMs } = examineTask(message, { name, roster: roster.current, nowMs: Date.now() });
-      journal.begin(taskId, notAfterMs + clockToleranceMs);
-      tasks.start(spec);
+      const endMs = notAfterMs + clockToleranceMs;
+      journal.refuseBegun(taskId, endMs);
+      tasks.start(spec, () => journal.begin(taskId, endMs));
     } catch (error) {
       this.#refuse(taskId, error);
     }

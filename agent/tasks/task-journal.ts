@@ -45,13 +45,23 @@ export class TaskJournal {
     return new TaskJournal(path, now, ends, floor);
   }
 
+  /** Whether a task was begun whose id is still kept. */
+  has(task: string): boolean {
+    return this.#ends.has(task);
+  }
+
+  /** Throws `denied` for a task that was begun before; `endMs` as for `begin`. */
+  refuseBegun(task: string, endMs: number): void {
+    if (this.#ends.has(task) || endMs <= this.#floor)
+      throw new KomposeError('denied', 'it was begun here before: what is signed is done once');
+  }
+
   /**
    * Notes a task that is about to begin; `endMs` is when its id cannot come again any more. Throws `denied` for one that
    * was begun before, `unavailable` where it cannot be noted: then it may not begin.
    */
   begin(task: string, endMs: number): void {
-    if (this.#ends.has(task) || endMs <= this.#floor)
-      throw new KomposeError('denied', 'it was begun here before: what is signed is done once');
+    this.refuseBegun(task, endMs);
     try {
       // All of it or an error; what an error has left there ends before the next line begins.
       writeFileSync(this.#file, `${this.#isTorn ? '\n' : ''}${endMs} ${task}\n`);

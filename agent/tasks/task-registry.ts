@@ -45,8 +45,9 @@ export interface RunningTask {
 
 /*
  * INVARIANTS
- * - A task starts at most once: its folder is made before anything of it runs, and a second start with the same
- *   id is answered from the first.
+ * - A task starts at most once: its folder is made, and then its beginning noted, before anything of it runs, and a second
+ *   start with the same id is answered from the first. What a killed process has left of a task without that note has not
+ *   run, and is forgotten.
  * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent: the
  *   next process goes on with it, or writes `lost`.
  * - A task that outlives this process has a handover (`task-handover.ts`) from its acceptance to its end, and no other task has one.
@@ -64,13 +65,21 @@ export class TaskRegistry {
   readonly #left = Promise.withResolvers<void>();
   #listener: (spool: TaskSpool) => void = () => undefined;
 
-  /** Opens what an earlier process left; `tasksFolder` is private to this agent. */
-  static async open(host: TaskHost, tasksFolder: string, log: Logger): Promise<TaskRegistry> {
+  /**
+   * Opens what an earlier process left; `tasksFolder` is private to this agent. `wasBegun`: whether a controller's task was
+   * noted by its `start`; where nobody notes them, all were.
+   */
+  static async open(
+    host: TaskHost,
+    tasksFolder: string,
+    log: Logger,
+    wasBegun: (task: string) => boolean = () => true,
+  ): Promise<TaskRegistry> {
     mkdirSync(tasksFolder, { recursive: true, mode: 0o700 });
     const registry = new TaskRegistry(host, tasksFolder, log);
     const recovered: Recovered[] = [];
     for (const spool of TaskSpool.openAll(tasksFolder, Date.now)) {
-      const known = await registry.#recover(spool);
+      const known = await registry.#recover(spool, wasBegun(spool.task));
       if (known !== undefined) recovered.push(known);
     }
     // All have their old places in the queues before the first looks who is ahead of it.
@@ -107,19 +116,33 @@ export class TaskRegistry {
     return this.#spools.has(task);
   }
 
-  /** Accepts a task and runs it; a task that was started before is left as it is. Throws when it cannot journal. */
-  start(spec: TaskSpec): TaskSpool {
-    const spool = this.accept(spec);
+  /**
+   * Accepts a task and runs it; a task that was started before is left as it is. `note` is to note for good that it begins.
+   * Throws when it cannot be accepted, and what `note` throws; nothing of it is there then.
+   */
+  start(spec: TaskSpec, note: () => void = () => undefined): TaskSpool {
+    const spool = this.#accept(spec, false, note);
     this.run(spec);
     return spool;
   }
 
-  /** Accepts a task, once: a second time does nothing. Throws when it cannot journal. */
-  accept(spec: TaskSpec, isLocal = false): TaskSpool {
+  /** Accepts a task of somebody on this host, once: a second time does nothing. Throws when it cannot. */
+  acceptLocal(spec: TaskSpec): TaskSpool {
+    return this.#accept(spec, true, () => undefined);
+  }
+
+  #accept(spec: TaskSpec, isLocal: boolean, note: () => void): TaskSpool {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
-    this.#hand(spec, spool, isLocal);
+    try {
+      this.#hand(spec, spool, isLocal);
+      note();
+    } catch (error) {
+      this.#forgetHandover(spec.task);
+      spool.remove();
+      throw error;
+    }
     if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal, signedBy(spec));
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
@@ -252,7 +275,6 @@ export class TaskRegistry {
       const handover = TaskHandover.create(spool.folder, spec, isLocal);
       this.#handovers.set(spec.task, { handover, tools, count: () => spool.log.count, told: undefined });
     } catch (error) {
-      spool.remove();
       throw new KomposeError('unavailable', `${spool.folder} cannot be written: the task was not accepted`, {
         cause: error,
       });
@@ -283,7 +305,7 @@ export class TaskRegistry {
   }
 
   /** What an earlier process left; undefined if it does not go on. */
-  async #recover(spool: TaskSpool): Promise<Recovered | undefined> {
+  async #recover(spool: TaskSpool, wasBegun: boolean): Promise<Recovered | undefined> {
     this.#spools.set(spool.task, spool);
     const found = TaskHandover.read(spool.folder);
     const { spec } = found ?? {};
@@ -297,7 +319,7 @@ export class TaskRegistry {
     }
     const tools = this.#keeperTools;
     const { hasStarted } = told;
-    const after = afterRestart(found?.task, { hasStarted, events: spool.log.count }, boot);
+    const after = afterRestart(found?.task, { wasBegun, hasStarted, events: spool.log.count }, boot);
     if (after.kind === 'go-on' && found !== undefined && spec !== undefined && tools !== undefined) {
       const kept = [found.handover.scratch, ...(current === undefined ? [] : [current])];
       await removeScratchFolders(spool.task, spool.folder, kept);

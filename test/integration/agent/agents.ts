@@ -48,9 +48,14 @@ export async function startAgent(
   return { pid: agent.pid ?? 0, kill, killed };
 }
 
-/** The last agent, in this process: it goes on with what the others left. */
-export async function lastAgent(t: TestContext, bench: Bench): Promise<TaskRegistry> {
-  const registry = await TaskRegistry.open(bench.host, tasksFolder(bench), pino({ level: 'silent' }));
+/** The last agent, in this process: it goes on with what the others left. `wasBegun` as of the registry. */
+export async function lastAgent(
+  t: TestContext,
+  bench: Bench,
+  wasBegun?: (task: string) => boolean,
+): Promise<TaskRegistry> {
+  const log = pino({ level: 'silent' });
+  const registry = await TaskRegistry.open(bench.host, tasksFolder(bench), log, wasBegun);
   t.after(async () => {
     registry.cancelAll('the test is over');
     await registry.settled();

@@ -77,13 +77,13 @@ class Host {
   readonly #journal: TaskJournal;
   #hasEnded = false;
 
-  private constructor(bench: Bench, tasks: TaskRegistry, key: SealingKey) {
+  private constructor(bench: Bench, tasks: TaskRegistry, journal: TaskJournal, key: SealingKey) {
     const { folder } = bench;
     this.bench = bench;
     this.#key = key;
     this.#tasks = tasks;
     this.roster = RosterFile.open(join(folder, 'roster'), keyFingerprint(ada.publicKey));
-    this.#journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
+    this.#journal = journal;
     const host = {
       version: '0',
       name: 'prod-1',
@@ -123,10 +123,19 @@ class Host {
     const bench = await Bench.create(t);
     await bench.stack('sexy', { action: 'printf "%s\\n" "$*" "$TAG" "$NETWORK_NAME" >> ran; cat >> ran\n' });
     await bench.stack('news', { action: 'echo "$*" >> ran\n' });
-    const tasks = await TaskRegistry.open(bench.host, join(bench.folder, 'tasks'), pino({ level: 'silent' }));
-    const host = new Host(bench, tasks, await sealingKey(createSealingSeed()));
-    t.after(() => host.#end());
+    const host = await Host.#serve(t, bench, await sealingKey(createSealingSeed()));
     host.hear({ $case: 'roster', value: { after: 0, entries: [root] } });
+    return host;
+  }
+
+  static async #serve(t: TestContext, bench: Bench, key: SealingKey): Promise<Host> {
+    const { folder } = bench;
+    const journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
+    const wasBegun = (task: string): boolean => journal.has(task);
+    const log = pino({ level: 'silent' });
+    const tasks = await TaskRegistry.open(bench.host, join(folder, 'tasks'), log, wasBegun);
+    const host = new Host(bench, tasks, journal, key);
+    t.after(() => host.#end());
     return host;
   }
 
@@ -142,14 +151,7 @@ class Host {
   /** The next process of this agent, with what is on its disk. */
   async restart(t: TestContext): Promise<Host> {
     await this.#end();
-    const tasks = await TaskRegistry.open(
-      this.bench.host,
-      join(this.bench.folder, 'tasks'),
-      pino({ level: 'silent' }),
-    );
-    const next = new Host(this.bench, tasks, this.#key);
-    t.after(() => next.#end());
-    return next;
+    return Host.#serve(t, this.bench, this.#key);
   }
 
   hear(kind: NonNullable<ControllerMessage['kind']>): void {

@@ -18,20 +18,27 @@ const spec: TaskSpec = {
   user: 'ada',
 };
 const handed: HandedTask = { format: handoverFormat, boot: 'this', isLocal: false, scratch: '' };
-const waiting = { hasStarted: false, events: 1 };
-const running = { hasStarted: true, events: 5 };
+const waiting = { wasBegun: true, hasStarted: false, events: 1 };
+const running = { wasBegun: true, hasStarted: true, events: 5 };
+const begun = { wasBegun: true, hasStarted: false, events: 0 };
+const unbegun = { ...begun, wasBegun: false };
 
 const rows: readonly [what: string, ...Parameters<typeof afterRestart>, expected: string][] = [
   ['runs', handed, running, 'this', 'go-on'],
   ['waits for its turn', handed, waiting, 'this', 'go-on'],
-  ['was accepted only', handed, { hasStarted: false, events: 0 }, 'this', 'go-on'],
+  ['was about to run', handed, begun, 'this', 'go-on'],
+  ['was accepted, and not begun', handed, unbegun, 'this', 'forget'],
+  ['was not begun when the machine went down', { ...handed, boot: 'before' }, unbegun, 'this', 'forget'],
+  ['waits for longer than its id is kept', handed, { ...waiting, wasBegun: false }, 'this', 'go-on'],
+  ['of a caller on this host was accepted only', { ...handed, isLocal: true }, unbegun, 'this', 'cancelled'],
   ['an agent of another version began', { ...handed, format: 0 }, running, 'this', 'lost'],
   ['ran when the machine went down', { ...handed, boot: 'before' }, running, 'this', 'lost'],
   ['waited when the machine went down', { ...handed, boot: 'before' }, waiting, 'this', 'cancelled'],
   ['of a caller on this host runs', { ...handed, isLocal: true }, running, 'this', 'go-on'],
   ['of a caller on this host was not begun', { ...handed, isLocal: true }, waiting, 'this', 'cancelled'],
   ['needs its agent', undefined, running, 'this', 'lost'],
-  ['was being accepted', undefined, { hasStarted: false, events: 0 }, 'this', 'forget'],
+  ['needs its agent and was about to run', undefined, begun, 'this', 'lost'],
+  ['was being accepted', undefined, unbegun, 'this', 'forget'],
 ];
 
 for (const [what, task, told, boot, expected] of rows) {
