@@ -2,11 +2,12 @@ import { globSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
+import { writeSection } from './document.ts';
 import type { Bench } from './measure.ts';
 
 /*
  * `npm run bench` measures all, `npm run bench -- NAME` one. Each bench runs kompose and its reference in turn and
- * prints medians and their ratio; bench-results/ gets the numbers.
+ * prints medians and their ratio; bench-results/ gets the numbers, and docs/performance.md the bench's own section.
  */
 const asked = process.argv.slice(2);
 const folder = new URL('../../bench-results/', import.meta.url);
@@ -18,9 +19,11 @@ if (unknown.length > 0) {
 }
 await mkdir(folder, { recursive: true });
 process.stdout.write(`${cpus().length} cores, Node ${process.versions.node}, ${new Date().toISOString()}\n`);
-for (const name of names.filter((each) => asked.length === 0 || asked.includes(each))) {
+for (const name of asked.length === 0 ? names : asked) {
   const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench };
+  if (asked.length === 0 && bench.isOnRequest === true) continue;
   process.stdout.write(`\n${name}: ${bench.about}\n`);
   const rows = await bench.run((line) => process.stdout.write(`  ${line}\n`));
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(rows, undefined, 2)}\n`);
+  if (bench.inDocs !== undefined) await writeSection(name, bench.about, bench.inDocs(rows));
 }

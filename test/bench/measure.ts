@@ -1,7 +1,11 @@
 /** A measurement: what it is about, and how to take it. */
-export interface Bench {
+export interface Bench<Result = unknown> {
   readonly about: string;
-  run(report: (line: string) => void): Promise<unknown>;
+  /** It takes so long, or so much, that it is not one of all: it is measured when it is named. */
+  readonly isOnRequest?: boolean;
+  run(report: (line: string) => void): Promise<Result>;
+  /** Of what `run` gave: what docs/performance.md says, in Markdown; absent of a bench that has no place there. */
+  readonly inDocs?: (result: Result) => string;
 }
 
 /** Milliseconds of several runs. */
@@ -29,7 +33,8 @@ export async function measureInTurn(
   return Object.fromEntries([...times].map(([name, all]) => [name, summarise(name, all)]));
 }
 
-function summarise(name: string, all: readonly number[]): Samples {
+/** Of any measure, although they are called milliseconds. */
+export function summarise(name: string, all: readonly number[]): Samples {
   const sorted = all.toSorted((a, b) => a - b);
   const at = (index: number): number => sorted[index] ?? Number.NaN;
   return {

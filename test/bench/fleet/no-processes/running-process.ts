@@ -1,0 +1,55 @@
+import type { ProcessEnd, ProcessSpec, RunningProcess } from '../../../../agent/process/running-process.ts';
+
+/*
+ * Stands in for agent/process/running-process.ts where light agents run: no process is begun. What would be one says a
+ * line and ends well, at once, or once it is let go.
+ */
+
+export const lateOutputMs = 200;
+export const leftInPipeBytes = 512 * 1024;
+
+const said = Buffer.from('NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n');
+
+const terminated = { exitCode: 143 };
+
+/** Those that wait to be let go. */
+const held = new Set<() => void>();
+let isHolding = false;
+
+/** From now on what begins goes on until it is let go. */
+export function hold(): void {
+  isHolding = true;
+}
+
+export function letGo(): void {
+  isHolding = false;
+  for (const release of held) release();
+  held.clear();
+}
+
+export function startProcess({ onOutput }: ProcessSpec): RunningProcess {
+  const end = Promise.withResolvers<ProcessEnd>();
+  const finish = async (): Promise<void> => {
+    await onOutput('stdout', said);
+    end.resolve({ exitCode: 0 });
+  };
+  if (isHolding) held.add(() => void finish());
+  else setImmediate(() => void finish());
+  const stop = (): Promise<ProcessEnd> => {
+    end.resolve(terminated);
+    return end.promise;
+  };
+  return { pid: undefined, ended: end.promise, terminate: stop };
+}
+
+export async function terminate(): Promise<ProcessEnd> {
+  return terminated;
+}
+
+export function notStarted(): string {
+  return 'nothing is started here';
+}
+
+export function signalExitCode(): number {
+  return 143;
+}
