@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kysely, SqliteDialect, type SqliteDatabase, type Transaction } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { KomposeError } from '../../common/errors.ts';
@@ -19,7 +20,8 @@ interface Waiting {
  *
  * INVARIANTS
  * - When `write` has resolved, its changes are on the disk; when it rejected, none of them is there.
- * - Writes asked for while a transaction is under way share the next one (group commit), in order.
+ * - Writes asked for while a transaction is under way share the next one (group commit), in order. SQLite commits while this
+ *   process stands still, so what came meanwhile is heard of only afterwards: before each transaction, all of it is taken in.
  */
 export class Store {
   readonly db: Kysely<Schema>;
@@ -62,8 +64,8 @@ export class Store {
   }
 
   async #drain(): Promise<void> {
-    await Promise.resolve();
     while (this.#waiting.length > 0) {
+      await nextTurn();
       const batch = this.#waiting;
       this.#waiting = [];
       await this.#commit(batch);
