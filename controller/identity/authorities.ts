@@ -10,13 +10,16 @@ interface Pairs {
 /** The fleet's CAs as they are now: they change while the controller serves. */
 export class Authorities {
   #pairs: Pairs;
+  #ids: readonly string[];
 
   constructor(pairs: Pairs) {
     this.#pairs = pairs;
+    this.#ids = trustOf(this.caCertificates);
   }
 
   use(pairs: Pairs): void {
     this.#pairs = pairs;
+    this.#ids = trustOf(this.caCertificates);
   }
 
   /** It signs all certificates of hosts and users. */
@@ -37,7 +40,7 @@ export class Authorities {
 
   /** The same, by its ids. */
   get ids(): readonly string[] {
-    return trustOf(this.caCertificates);
+    return this.#ids;
   }
 
   /** What tokens carry. */

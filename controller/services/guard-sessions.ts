@@ -61,7 +61,10 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
 }
 
 function welcome(session: ServerHttp2Session, socket: TLSSocket): string {
-  const { kind, fingerprint } = ofCertificate(socket.getPeerCertificate());
+  const certificate = socket.getPeerCertificate();
+  // Each call asks for it more than once, and TLS would read it anew each time.
+  socket.getPeerCertificate = (() => certificate) as TLSSocket['getPeerCertificate'];
+  const { kind, fingerprint } = ofCertificate(certificate);
   session.setLocalWindowSize(windows[kind ?? 'user']);
   return fingerprint;
 }
