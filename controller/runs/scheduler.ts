@@ -158,9 +158,9 @@ export class Scheduler<Task extends RolloutTask> {
   /** The next group starts when the last has ended, after the pause that was asked for. */
   async #openNextGroup(): Promise<void> {
     const { tasksByHost, rollout, endedMs, clock } = this.#options;
+    if (this.#openGroup >= this.#groups.length - 1 || this.#pause !== undefined) return;
     const group = this.#groups[this.#openGroup] ?? [];
-    const isOver = group.every((host) => tasksByHost.get(host)?.every(({ end }) => end !== undefined));
-    if (!isOver || this.#openGroup >= this.#groups.length - 1 || this.#pause !== undefined) return;
+    if (!group.every((host) => tasksByHost.get(host)?.every(({ end }) => end !== undefined))) return;
     const isLeft = this.#tasks.some(({ phase }) => phase === 'queued');
     const ends = group.flatMap((host) => tasksByHost.get(host) ?? []).map(endedMs);
     const leftMs = pauseLeftMs(rollout, Math.max(0, ...ends), clock());

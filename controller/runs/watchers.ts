@@ -27,7 +27,8 @@ interface WatchersOptions {
 export class Watchers {
   readonly #options: WatchersOptions;
   #watchers: { seq: number }[] = [];
-  #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
+  /** By their numbers, which only grow. */
+  readonly #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
   #grace: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -88,9 +89,8 @@ export class Watchers {
   }
 
   #release(): void {
-    const ready = this.#waiting.filter(({ seq }) => this.#isReached(seq));
-    if (ready.length === 0) return;
-    this.#waiting = this.#waiting.filter((waiting) => !ready.includes(waiting));
+    const first = this.#waiting.findIndex(({ seq }) => !this.#isReached(seq));
+    const ready = this.#waiting.splice(0, first < 0 ? this.#waiting.length : first);
     for (const { resolve } of ready) resolve();
   }
 }
