@@ -35,10 +35,12 @@ interface FileResult {
   readonly events: readonly TestEvent[];
   readonly failed: boolean;
   readonly counts: Readonly<Record<string, number>>;
+  readonly seconds: number;
 }
 
 /** Runs one file to its end, or to its limit. */
 async function runFile(file: string): Promise<FileResult> {
+  const begin = performance.now();
   const events: TestEvent[] = [];
   let failed = false;
   let counts: Readonly<Record<string, number>> = {};
@@ -52,7 +54,7 @@ async function runFile(file: string): Promise<FileResult> {
     const message = `${file} did not end within ${String(fileLimitMs / 60_000)} minutes and was killed`;
     events.push({ type: 'test:stderr', data: { file, message: `${message}\n` } });
   }
-  return { events, failed, counts };
+  return { events, failed, counts, seconds: Math.round((performance.now() - begin) / 1000) };
 }
 
 /** Runs the files, so many at a time, and hands over the result of each as it ends. */
@@ -86,8 +88,10 @@ const began = performance.now();
 const totals = new Map<string, number>();
 const unsteady: string[] = [];
 const again = new Set<string>();
+const times: { file: string; seconds: number }[] = [];
 
-await runFiles(files, atOnce, (file, { events, failed, counts }) => {
+await runFiles(files, atOnce, (file, { events, failed, counts, seconds }) => {
+  times.push({ file, seconds });
   for (const [name, count] of Object.entries(counts)) totals.set(name, (totals.get(name) ?? 0) + count);
   if (failed) again.add(file);
   for (const event of events) report.write(event);
@@ -110,6 +114,11 @@ for (const message of [...summary, `${String(files.length)} files in ${seconds} 
   report.write({ type: 'test:diagnostic', data: { nesting: 0, message } });
 report.end();
 await printed;
+if (words.length === 0) {
+  const slowest = times.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10);
+  for (const { file, seconds: took } of slowest)
+    process.stdout.write(`${String(took).padStart(4)} s  ${file}\n`);
+}
 for (const file of unsteady) process.stdout.write(`unsteady: ${file} failed at first and passed alone\n`);
 /* What a killed file left behind may hold its output open, and with it this process. */
 process.exit();
