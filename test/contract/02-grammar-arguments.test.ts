@@ -205,14 +205,14 @@ describe('options', { concurrency: 4, timeout: 60_000 }, () => {
     }
   });
 
-  it('--controller wins over KOMPOSE_CONTROLLER, which wins over the context', async () => {
+  it('--controller ADDRESS wins over KOMPOSE_CONTROLLER, which wins over the context', async () => {
     const env = { KOMPOSE_CONTROLLER: '127.0.0.1:1' };
     assert.equal((await fleet.kompose(['-n', stack, 'ps'], { env })).exitCode, 6);
     const args = ['--controller', fleet.address, '-n', stack, 'ps'];
     assert.equal((await fleet.kompose(args, { env })).exitCode, 0);
   });
 
-  it('--context chooses a login by its name', async () => {
+  it('--context NAME chooses a login by its name', async () => {
     const { stdout } = await fleet.kompose(['whoami', '-o', 'json']);
     const me = JSON.parse(stdout) as { name: string };
     const [name = ''] = await readdir(join(fleet.home, 'user', 'contexts'));

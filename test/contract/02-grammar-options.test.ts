@@ -87,7 +87,7 @@ describe('-n, --dry-run', { timeout: 60_000 }, () => {
   });
 });
 
-describe('-e, --env', { timeout: 60_000 }, () => {
+describe('-e, --env K=V', { timeout: 60_000 }, () => {
   const seen = async (...args: readonly string[]): Promise<string> => {
     assert.equal((await fleet.kompose([...traced, ...args, 'prod-1:app', 'stop'])).exitCode, 0);
     return readStackFile(fleet, 'prod-1', 'app', 'seen');
@@ -100,14 +100,14 @@ describe('-e, --env', { timeout: 60_000 }, () => {
     assert.match(await seen('-e', 'VALUE=first', '-e', 'VALUE=last'), /^last\|/);
   });
 
-  it('NETWORK_NAME= is all that --network loses to', async () => {
+  it('--network NAME loses only to -e NETWORK_NAME=', async () => {
     assert.match(await seen(), /\|of-the-file\|$/);
     assert.match(await seen('--network', 'edge'), /\|edge\|$/);
     assert.match(await seen('-e', 'NETWORK_NAME=mine', '--network', 'edge'), /\|mine\|$/);
   });
 });
 
-describe('--parallel', { timeout: 120_000 }, () => {
+describe('--parallel N', { timeout: 120_000 }, () => {
   it('by default all hosts at once, on one host stacks one by one in name order', async () => {
     assert.equal(
       (await states(...barrier(3), '*', 'stop')).states,
@@ -136,7 +136,7 @@ describe('--parallel', { timeout: 120_000 }, () => {
   }
 });
 
-describe('--batch', { timeout: 120_000 }, () => {
+describe('--batch N or N%', { timeout: 120_000 }, () => {
   it('1 rolls through the hosts one by one', async () => {
     assert.equal((await states('--batch', '1', '*', 'stop')).exitCode, 0);
     const inTurn = ['prod-1:app', 'prod-1:bot', 'prod-2:app', 'prod-3:app'];
@@ -163,7 +163,7 @@ describe('--batch', { timeout: 120_000 }, () => {
     assert.equal(await mostAtOnce(), 1);
   });
 
-  it('--batch-wait is the pause between groups, and only between them', async () => {
+  it('--batch-wait DURATION is the pause between groups, and only between them', async () => {
     const { events } = await runJson(fleet, [
       ...traced,
       '--batch',
@@ -187,7 +187,7 @@ describe('--batch', { timeout: 120_000 }, () => {
   });
 });
 
-describe('--max-failures', { timeout: 120_000 }, () => {
+describe('--max-failures N or N%', { timeout: 120_000 }, () => {
   const failing = ['--parallel', '1', '-e', 'CODE=1', '*', 'stop'];
   const rows: readonly (readonly [value: string | undefined, states: string])[] = [
     [undefined, 'failed failed failed failed'],
@@ -215,7 +215,7 @@ describe('--max-failures', { timeout: 120_000 }, () => {
   });
 });
 
-describe('--timeout', { timeout: 60_000 }, () => {
+describe('--timeout DURATION', { timeout: 60_000 }, () => {
   it('is a deadline of each task from its own start', async () => {
     const three = ['--parallel', '1', '--timeout', '3s', '-e', 'WAIT=sleep 1.2', 'app', 'stop'];
     const { exitCode, ends } = await runJson(fleet, [...traced, ...three]);
@@ -246,7 +246,7 @@ describe('--detach', { timeout: 60_000 }, () => {
   });
 });
 
-describe('--offline', { timeout: 120_000 }, () => {
+describe('--offline fail, skip, wait=DURATION', { timeout: 120_000 }, () => {
   before(async () => {
     await fleet.kill('prod-1');
     await until('prod-1 is offline', async () => {

@@ -47,7 +47,7 @@ async function release(): Promise<void> {
   await writeFile(go, '');
 }
 
-describe('-o live', { timeout: 120_000 }, () => {
+describe('-o, --output live', { timeout: 120_000 }, () => {
   const sums = /1 of 3 done.*running/;
 
   it('shows each target and the sums while they go on, and leaves what plain shows', async () => {
@@ -134,7 +134,7 @@ describe('-o live', { timeout: 120_000 }, () => {
   });
 });
 
-describe('-o auto', { timeout: 60_000 }, () => {
+describe('-o, --output auto|live|plain|json: auto', { timeout: 60_000 }, () => {
   it('is live on a terminal, also when it is not written', async () => {
     for (const words of [[], ['-o', 'auto']]) {
       using screen = kompose([...words, ...config]);
@@ -225,7 +225,7 @@ describe('--no-color', { timeout: 60_000 }, () => {
   });
 });
 
-describe('-y', { timeout: 60_000 }, () => {
+describe('-y, --yes', { timeout: 60_000 }, () => {
   for (const command of [['down'], ['kill'], ['rm', '-f'], ['stop'], ['db:import'], ['db:cleanup']]) {
     it(`is asked for ${command[0]} on several targets on a terminal, before anything is drawn`, async () => {
       using screen = kompose(['*', ...command]);

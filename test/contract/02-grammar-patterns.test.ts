@@ -46,7 +46,7 @@ async function targetsOf(...words: readonly string[]): Promise<string[]> {
   return events[0]?.targets?.map(({ host, stack }) => `${host}:${stack}`) ?? [];
 }
 
-describe('a pattern', { concurrency: 4, timeout: 60_000 }, () => {
+describe('a pattern, and -H, --host PATTERN and -L, --label K=V', { concurrency: 4, timeout: 60_000 }, () => {
   const all = 'prod-1:hosts prod-1:news prod-1:sexy prod-2:blog prod-2:sexy staging-1:news staging-1:sexy';
   const rows: readonly (readonly [words: string, targets: string])[] = [
     ['*', all],

@@ -54,7 +54,7 @@ before(async () => {
   }
 });
 
-describe('what a stopped task leaves', { concurrency: 4, timeout: 180_000 }, () => {
+describe('timeout or cancel', { concurrency: 4, timeout: 180_000 }, () => {
   describe('every process of a hook on the host', { concurrency: 3 }, () => {
     const children = `
 hook_pre_up() {

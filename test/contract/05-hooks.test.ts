@@ -87,11 +87,11 @@ describe('missing file or function', all, () => {
   });
 });
 
-describe('a step that ends non-zero', all, () => {
+describe('ends non-zero', all, () => {
   const hooks = 'hook_pre_config() { return "$PRE"; }\nhook_post_config() { return "$POST"; }';
   const codes = (pre: number, post: number): string[] => ['-e', `PRE=${pre}`, '-e', `POST=${post}`];
 
-  it('pre hook: the task fails; action and post hook do not run', async () => {
+  it('pre hook ends non-zero: the task fails; action and post hook do not run', async () => {
     const { exitCode, steps, reason } = await run(hooks, showTag, codes(7, 0));
     assert.deepEqual(
       [exitCode, steps, reason],
@@ -99,13 +99,13 @@ describe('a step that ends non-zero', all, () => {
     );
   });
 
-  it('action: the task fails with its code; no post hook', async () => {
+  it('action ends non-zero: the task fails with its code; no post hook', async () => {
     const { exitCode, steps, ends, stack } = await run(hooks, ['config', '--nonsense'], codes(0, 0));
     assert.deepEqual([exitCode, steps], [1, ['pre succeeded', 'action failed']]);
     assert.equal(ends[`${host}:${stack}`]?.exitCode, 16);
   });
 
-  it('post hook: the task fails; the action stands', async () => {
+  it('post hook ends non-zero: the task fails; the action stands', async () => {
     const { exitCode, steps, reason } = await run(hooks, showTag, codes(0, 4));
     assert.deepEqual([exitCode, steps], [1, ['pre succeeded', 'action succeeded', 'post failed']]);
     assert.equal(reason, 'hook_post_config ended with exit code 4');
@@ -239,7 +239,7 @@ describe('the mode and owner of hooks.sh', all, () => {
     assert.equal(stderr.split(`chmod 750 ${path}`).length, 2);
   });
 
-  it('writable by everybody: the task fails, with the chmod that mends it', async () => {
+  it('writable by everybody (o+w): the task fails, with the chmod that mends it', async () => {
     const path = await write('open-file');
     await chmod(path, 0o757);
     const { exitCode, stderr } = await fleet.kompose(['open-file', 'ps']);

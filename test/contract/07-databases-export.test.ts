@@ -103,7 +103,7 @@ for (const way of ways) {
   });
 }
 
-describe('db:export', { concurrency: 3, timeout: 120_000 }, () => {
+describe('db:export [--format sql|sql.gz|sql.zst]', { concurrency: 3, timeout: 120_000 }, () => {
   it('names the dump by the host’s local time, and works without a controller', async () => {
     const place = await server.place('in the container');
     const { stdout } = await locally(place, { TZ: 'Pacific/Kiritimati' }, 'db:export');

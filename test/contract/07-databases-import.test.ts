@@ -165,7 +165,7 @@ for (const way of ways) {
   });
 }
 
-describe('db:import', { concurrency: 3, timeout: 240_000 }, () => {
+describe('db:import [FILE] [--in-place]', { concurrency: 3, timeout: 240_000 }, () => {
   it('FILE is relative to the stack’s folder; none means the newest by the time in its name', async () => {
     const place = await server.place('over TCP');
     const newest = await place.dump();

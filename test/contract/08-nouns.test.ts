@@ -115,7 +115,7 @@ describe('what there is not', () => {
 });
 
 describe('controller', () => {
-  test('init --address: the first admin’s token, alone; a second one is refused', async () => {
+  test('kompose controller init --address HOST:PORT: the first admin’s token, alone; a second one is refused', async () => {
     const first = await fleet.run('second', [
       'controller',
       'init',
@@ -132,7 +132,7 @@ describe('controller', () => {
     assert.equal((await fleet.run('third', ['controller', 'init', '--address', 'nowhere'])).code, 2);
   });
 
-  test('serve: one line once it serves; SIGTERM ends it with 0', async () => {
+  test('kompose controller serve [--listen ADDR:PORT]: one line once it serves; SIGTERM ends it with 0', async () => {
     const serving = fleet.spawn('second', ['controller', 'serve', '--listen', '127.0.0.1:0']);
     await serving.shows('stdout', '\n');
     serving.kill('SIGTERM');
@@ -141,7 +141,7 @@ describe('controller', () => {
   });
 });
 
-describe('login', () => {
+describe('kompose login TOKEN', () => {
   test('refuses an unprotected folder, and the token stays good', async () => {
     const token = (await fleet.must('tokens', 'create', '--role', 'viewer')).trim();
     const open = join(fleet.home('dora'), 'user');
@@ -154,7 +154,7 @@ describe('login', () => {
   });
 });
 
-describe('tokens create', () => {
+describe('kompose tokens create --role ROLE [--label K=V]... [--ttl DURATION] [--uses N]', () => {
   test('--role: prints the token, alone; what there is no role for is 2', async () => {
     for (const role of ['agent', 'admin', 'operator', 'viewer'])
       assert.match(await fleet.must('tokens', 'create', '--role', role), /^kmp1\.\S+\n$/);
@@ -195,7 +195,7 @@ describe('tokens create', () => {
   });
 });
 
-test('whoami: name, role, controller, expiry', async () => {
+test('kompose whoami: name, role, controller, expiry', async () => {
   const { stdout } = await ended('whoami');
   for (const line of [/^name +admin$/m, /^role +admin$/m, /^controller +127/m, /^expires +20/m])
     assert.match(stdout, line);
@@ -203,7 +203,7 @@ test('whoami: name, role, controller, expiry', async () => {
   assert.deepEqual([me?.['name'], me?.['role'], me?.['controller']], ['admin', 'admin', fleet.address]);
 });
 
-describe('agent join', () => {
+describe('kompose agent join TOKEN --name NAME [--label K=V]... --stacks DIR', () => {
   test('checks the stacks root, and the token stays good', async () => {
     const token = (await fleet.must('tokens', 'create', '--role', 'agent')).trim();
     const joins = (stacks: string) =>
