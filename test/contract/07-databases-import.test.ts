@@ -3,7 +3,14 @@ import { readFile, utimes, writeFile } from 'node:fs/promises';
 import { after, describe, it } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { endFleet, until } from '../e2e/support.ts';
-import { DatabaseServer, leavesNothing, sleeps, ways, type Place } from './database-server.ts';
+import {
+  DatabaseServer,
+  leavesNothing,
+  sleeps,
+  sleepsUntilWoken,
+  ways,
+  type Place,
+} from './database-server.ts';
 
 /* Section 7 of the command contract: the row `db:import`. */
 
@@ -74,19 +81,19 @@ for (const way of ways) {
         await place.does('db:import', ...mode, path);
         await session.ended;
       }
-      await place.dumpWith('SELECT pg_sleep(1.5);');
+      await place.dumpWith(sleepsUntilWoken);
       const running = place.run([], 'db:import', 'broken.sql');
       await place.untilWorking(sleeps);
       await place.sql("INSERT INTO wares VALUES ('meanwhile')");
       assert.equal(await place.wares(), 'as dumped meanwhile');
+      await place.wake();
       assert.equal((await running).exitCode, 0);
       assert.equal(await place.wares(), 'as dumped');
     });
 
     it('the swap does not hang on the session that waits for it', async () => {
       const place = await server.place(way);
-      const wait = 'PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL;';
-      await place.dumpWith(`DO $wait$ BEGIN ${wait} END $wait$;`);
+      await place.dumpWith(sleepsUntilWoken);
       await place.sql("UPDATE wares SET name = 'changed'");
       const running = place.run([], 'db:import', 'broken.sql');
       await place.untilWorking(sleeps);
@@ -95,8 +102,7 @@ for (const way of ways) {
       await server.until('a session waits', `${ours} AND datname = 'postgres'`);
       const end = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE';
       await server.sql('postgres', `${end} ${ours} AND datname = 'postgres'`);
-      const cancel = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE';
-      await server.sql('postgres', `${cancel} ${ours} AND ${sleeps}`);
+      await place.wake();
       const run = await running;
       assert.deepEqual([run.exitCode, run.stderr.includes('terminating')], [0, false], run.reason);
       assert.equal(await place.wares(), 'as dumped');

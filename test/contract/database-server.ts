@@ -244,11 +244,21 @@ export class Place {
 
   /** Resolves when a tool of kompose has a session on the database or the one that is to replace it, and there is so. */
   untilWorking(condition: string): Promise<void> {
+    return this.server.until(`a tool works where ${condition}`, `${this.#ours} AND ${condition}`);
+  }
+
+  /** Which sessions of pg_stat_activity are those of kompose's tools on the database or the one to replace it. */
+  get #ours(): string {
     const marker = `kompose: import into ${this.database}`;
     const scratch = `SELECT oid FROM pg_database WHERE shobj_description(oid, 'pg_database') = '${marker}'`;
     const here = `(datname = '${this.database}' OR datid IN (${scratch}))`;
-    const ours = `application_name LIKE 'kompose%' AND ${here} AND ${condition}`;
-    return this.server.until(`a tool works where ${condition}`, ours);
+    return `application_name LIKE 'kompose%' AND ${here}`;
+  }
+
+  /** Lets go on what `sleepsUntilWoken` holds up. */
+  async wake(): Promise<void> {
+    const query = `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE ${this.#ours} AND ${sleeps}`;
+    await this.server.sql('postgres', query);
   }
 
   #asRun(run: EventsOfRun): DatabaseRun {
@@ -266,6 +276,9 @@ export class Place {
 }
 
 export const waitsForLock = "wait_event_type = 'Lock'";
+/** A statement that succeeds once `wake` has been called. */
+export const sleepsUntilWoken =
+  'DO $wait$ BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END $wait$;';
 export const sleeps = "wait_event = 'PgSleep'";
 
 /** For a server that has gone away: kompose asks it for a while whether it is back. */
