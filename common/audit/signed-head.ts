@@ -31,10 +31,15 @@ export function signMark(kind: MarkKind, mark: Mark, privateKey: KeyObject): Sig
 /** Whether the holder of the key with this fingerprint signed it. */
 export function isSignedBy(kind: MarkKind, mark: SignedMark, fingerprint: string): boolean {
   if (keyFingerprint(mark.key) !== fingerprint) return false;
+  return isSignature(signedBytes(kind, mark), mark.key, mark.signature);
+}
+
+/** Whether it is one of the Ed25519 key over these bytes; key (SPKI DER) and signature in base64. */
+export function isSignature(bytes: Buffer, publicKey: string, signature: string): boolean {
   try {
-    const key = createPublicKey({ key: Buffer.from(mark.key, 'base64'), type: 'spki', format: 'der' });
+    const key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), type: 'spki', format: 'der' });
     const isEd25519 = key.asymmetricKeyType === 'ed25519';
-    return isEd25519 && verify(null, signedBytes(kind, mark), key, Buffer.from(mark.signature, 'base64'));
+    return isEd25519 && verify(null, bytes, key, Buffer.from(signature, 'base64'));
   } catch {
     return false;
   }

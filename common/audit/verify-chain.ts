@@ -1,9 +1,10 @@
 import { chainStart, hashRecord, splitLine, type ChainEnd } from './chain.ts';
+import { AuditKeys, mostKeyChanges, parseKeyChange, parseKeyChanges, type KeyChange } from './key-change.ts';
 import { isSignedBy, keyFingerprint, parseMark, type SignedMark } from './signed-head.ts';
 
 /** What a chain is held against. */
 export interface Trust {
-  /** Of the controller's audit key. */
+  /** Of the controller's audit key, or of one before it: from there changes of the key are followed. */
   readonly fingerprint: string;
   /** The newest head that the one who verifies has seen. */
   readonly seen: SignedMark | undefined;
@@ -24,6 +25,12 @@ export interface Verdict {
 
 /** The last line's `type`. */
 export const headType = 'audit.head';
+
+/** Contradictions by so many keys are kept in mind. */
+const mostMissing = 10_000;
+
+/** Of a record that holds a change of the key, as its `keyChange`. */
+export const keyChangeType = 'audit.key-changed';
 
 /**
  * Reads an export: records, a line each, then the signed head. What the records say is believed only as far as the
@@ -53,6 +60,13 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
 interface Head {
   readonly mark: SignedMark;
   readonly stub: SignedMark | undefined;
+  readonly keys: AuditKeys;
+}
+
+/** What a record `audit.contradicted` tells. */
+interface Missing {
+  readonly head: SignedMark;
+  readonly bad: NonNullable<Verdict['bad']>;
 }
 
 /*
@@ -68,6 +82,10 @@ class ChainCheck {
   #count = 0;
   #head: Head | undefined;
   #bad: Verdict['bad'];
+  /** The changes of the key that records tell of. */
+  readonly #changes: KeyChange[] = [];
+  /** The first of each key, whosever it is: which keys are the audit's is known at the end. */
+  readonly #missing = new Map<string, Missing>();
   /** What does not fit the chain although the chain is whole in itself: told only if it is. */
   #contradicted: Verdict['bad'];
 
@@ -118,44 +136,82 @@ class ChainCheck {
   /** At a record that fits: does it fit what else is known? */
   #look(fields: Fields): void {
     const { seq, hash } = this.#end;
-    const { seen, fingerprint } = this.#trust;
+    const { seen } = this.#trust;
     if (seen?.seq === seq && seen.hash !== hash)
       this.#contradicted ??= { seq, problem: `it is not the record that was seen here before ${seen.time}` };
     if (fields['type'] === 'hook.kept' && !isKeptText(fields['script']))
       this.#fail(seq, 'the text of the hook script is not the one that was kept');
+    if (fields['type'] === keyChangeType) this.#lookAtChange(fields);
     if (fields['type'] !== 'audit.contradicted') return;
     const head = parseMark(fields['head']);
-    if (head === undefined || !isSignedBy('head', head, fingerprint)) return;
+    if (head === undefined || this.#missing.has(head.key) || this.#missing.size >= mostMissing) return;
+    if (!isSignedBy('head', head, keyFingerprint(head.key))) return;
     const from = typeof fields['firstBad'] === 'number' ? fields['firstBad'] : head.seq;
     const problem = `the chain was changed here: it lacks a head of ${head.time}, as record ${seq} tells`;
-    this.#contradicted ??= { seq: from, problem };
+    this.#missing.set(head.key, { head, bad: { seq: from, problem } });
+  }
+
+  #lookAtChange(fields: Fields): void {
+    const { seq } = this.#end;
+    const change = parseKeyChange(fields['keyChange']);
+    if (change === undefined)
+      return this.#fail(seq, 'the change of the audit key is not signed by both keys');
+    const before = this.#changes.at(-1);
+    if (before !== undefined && before.to !== change.from)
+      return this.#fail(seq, 'the change of the audit key is not signed by the key before');
+    if (change.seq !== seq - 1 || change.hash !== fields['previous'])
+      return this.#fail(seq, 'the change of the audit key was made elsewhere');
+    if (this.#changes.length >= mostKeyChanges) return this.#fail(seq, 'the audit key was changed too often');
+    this.#changes.push(change);
   }
 
   #takeHead(fields: Fields): void {
     const mark = parseMark(fields);
     const stub = parseMark(fields['stub']);
     const { fingerprint } = this.#trust;
-    if (mark === undefined || (stub === undefined && fields['stub'] !== undefined))
+    const changes = parseKeyChanges(fields['keys'] ?? []);
+    if (mark === undefined || changes === undefined || (stub === undefined && fields['stub'] !== undefined))
       return this.#fail(this.#end.seq + 1, 'the last line is not a signed head');
-    if (!isSignedBy('head', mark, fingerprint)) {
+    const keys = AuditKeys.follow(changes, fingerprint);
+    if (keys === undefined || !isSignedBy('head', mark, keys.newest)) {
       const whose = keyFingerprint(mark.key);
-      const why = whose === fingerprint ? 'its signature does not fit' : `it is signed by the key ${whose}`;
+      const isIts = whose === (keys?.newest ?? '');
+      const why = isIts ? 'its signature does not fit' : `it is signed by the key ${whose}`;
       return this.#fail(this.#end.seq + 1, `the last line is not one of the trusted key: ${why}`);
     }
-    if (stub !== undefined && !isSignedBy('stub', stub, fingerprint))
+    if (stub !== undefined && !keys.hasSigned('stub', stub))
       return this.#fail(stub.seq, 'what says that earlier records were removed on purpose is not signed');
-    this.#head = { mark, stub };
+    this.#head = { mark, stub, keys };
   }
 
   #checkEnd(): void {
     const { seq: last, hash } = this.#end;
     if (this.#head === undefined) return this.#fail(last + 1, 'cut off: the signed last line is missing');
-    const { mark, stub } = this.#head;
+    const { mark, stub, keys } = this.#head;
     if (last < mark.seq) return this.#fail(last + 1, `cut off: the signed head is at ${mark.seq}`);
     if (last > mark.seq) return this.#fail(mark.seq + 1, 'it came after the signed head');
     if (hash !== mark.hash) return this.#fail(last, 'it is not the record that was signed');
     this.#checkStart(mark, stub);
+    this.#checkKeys(keys);
     this.#checkSeen();
+  }
+
+  /** The records and the last line tell of the same changes of the key, as far as there are records. */
+  #checkKeys(keys: AuditKeys): void {
+    const first = this.#first?.seq ?? 1;
+    const told = keys.changes.filter(({ seq }) => seq + 1 >= first && seq + 1 <= this.#end.seq);
+    const isTold = ({ fromSignature }: KeyChange): boolean =>
+      told.some((change) => change.fromSignature === fromSignature);
+    const isRecorded = ({ fromSignature }: KeyChange): boolean =>
+      this.#changes.some((change) => change.fromSignature === fromSignature);
+    const odd = this.#changes.find((change) => !isTold(change)) ?? told.find((change) => !isRecorded(change));
+    if (odd !== undefined)
+      return this.#fail(
+        odd.seq + 1,
+        'the change of the audit key is not the one that the last line tells of',
+      );
+    const missing = [...this.#missing.values()].find(({ head }) => keys.hasSigned('head', head));
+    this.#contradicted ??= missing?.bad;
   }
 
   #checkStart(mark: SignedMark, stub: SignedMark | undefined): void {
