@@ -1,4 +1,5 @@
-import { access, readFile, rm } from 'node:fs/promises';
+import { createHash, type KeyObject } from 'node:crypto';
+import { access, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseDuration } from '../common/durations.ts';
@@ -8,7 +9,7 @@ import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
 import { komposeHome } from '../common/kompose-home.ts';
 import type { Limits } from './services/limits.ts';
 import { ensurePrivateFolder, writePrivateFile } from '../common/private-files.ts';
-import { createAuditKey } from './audit/audit-key.ts';
+import { createAuditKey, parseAuditKey, publicAuditKey } from './audit/audit-key.ts';
 import type { KeptRuns } from './runs/prune-output.ts';
 import { parseSize } from '../common/sizes.ts';
 import type { KeyPair } from './identity/authority.ts';
@@ -165,6 +166,57 @@ async function loadRetiring(folder: string): Promise<KeyPair | undefined> {
   try {
     const key = join(folder, files.retiringKey);
     return await loadPair({ key, certificate: join(folder, files.retiringCertificate) });
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** A key that is about to sign the audit, beside the one that does; `publicKey` is its public half. */
+export function writeNextAuditKey(folder: string, publicKey: string, pem: string): Promise<void> {
+  return writePrivateFile(nextAuditKey(folder, publicKey), pem);
+}
+
+/** It signs from now on: it takes the place of the one before, which is no more. */
+export async function settleAuditKey(folder: string, publicKey: string): Promise<void> {
+  try {
+    await rename(nextAuditKey(folder, publicKey), join(folder, files.auditKey));
+  } catch (error) {
+    // Somebody else has seen to that.
+    if (!isSystemError(error, 'ENOENT')) throw error;
+  }
+}
+
+/**
+ * The audit key with this public half: the change that has made it the one that signs may have been cut off before it got
+ * to its place. Throws `failed` where there is none.
+ */
+export async function findAuditKey(folder: string, publicKey: string): Promise<KeyObject> {
+  const place = join(folder, files.auditKey);
+  const next = nextAuditKey(folder, publicKey);
+  // It may be moved from one to the other meanwhile.
+  for (const path of [place, next, place]) {
+    const key = await readAuditKey(path);
+    if (key === undefined || publicAuditKey(key) !== publicKey) continue;
+    if (path === next) await settleAuditKey(folder, publicKey);
+    return key;
+  }
+  const message = `${place} is not the key that signs the audit since it was changed: restore a backup that has it`;
+  throw new KomposeError('failed', message);
+}
+
+function nextAuditKey(folder: string, publicKey: string): string {
+  return join(folder, nextAuditKeyFile(publicKey));
+}
+
+/** Its name says which it is: two changes at once do not write over one another's. */
+export function nextAuditKeyFile(publicKey: string): string {
+  return `audit.${createHash('sha256').update(publicKey).digest('hex').slice(0, 16)}.key`;
+}
+
+async function readAuditKey(path: string): Promise<KeyObject | undefined> {
+  try {
+    return parseAuditKey(await readFile(path, 'utf8'));
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;

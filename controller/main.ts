@@ -66,6 +66,20 @@ function controllerProgram(isJson: boolean): Command {
     .description('drop the old CA, once everybody trusts the new one')
     .option('--force', 'also if somebody is shut out by it')
     .action(finish);
+  const key = likeNoun(program.command('audit-key')).description('the key that signs the audit: ls, rotate');
+  key
+    .command('ls', { isDefault: true })
+    .description('list the fingerprints of all keys that have signed it; the last one signs')
+    .addOption(new Option('-o, --output <how>', 'plain or json').choices(['plain', 'json']))
+    .action(({ output }: { output?: string }) =>
+      showAuditKeys(output === undefined ? isJson : output === 'json'),
+    );
+  key
+    .command('rotate')
+    .description(
+      'have a new key sign it from now on, also while the controller serves; the old one signs that',
+    )
+    .action(changeAuditKey);
   program
     .command('install')
     .description('write the unit kompose-controller.service for systemd')
@@ -140,6 +154,23 @@ async function finish({ force }: { force?: true }): Promise<void> {
   for (const each of shutOut) {
     process.stderr.write(`${each.kind} ${each.name} is shut out: ${remedy(each)}\n`);
   }
+}
+
+async function showAuditKeys(isJson: boolean): Promise<void> {
+  const { listAuditKeys } = await import('./audit-key-rotation.ts');
+  for (const key of await listAuditKeys(readSettings().folder)) {
+    const { fingerprint, fromSeq, since } = key;
+    const plain = `${fingerprint}  from record ${fromSeq}${since === undefined ? '' : `, ${since}`}`;
+    process.stdout.write(`${isJson ? JSON.stringify({ ...key, since: since ?? null }) : plain}\n`);
+  }
+}
+
+async function changeAuditKey(): Promise<void> {
+  const { rotateAuditKey } = await import('./audit-key-rotation.ts');
+  const fingerprint = await rotateAuditKey(readSettings().folder);
+  process.stderr.write(
+    `the key ${fingerprint} signs the audit from now on; logins follow it by themselves\n`,
+  );
 }
 
 interface InstallOptions {

@@ -12,7 +12,7 @@ import { record } from './audit/audit.ts';
 import { parseAuditKey } from './audit/audit-key.ts';
 import { AuditNotary } from './audit/audit-notary.ts';
 import { Refusals } from './audit/refusals.ts';
-import { loadState, type ControllerSettings } from './config.ts';
+import { findAuditKey, loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { Authorities } from './identity/authorities.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
@@ -61,7 +61,9 @@ export async function serveController(
   const store = await Store.open(databasePath(settings.folder));
   const { refusalWindowMs: windowMs, refusalRecords: mostRecords, refusedAddresses: mostAddresses } = limits;
   const key = parseAuditKey(state.auditKey);
-  const notary = await AuditNotary.open({ store, key, clock, log, windowMs, mostRecords });
+  const findKey = (publicKey: string): ReturnType<typeof findAuditKey> =>
+    findAuditKey(settings.folder, publicKey);
+  const notary = await AuditNotary.open({ store, key, findKey, clock, log, windowMs, mostRecords });
   const fleet = await Fleet.open(store, clock);
   const roles = await Roles.open(store);
   const roster = await RosterBook.open(store, clock);
@@ -109,7 +111,7 @@ export async function serveController(
       fleet,
       store,
       handlers,
-      auditKey: notary.publicKey,
+      auditKey: () => notary.publicKey,
       expel,
       limit: new RateLimit(limits.enrolment.callsPerSecond, limits.enrolment.burst),
     }),

@@ -3,7 +3,7 @@ import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { linesOf, verifyChain, type Trust, type Verdict } from '../../common/audit/verify-chain.ts';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { quoted } from '../../common/quoted.ts';
-import type { GetAuditHeadResponse } from '../../proto/gen/kompose/v1/fleet.ts';
+import { askAuditHead } from '../audit-head.ts';
 import { AuditWitness } from '../audit-witness.ts';
 import type { Call } from '../call.ts';
 import { loadContext } from '../contexts.ts';
@@ -14,7 +14,7 @@ import { exportChunks } from './audit-export.ts';
 export async function verifyStore(call: Call, key: string | undefined): Promise<number> {
   using fleet = await call.connect();
   const { auditWitness } = fleet;
-  await fleet.ask<GetAuditHeadResponse>((answer) => fleet.client.getAuditHead({}, answer));
+  await askAuditHead(fleet);
   const trust = { ...trustOf(auditWitness, key), isLive: true };
   return show(call, await verifyChain(linesOf(exportChunks(fleet, {})), trust));
 }

@@ -10,7 +10,8 @@ import {
   ok,
   type Finding,
 } from '../../common/finding.ts';
-import type { GetAuditHeadResponse, Host, WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
+import type { Host, WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
+import { askAuditHead } from '../audit-head.ts';
 import type { Call } from '../call.ts';
 import type { Fleet } from '../client.ts';
 import { loadContext } from '../contexts.ts';
@@ -80,9 +81,7 @@ async function examineRoster(fleet: Fleet): Promise<Finding> {
 
 /** Whether anybody who has seen the audit found it changed since, we too. */
 async function examineAudit(fleet: Fleet): Promise<Finding> {
-  const { head, contradictions } = await fleet.ask<GetAuditHeadResponse>((answer) =>
-    fleet.client.getAuditHead({}, answer),
-  );
+  const { head, contradictions } = await askAuditHead(fleet);
   return auditFinding(head, contradictions, fleet.auditWitness.fingerprint);
 }
 

@@ -1,5 +1,6 @@
 import { keyFingerprint } from '../../common/audit/signed-head.ts';
 import type { WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
+import { askAuditHead } from '../audit-head.ts';
 import type { Noun } from '../noun.ts';
 import { showFields } from '../fields.ts';
 import { timeOrNull, timeText } from '../output/values.ts';
@@ -17,6 +18,7 @@ export const whoami: Noun = {
         const me = await fleet.ask<WhoAmIResponse>((answer) => fleet.client.whoAmI({}, answer));
         const { name, role, controllerVersion, certificateNotAfterUnixMs: end } = me;
         const controller = fleet.address;
+        if (fleet.auditWitness.isBehind) await askAuditHead(fleet);
         const auditKey = fleet.auditWitness.fingerprint ?? null;
         const { key, root } = fleet.roster;
         const signing = { signingKey: keyFingerprint(key.publicKey), root };

@@ -2,23 +2,21 @@ import type { KeyObject } from 'node:crypto';
 import { sql, type Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import type { ChainEnd } from '../../common/audit/chain.ts';
-import {
-  isMark,
-  isSignedBy,
-  keyFingerprint,
-  signMark,
-  type SignedMark,
-} from '../../common/audit/signed-head.ts';
+import { AuditKeys, type KeyChange } from '../../common/audit/key-change.ts';
+import { isMark, keyFingerprint, signMark, type SignedMark } from '../../common/audit/signed-head.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { record, type Actor } from './audit.ts';
 import { publicAuditKey } from './audit-key.ts';
-import { chainEnd, hashAt, loadMark, saveMark } from './chain-rows.ts';
+import { chainEnd, hashAt, loadKeyChanges, loadMark, saveMark } from './chain-rows.ts';
 import { RecordWindows } from './record-windows.ts';
 
 interface NotaryDeps {
   readonly store: Store;
+  /** Signs, if the key was never changed. */
   readonly key: KeyObject;
+  /** The key with this public half, to which the audit's was changed. */
+  readonly findKey: (publicKey: string) => Promise<KeyObject>;
   readonly clock: () => number;
   readonly log: Logger;
   /** Of the heads of one witness so many are recorded in that time, and all others as a number. */
@@ -49,14 +47,15 @@ const self: Witness = { actor: { name: 'controller', role: 'controller', certifi
  * - A head is given out only once all that it stands over is on the disk.
  * - Before a new head takes the place of the last one, the chain is seen to contain that one still; if it does not,
  *   that is a record in the chain before the new head stands over it.
+ * - A head is of the key that the last change of the chain has brought, which is looked up in the transaction that it
+ *   stands over: another process changes the key. Of an earlier one counts what it signed before.
  * - A contradiction is recorded once a head, whoever presents it, and however often; and nobody floods the audit with
  *   heads of their own making: see RecordWindows.
  */
 export class AuditNotary {
-  /** Of the key, as users know it. */
-  readonly publicKey: string;
   readonly #deps: NotaryDeps;
-  readonly #fingerprint: string;
+  #key: KeyObject;
+  #keys: AuditKeys;
   readonly #presented: RecordWindows<Contradiction>;
   #newest: SignedMark | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -64,8 +63,8 @@ export class AuditNotary {
 
   private constructor(deps: NotaryDeps) {
     this.#deps = deps;
-    this.publicKey = publicAuditKey(deps.key);
-    this.#fingerprint = keyFingerprint(this.publicKey);
+    this.#key = deps.key;
+    this.#keys = keysOf([], publicAuditKey(deps.key));
     const { windowMs, mostRecords, store } = deps;
     this.#presented = new RecordWindows({
       windowMs,
@@ -76,13 +75,27 @@ export class AuditNotary {
     });
   }
 
-  /** Holds the chain against the newest head that an earlier process signed, and signs from now on. */
+  /**
+   * Holds the chain against the newest head that an earlier process signed, and signs from now on. Throws `failed` where the
+   * key that should is not there.
+   */
   static async open(deps: NotaryDeps): Promise<AuditNotary> {
     const notary = new AuditNotary(deps);
+    await notary.#follow(deps.store.db);
     notary.#newest = await loadMark(deps.store.db, 'head');
     await notary.#signAnyway();
     notary.#timer = setInterval(() => void notary.#signAnyway(), signEveryMs).unref();
     return notary;
+  }
+
+  /** Of the key that signs, as users know it. */
+  get publicKey(): string {
+    return publicAuditKey(this.#key);
+  }
+
+  /** How it came to sign, oldest first. */
+  get keyChanges(): readonly KeyChange[] {
+    return this.#keys.changes;
   }
 
   /** At most a second old; undefined only while nothing can be written. */
@@ -100,7 +113,7 @@ export class AuditNotary {
   /** Signs something else than the head, such as a part of the chain, with the time. */
   mark(kind: 'head' | 'stub', end: ChainEnd, count: number): SignedMark {
     const time = new Date(this.#deps.clock()).toISOString();
-    return signMark(kind, { seq: end.seq, hash: end.hash, time, count }, this.#deps.key);
+    return signMark(kind, { seq: end.seq, hash: end.hash, time, count }, this.#key);
   }
 
   /**
@@ -145,6 +158,7 @@ export class AuditNotary {
 
   async #sign(): Promise<SignedMark> {
     const head = await this.#deps.store.write(async (transaction) => {
+      await this.#follow(transaction);
       if (this.#newest !== undefined) await this.#contradict(transaction, this.#newest, self);
       const end = await chainEnd(transaction);
       const stub = await loadMark(transaction, 'stub');
@@ -156,11 +170,20 @@ export class AuditNotary {
     return head;
   }
 
+  /** Takes up the key that the audit's was changed to. */
+  async #follow(db: Pick<Store['db'], 'selectFrom' | 'insertInto' | 'deleteFrom'>): Promise<void> {
+    const changes = await loadKeyChanges(db);
+    const { to } = changes.at(-1) ?? {};
+    if (to === undefined || to === this.#keys.changes.at(-1)?.to) return;
+    this.#key = await this.#deps.findKey(to);
+    this.#keys = keysOf(changes, to);
+  }
+
   /** Records that the chain lacks this head, if it does and that is not recorded yet. */
   async #contradict(transaction: Transaction<Schema>, head: SignedMark, witness: Witness): Promise<void> {
     const firstBad = await this.#firstBad(transaction, head);
     if (firstBad === undefined || (await isRecorded(transaction, head))) return;
-    const isOurs = isSignedBy('head', head, this.#fingerprint);
+    const isOurs = this.#keys.hasSigned('head', head);
     const reason = isOurs
       ? `the audit was changed: it lacks the head at ${head.seq} that was signed ${head.time}`
       : `a head at ${head.seq} was presented that this controller's key did not sign`;
@@ -181,7 +204,7 @@ export class AuditNotary {
 
   /** Where the chain parts from what a head says, at the latest; undefined if it does not, or cannot be known. */
   async #firstBad(db: Store['db'], head: SignedMark): Promise<number | undefined> {
-    if (!isSignedBy('head', head, this.#fingerprint)) return head.seq;
+    if (!this.#keys.hasSigned('head', head)) return head.seq;
     const end = await chainEnd(db);
     if (head.seq > end.seq) return end.seq + 1;
     const hash = (await hashAt(db, head.seq)) ?? (await this.#prunedHash(db, head));
@@ -191,10 +214,15 @@ export class AuditNotary {
   /** Of a record that was removed on purpose: only the last one's is known, the others are taken on trust. */
   async #prunedHash(db: Store['db'], head: SignedMark): Promise<string | undefined> {
     const stub = await loadMark(db, 'stub');
-    if (stub === undefined || head.seq > stub.seq || !isSignedBy('stub', stub, this.#fingerprint))
-      return undefined;
+    if (stub === undefined || head.seq > stub.seq || !this.#keys.hasSigned('stub', stub)) return undefined;
     return head.seq === stub.seq ? stub.hash : head.hash;
   }
+}
+
+function keysOf(changes: readonly KeyChange[], publicKey: string): AuditKeys {
+  const keys = AuditKeys.follow(changes, keyFingerprint(publicKey));
+  if (keys === undefined) throw new Error('the last change brings the key that signs');
+  return keys;
 }
 
 function contradictionRows(db: Store['db']) {

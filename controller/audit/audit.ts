@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely';
 import type { Dump } from '../../common/task-event.ts';
 import { hashRecord, recordText, type ChainEnd } from '../../common/audit/chain.ts';
+import type { KeyChange } from '../../common/audit/key-change.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { version } from '../../common/version.ts';
 import type { Schema } from '../store/schema.ts';
@@ -69,6 +70,7 @@ export type AuditType =
   | 'controller.backed-up'
   | 'controller.restored'
   | 'audit.contradicted'
+  | 'audit.key-changed'
   | 'audit.pruned';
 
 /** What is recorded; fields that do not apply are left out. */
@@ -110,6 +112,8 @@ export interface AuditEntry {
   readonly head?: SignedMark;
   /** The first record that is not as that head says, or at which they part at the latest. */
   readonly firstBad?: number;
+  /** Of a record `audit.key-changed`. */
+  readonly keyChange?: KeyChange;
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 

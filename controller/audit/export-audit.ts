@@ -17,7 +17,7 @@ const chunkBytes = 64 * 1024;
 
 /**
  * The lines of an export, in pieces of about 64 KiB: the records in order, then one last line, the head signed over
- * them. It bears the signed stub too where earlier records were pruned. A part of the audit is a row of records without
+ * them. It bears the signed stub too where earlier records were pruned, and all changes of the key that signs. A part of the audit is a row of records without
  * a gap, and its head counts them: what is missing of it shows. Throws `not-found` for a time without records.
  */
 export async function* exportAudit(
@@ -35,7 +35,9 @@ export async function* exportAudit(
     yield piece;
     piece = '';
   }
-  const last = { type: headType, ...signed, ...(stub === undefined ? {} : { stub }) };
+  const { keyChanges: keys } = notary;
+  const more = { ...(stub === undefined ? {} : { stub }), ...(keys.length === 0 ? {} : { keys }) };
+  const last = { type: headType, ...signed, ...more };
   yield `${piece}${JSON.stringify(last)}\n`;
 }
 

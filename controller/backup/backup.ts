@@ -25,8 +25,10 @@ export async function backUpController(
   await loadState(folder);
   const copy = join(folder, `.backup.${randomBytes(6).toString('hex')}`);
   try {
+    const small = await smallFiles(folder);
     await copyDatabase(folder, copy);
-    const archive = writeTar(await entries(folder, copy), Date.now());
+    await refuseChange(folder, small);
+    const archive = writeTar([...small, await databaseEntry(folder, copy)], Date.now());
     if (target === '-') await pipeline(archive, stdout, { end: false });
     else await writeWhole(target, archive);
   } finally {
@@ -48,20 +50,37 @@ async function copyDatabase(folder: string, copy: string): Promise<void> {
   }
 }
 
+interface SmallFile extends TarEntry {
+  readonly content: readonly [Buffer];
+}
+
 /** Keys and configuration are few and small. */
-async function entries(folder: string, copy: string): Promise<TarEntry[]> {
+async function smallFiles(folder: string): Promise<SmallFile[]> {
   const database = basename(databasePath(folder));
   const files = (await readdir(folder, { withFileTypes: true })).filter(
     (entry) => entry.isFile() && !entry.name.startsWith('.') && !entry.name.startsWith(database),
   );
-  const small = await Promise.all(
-    files.map(async ({ name }): Promise<TarEntry> => {
+  return Promise.all(
+    files.map(async ({ name }): Promise<SmallFile> => {
       const content = await readFile(join(folder, name));
       return { name, size: content.length, content: [content] };
     }),
   );
+}
+
+/** The database tells which keys it goes with. */
+async function refuseChange(folder: string, before: readonly SmallFile[]): Promise<void> {
+  const now = await smallFiles(folder);
+  const isSame = ({ name, content: [bytes] }: SmallFile): boolean =>
+    before.some((each) => each.name === name && each.content[0].equals(bytes));
+  if (now.length === before.length && now.every(isSame)) return;
+  const message = 'keys or configuration of the controller were changed meanwhile: make the backup again';
+  throw new KomposeError('conflict', message);
+}
+
+async function databaseEntry(folder: string, copy: string): Promise<TarEntry> {
   const { size } = await stat(copy);
-  return [...small, { name: database, size, content: createReadStream(copy) }];
+  return { name: basename(databasePath(folder)), size, content: createReadStream(copy) };
 }
 
 async function writeWhole(target: string, archive: AsyncIterable<Uint8Array>): Promise<void> {

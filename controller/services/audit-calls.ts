@@ -36,7 +36,8 @@ export function auditCalls(context: FleetContext): Pick<FleetServer, AuditMethod
     ),
     getAuditHead: handlers.unary(async (call) => {
       await callers.user(call);
-      return { contradictions: await notary.contradictions(), head: await notary.head() };
+      const head = await notary.head();
+      return { contradictions: await notary.contradictions(), head, keyChanges: [...notary.keyChanges] };
     }),
     pruneAudit: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'pruning the audit');

@@ -13,7 +13,7 @@ interface EnrolmentDeps {
   readonly store: Store;
   readonly handlers: Handlers;
   /** The public one: SPKI DER, base64. */
-  readonly auditKey: string;
+  readonly auditKey: () => string;
   readonly limit: RateLimit;
   /** Ends the connections of certificates that are good no more. */
   readonly expel: (certificates: readonly string[]) => void;
@@ -45,7 +45,7 @@ export function enrolmentService({
       const rosterEntry = call.request.rosterEntry ?? { body: '', signature: '' };
       const caller = { clientAddress: clientAddress(call) };
       const answer = await desk.login({ secret, name, certificateRequest, rosterEntry }, caller);
-      return { ...answer, auditKey };
+      return { ...answer, auditKey: auditKey() };
     }),
     renew: handlers.unary(async (call) => {
       const peer = requirePeer(call);

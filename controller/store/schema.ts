@@ -142,9 +142,12 @@ export interface AuditTable {
 }
 
 export interface AuditMarksTable {
-  /** `head`: the newest signed one. `stub`: in place of the records that were pruned. */
-  kind: 'head' | 'stub';
-  /** A SignedMark. */
+  /**
+   * `head`: the newest signed one. `stub`: in place of the records that were pruned. `keys`: all changes of the key that
+   * signs.
+   */
+  kind: 'head' | 'stub' | 'keys';
+  /** A SignedMark; of `keys` a list of KeyChange. */
   mark: string;
 }
 

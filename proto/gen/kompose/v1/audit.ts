@@ -27,11 +27,29 @@ export interface AuditHead {
   count: number;
   /**
    * The controller's audit key (Ed25519, SPKI DER, base64). Believed only by its fingerprint, which a user learns at
-   * login, or with the first call of an older login.
+   * login, or with the first call of an older login, and by the AuditKeyChanges that lead to it from there.
    */
   key: string;
   /** Base64. */
   signature: string;
+}
+
+/**
+ * Another key signs the audit from the next record on, which tells of it. common/audit/key-change.ts tells what both keys
+ * have signed. Of the old key a head counts up to `seq`.
+ */
+export interface AuditKeyChange {
+  seq: number;
+  /** Of that record. */
+  hash: string;
+  /** RFC 3339. */
+  time: string;
+  /** The old key and the new one, as AuditHead has them. */
+  from: string;
+  to: string;
+  /** Base64. */
+  fromSignature: string;
+  toSignature: string;
 }
 
 function createBaseAuditHead(): AuditHead {
@@ -120,6 +138,118 @@ export const AuditHead: MessageFns<AuditHead> = {
             }
 
             message.signature = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAuditKeyChange(): AuditKeyChange {
+  return { seq: 0, hash: "", time: "", from: "", to: "", fromSignature: "", toSignature: "" };
+}
+
+export const AuditKeyChange: MessageFns<AuditKeyChange> = {
+  encode(message: AuditKeyChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0) {
+      writer.uint32(8).uint64(message.seq);
+    }
+    if (message.hash !== "") {
+      writer.uint32(18).string(message.hash);
+    }
+    if (message.time !== "") {
+      writer.uint32(26).string(message.time);
+    }
+    if (message.from !== "") {
+      writer.uint32(34).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(42).string(message.to);
+    }
+    if (message.fromSignature !== "") {
+      writer.uint32(50).string(message.fromSignature);
+    }
+    if (message.toSignature !== "") {
+      writer.uint32(58).string(message.toSignature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditKeyChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditKeyChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.time = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fromSignature = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.toSignature = reader.string();
             continue;
           }
         }

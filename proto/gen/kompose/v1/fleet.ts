@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { AuditHead } from "./audit.ts";
+import { AuditHead, AuditKeyChange } from "./audit.ts";
 import { Dump, RunEvent, Terminal, TerminalSize } from "./event.ts";
 import { RosterEntry, RosterPart, Variable } from "./signing.ts";
 
@@ -361,6 +361,8 @@ export interface GetAuditHeadResponse {
     | undefined;
   /** Numbers of the newest records `audit.contradicted` that there are, at most ten. */
   contradictions: number[];
+  /** All changes of the key that signs the audit, oldest first; at most a hundred. */
+  keyChanges: AuditKeyChange[];
 }
 
 export interface LabelHostRequest {
@@ -3489,7 +3491,7 @@ export const GetAuditHeadRequest: MessageFns<GetAuditHeadRequest> = {
 };
 
 function createBaseGetAuditHeadResponse(): GetAuditHeadResponse {
-  return { head: undefined, contradictions: [] };
+  return { head: undefined, contradictions: [], keyChanges: [] };
 }
 
 export const GetAuditHeadResponse: MessageFns<GetAuditHeadResponse> = {
@@ -3503,6 +3505,9 @@ export const GetAuditHeadResponse: MessageFns<GetAuditHeadResponse> = {
         writer.uint64(v);
       }
       writer.join();
+    }
+    for (const v of message.keyChanges) {
+      AuditKeyChange.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3545,6 +3550,14 @@ export const GetAuditHeadResponse: MessageFns<GetAuditHeadResponse> = {
             }
 
             break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.keyChanges.push(AuditKeyChange.decode(reader, reader.uint32()));
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
