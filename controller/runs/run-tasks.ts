@@ -20,7 +20,8 @@ interface RunTasksDeps {
  *
  * INVARIANTS
  * - Every task ends in exactly one state: who sets its phase to `ended` writes its end.
- * - What the audit must hold is durable before the event log shows it.
+ * - What the audit must hold is durable before the event log shows it. Only an end of the controller's own is shown where it
+ *   cannot be recorded; the next process records it from the log.
  * - Each event of an agent enters the log once, in order: `lastSeq` decides.
  */
 export class RunTasks {
@@ -76,7 +77,13 @@ export class RunTasks {
   /** Ends a task of which the agent has not told the end. */
   end(task: TaskProgress, state: TaskState, reason: string): Promise<void> {
     const end = { type: 'task.finished', state, reason, durationMs: 0, actionDecided: false } as const;
-    return this.#end(task, end, () => this.#deps.log.own(task.place, end));
+    const record = (): Promise<void> => this.#record(task, end).catch(this.#deps.complain);
+    return this.#end(task, end, record, () => this.#deps.log.own(task.place, end));
+  }
+
+  /** Records the end of a task that the log of an earlier process tells of; nothing happens if it is recorded. */
+  async recordEnd(task: TaskProgress): Promise<void> {
+    if (task.end !== undefined) await this.#record(task, task.end);
   }
 
   async #takeAll(task: TaskProgress, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
@@ -97,30 +104,56 @@ export class RunTasks {
   ): Promise<void> {
     const { facts, records, log } = this.#deps;
     const { seq, event } = numbered;
-    if (task.phase !== 'running') {
-      task.phase = 'running';
-      await records.taskStarted(task);
-    }
-    if (event.type === 'step.finished') {
+    if (task.phase !== 'running') await this.#begin(task);
+    if (event.type === 'step.finished')
       await records.stepFinished(facts, task, task.steps + 1, briefStep(event), agentVersion);
-      task.steps++;
-    }
     const write = (): void => log.task(task.place, numbered, bytes);
-    if (event.type === 'task.finished') return this.#end(task, event, write);
+    if (event.type === 'task.finished') {
+      // What cannot be recorded is not taken: the agent tells it again.
+      return this.#end(task, event, () => this.#record(task, event), write);
+    }
     if (this.#byId.get(task.id)?.phase === 'ended') return undefined;
     write();
+    if (event.type === 'step.finished') task.steps++;
     task.lastSeq = seq;
     return undefined;
   }
 
-  /** The only way for a task to end; the second of two ends is dropped. */
-  async #end(task: TaskProgress, end: TaskFinished, write: () => void): Promise<void> {
+  async #begin(task: TaskProgress): Promise<void> {
+    const { phase } = task;
+    task.phase = 'running';
+    try {
+      await this.#deps.records.taskStarted(task);
+    } catch (error) {
+      if (this.#byId.get(task.id)?.phase === 'running') task.phase = phase;
+      throw error;
+    }
+  }
+
+  #record(task: TaskProgress, end: TaskFinished): Promise<void> {
+    const { facts, records, agentVersion } = this.#deps;
+    return records.taskFinished(facts, task, briefEnd(end), agentVersion(task.host));
+  }
+
+  /** The only way for a task to end; the second of two ends is dropped. Where it throws, the task has not ended. */
+  async #end(
+    task: TaskProgress,
+    end: TaskFinished,
+    record: () => Promise<void>,
+    write: () => void,
+  ): Promise<void> {
     if (task.phase === 'ended') return;
+    const { phase } = task;
+    const { log, clock } = this.#deps;
     task.phase = 'ended';
-    const { facts, records, log, clock, agentVersion, complain } = this.#deps;
-    await records.taskFinished(facts, task, briefEnd(end), agentVersion(task.host)).catch(complain);
-    log.tellUnkept(task.place);
-    write();
+    try {
+      await record();
+      log.tellUnkept(task.place);
+      write();
+    } catch (error) {
+      task.phase = phase;
+      throw error;
+    }
     task.end = end;
     task.endedMs = clock();
     this.#unended--;

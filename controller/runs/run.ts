@@ -190,6 +190,9 @@ export class Run {
       const end = ends.get(task.id);
       if (end !== undefined) await this.#tasks.end(task, end.state, end.reason);
     }
+    for (const task of this.#tasks.all)
+      if (!ends.has(task.id))
+        await this.#tasks.recordEnd(task).catch((error: unknown) => this.#complain(error));
     for (const [host, tasks] of this.#tasks.byHost)
       if (tasks.some(({ id }) => !this.#unasked.has(id))) this.#returning.add(host);
     await this.deny(denied);
