@@ -1,6 +1,8 @@
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { isSystemError, KomposeError } from '../common/errors.ts';
 import { maxMessageBytes } from '../proto/channel-options.ts';
 import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
@@ -54,6 +56,7 @@ export async function serveController(
   log: Logger,
 ): Promise<RunningController> {
   const state = await loadState(settings.folder);
+  await refuseReadOnly(settings.folder);
   const authorities = new Authorities(state);
   let { addresses } = state.config;
   const limits = { ...defaultLimits, ...settings.limits };
@@ -191,6 +194,19 @@ export async function serveController(
     await store.close();
   };
   return { address: where.replace(/:\d+$/, `:${port}`), close };
+}
+
+/** Throws `unavailable` where nothing can ever be recorded. A full disk is no reason: it may have room again. */
+async function refuseReadOnly(folder: string): Promise<void> {
+  const probe = join(folder, '.writable');
+  try {
+    await writeFile(probe, '');
+    await rm(probe);
+  } catch (error) {
+    if (!isSystemError(error, 'EROFS')) return;
+    const message = `the disk of ${folder} is read-only: mend it, then start the controller`;
+    throw new KomposeError('unavailable', message, { cause: error });
+  }
 }
 
 /** A store that cannot be written holds up neither a start nor a stop. */

@@ -20,7 +20,11 @@ export function openSqlite(path: string): SqliteDatabase {
       const sql = asked === 'begin' ? 'begin immediate' : asked;
       const known = statements.get(sql);
       if (known !== undefined) return known;
-      const statement = adapt(database.prepare(sql));
+      const prepared = adapt(database.prepare(sql));
+      // SQLite itself takes a transaction back that met a broken disk; what went wrong is told by then.
+      const undo = (): ReturnType<SqliteStatement['run']> =>
+        database.isTransaction ? prepared.run([]) : { changes: 0, lastInsertRowid: 0 };
+      const statement = sql === 'rollback' ? { ...prepared, run: undo } : prepared;
       if (statements.size < statementCacheSize) statements.set(sql, statement);
       return statement;
     },

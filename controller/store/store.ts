@@ -1,10 +1,10 @@
-import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kysely, SqliteDialect, type SqliteDatabase, type Transaction } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { KomposeError } from '../../common/errors.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
+import { damaged, isDamage, refusingDamage } from './damage.ts';
 import { openSqlite } from './sqlite-database.ts';
 
 export type Write<Result> = (transaction: Transaction<Schema>) => Promise<Result>;
@@ -20,6 +20,7 @@ interface Waiting {
  *
  * INVARIANTS
  * - When `write` has resolved, its changes are on the disk; when it rejected, none of them is there.
+ * - Once a page turns out to be damaged, nothing is written any more.
  * - Writes asked for while a transaction is under way share the next one (group commit), in order. SQLite commits while this
  *   process stands still, so what came meanwhile is heard of only afterwards: before each transaction, all of it is taken in.
  */
@@ -95,7 +96,7 @@ function openChecked(path: string): SqliteDatabase {
     const database = openSqlite(path);
     const [first] = database.prepare('PRAGMA quick_check(1)').all([]);
     const { quick_check: found } = { quick_check: 'ok', ...(first as { quick_check?: string }) };
-    if (found === 'ok') return database;
+    if (found === 'ok') return refusingDamage(database, path);
     database.close();
     throw damaged(path, found);
   } catch (error) {
@@ -104,13 +105,10 @@ function openChecked(path: string): SqliteDatabase {
   }
 }
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB, as https://sqlite.org/rescode.html numbers them. */
-const damageCodes: ReadonlySet<unknown> = new Set([11, 26]);
-
 function cannotOpen(path: string, error: unknown): KomposeError {
+  if (error instanceof KomposeError) return error;
   const why = error instanceof Error ? error.message : String(error);
-  if (error instanceof Error && 'errcode' in error && damageCodes.has(error.errcode))
-    return damaged(path, why, error);
+  if (isDamage(error)) return damaged(path, why, error);
   return new KomposeError(
     'unavailable',
     `the database ${path} cannot be opened or upgraded: ${why}; can its folder be written?`,
@@ -118,12 +116,6 @@ function cannotOpen(path: string, error: unknown): KomposeError {
       cause: error,
     },
   );
-}
-
-function damaged(path: string, why: string, cause?: unknown): KomposeError {
-  const wayOut = `move ${dirname(path)} away and put a backup in its place: kompose controller restore FILE`;
-  const message = `the database ${path} is damaged (${why.replaceAll(/\s+/g, ' ')}): ${wayOut}`;
-  return new KomposeError('unavailable', message, { cause });
 }
 
 function asUnavailable(error: unknown): KomposeError {

@@ -109,6 +109,7 @@ export class TestController {
     await this.#close();
     this.#settings = { ...this.#settings, ...changes };
     this.#running = await serve(this.#settings, this.#log);
+    this.#stopped = undefined;
     this.#admin = undefined;
   }
 
@@ -130,13 +131,13 @@ export class TestController {
     renameSync(left, this.folder);
     lose(this.folder);
     this.#running = await serve(this.#settings, this.#log);
+    this.#stopped = undefined;
     this.#admin = undefined;
   }
 
   async #close(): Promise<void> {
     for (const client of this.#clients.splice(0)) client.close();
     await this.stop();
-    this.#stopped = undefined;
   }
 
   /** A client without a certificate. */
