@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { execa } from 'execa';
 import { terminateMarked } from '../../agent/process/marked-processes.ts';
 import { kompose } from '../fleet/release.ts';
-import { endFleet, isRunning, outputOf, until } from '../e2e/support.ts';
+import { endFleet, isRunning, jsonLines, outputOf, until } from '../e2e/support.ts';
 import {
   DatabaseServer,
   host,
   leavesNothing,
   password,
+  pidsWith,
   processesWith,
   sleeps,
   waitsForLock,
@@ -66,6 +67,21 @@ async function killToolsOf(places: readonly Place[]): Promise<void> {
     );
     await terminateMarked(`PGAPPNAME=${mark}`, 0);
   }
+}
+
+/** Holds pg_dump up once it has written some of a dump; gives its id. */
+async function pausedDump(place: Place): Promise<number> {
+  await until('some of the dump is written', async () => {
+    const [partial] = await place.dumps();
+    return partial !== undefined && (await stat(place.path(partial))).size > 1_000_000;
+  });
+  const name = `SELECT application_name FROM pg_stat_activity WHERE datname = '${place.database}' AND application_name LIKE 'kompose%'`;
+  const mark = `PGAPPNAME=${await place.server.sql('postgres', name)}`;
+  const [pid] = await pidsWith(mark, 'pg_dump');
+  assert.ok(pid !== undefined);
+  process.kill(pid, 'SIGSTOP');
+  assert.match((await place.dumps()).join(), /^\.[^,]*\.sql\.partial$/);
+  return pid;
 }
 
 async function oldStays({ exporting, importing }: InTheMiddle): Promise<void> {
@@ -145,6 +161,37 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
       assert.deepEqual([run?.state, run?.reason], ['succeeded', '']);
       assert.equal(await place.wares(), 'as dumped');
       await leavesNothing(place, run?.task ?? '');
+    }
+  });
+
+  it('the agent is upgraded: the dump goes on under the next one, whole, and its output has no gap', async () => {
+    const places = await Promise.all(ways.map((way) => server.place(way)));
+    const rows = `SELECT i, repeat(md5(i::text), 32) AS text FROM generate_series(1, 80000) AS i`;
+    for (const place of places) await place.sql(`CREATE TABLE rows AS ${rows}`);
+    const exports = places.map((place) => place.run([], 'db:export'));
+    const dumping = await Promise.all(places.map((place) => pausedDump(place)));
+    for (let time = 0; time < 2; time++) {
+      assert.equal((await fleet.kill(host, 'SIGTERM')).exitCode, 0);
+      if (time === 0) for (const pid of dumping) process.kill(pid, 'SIGCONT');
+      await fleet.startAgent(host);
+    }
+    const digest = `SELECT count(*), md5(string_agg(text, '' ORDER BY i)) FROM rows`;
+    for (const [at, place] of places.entries()) {
+      const run = await exports[at];
+      assert.deepEqual([run?.state, run?.reason], ['succeeded', '']);
+      const path = run?.dump?.path ?? '';
+      const dump = await readFile(path);
+      assert.equal(run?.dump?.sha256, createHash('sha256').update(dump).digest('hex'));
+      const restored = `${place.database}_restored`;
+      await server.sql('postgres', `CREATE DATABASE ${restored}`);
+      await server.psql(restored, 'test', [], undefined, dump.toString());
+      assert.equal(await server.sql(restored, digest), await place.sql(digest));
+      assert.equal(outputOf(run.events, 'action', 'stdout'), `${path}\n`);
+      assert.deepEqual(await place.told(), ['hook_pre_db_export()', `hook_post_db_export(${path})`]);
+      const later = await fleet.kompose(['-o', 'json', 'runs', 'attach', String(run.events[0]?.run)]);
+      assert.deepEqual(jsonLines(later.stdout), run.events);
+      assert.equal(run.events.filter(({ type }) => type === 'task.started').length, 1);
+      await leavesNothing(place, run.task);
     }
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import type { CommandOptions, KomposeFleet } from '../fleet/kompose-fleet.ts';
 import { postgresImage } from '../fleet/postgres-image.ts';
@@ -308,10 +308,21 @@ export async function leavesNothing({ server, database }: Place, task: string): 
 
 /** Command lines of the processes of this machine, containers included, whose environment has that variable. */
 export async function processesWith(variable: string): Promise<string[]> {
+  return (await processesBearing(variable)).map(({ argv }) => argv.join('\0'));
+}
+
+/** Ids of those among them that run this program. */
+export async function pidsWith(variable: string, program: string): Promise<number[]> {
+  const all = await processesBearing(variable);
+  return all.filter(({ argv: [name = ''] }) => basename(name) === program).map(({ pid }) => pid);
+}
+
+async function processesBearing(variable: string): Promise<{ pid: number; argv: string[] }[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = pids.map(async (pid) => {
     const environ = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
-    return environ.split('\0').includes(variable) ? [await readFile(`/proc/${pid}/cmdline`, 'utf8')] : [];
+    if (!environ.split('\0').includes(variable)) return [];
+    return [{ pid: Number(pid), argv: (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0') }];
   });
   return (await Promise.all(found.map((each) => each.catch(() => [])))).flat();
 }
