@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentLinkClient, TaskControl, TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
@@ -8,6 +9,9 @@ import type { TaskSpool } from '../tasks/task-spool.ts';
 import type { LogRecord } from '../../common/event-log.ts';
 
 const maxMessageBytes = 256 * 1024;
+/** After a message that is not full, what follows within so long goes together: each costs, here and there, more than it holds. */
+const gatherMs = 2;
+const gatheredBytes = 64 * 1024;
 
 /**
  * Sends a task's events from the first that the controller lacks, and takes its acknowledgements, until all are
@@ -78,9 +82,12 @@ async function sendFrom(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const records of spool.log.read(afterSeq, signal)) {
+    let size = 0;
     for (const events of batches(records)) {
       await send(stream, { kind: { $case: 'events', value: { events } } }, signal);
+      size = events.reduce((sum, { length }) => sum + length, 0);
     }
+    if (size < gatheredBytes && !spool.log.isEnded) await delay(gatherMs, undefined, { signal });
   }
 }
 
