@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { CompiledQuery, Transaction } from 'kysely';
 import type { Dump } from '../../common/task-event.ts';
 import { hashRecord, recordText, type ChainEnd } from '../../common/audit/chain.ts';
 import type { KeyChange } from '../../common/audit/key-change.ts';
@@ -130,9 +130,11 @@ export async function record(
   const before = ends.get(transaction) ?? (await chainEnd(transaction));
   const text = recordText(before, full);
   const end = { seq: before.seq + 1, hash: hashRecord(text) };
-  await transaction
-    .insertInto('audit')
-    .values({ ...end, record: text })
-    .execute();
+  const { seq, hash } = end;
+  insertion ??= transaction.insertInto('audit').values({ seq, hash, record: text }).compile();
+  await transaction.executeQuery({ ...insertion, parameters: [seq, hash, text] });
   ends.set(transaction, end);
 }
+
+/** Put together once: it is what the controller's tables are asked for most. */
+let insertion: CompiledQuery | undefined;
