@@ -1,5 +1,6 @@
 import { KomposeError } from '../../common/errors.ts';
 import type { StackSummary } from '../../common/inventory.ts';
+import { certificatesOf, type Peer } from '../identity/directory.ts';
 import type { HostsTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { HostSession } from './host-session.ts';
@@ -10,6 +11,8 @@ export interface HostRecord {
   readonly labels: Readonly<Record<string, string>>;
   readonly joinedMs: number;
   readonly certificateNotAfterMs: number;
+  /** The fingerprints of those that are good for it. */
+  readonly certificates: readonly string[];
   readonly agentVersion: string;
   readonly lastSeenMs: number | undefined;
   readonly clockSkewMs: number;
@@ -85,6 +88,7 @@ export class Fleet {
       labels: JSON.parse(row.labels) as Record<string, string>,
       joinedMs: row.joined_at,
       certificateNotAfterMs: row.certificate_not_after,
+      certificates: certificatesOf(row),
       agentVersion: row.agent_version,
       lastSeenMs: row.last_seen ?? undefined,
       clockSkewMs: 0,
@@ -104,8 +108,17 @@ export class Fleet {
   }
 
   /** A host has another certificate. */
-  renewed({ name, certificate_not_after: certificateNotAfterMs }: HostsTable): void {
-    this.#update(name, { certificateNotAfterMs });
+  renewed(row: HostsTable): void {
+    const { certificate_not_after: certificateNotAfterMs } = row;
+    this.#update(row.name, { certificateNotAfterMs, certificates: certificatesOf(row) });
+  }
+
+  /** Throws `denied` for a host that was removed, or has joined again with another certificate. */
+  checkCertificate({ name, fingerprint }: Peer): void {
+    const host = this.#hosts.get(name);
+    if (host === undefined) throw new KomposeError('denied', `the host ${name} was removed from the fleet`);
+    if (!host.certificates.includes(fingerprint))
+      throw new KomposeError('denied', `the host ${name} has joined again with another certificate`);
   }
 
   /** A host that has just been removed from the store: its link ends at once. */

@@ -19,7 +19,7 @@ import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Authorities } from '../identity/authorities.ts';
-import { findHost, trustText, type Peer } from '../identity/directory.ts';
+import { trustText, type Peer } from '../identity/directory.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
@@ -72,7 +72,7 @@ export function agentLinkService(deps: AgentLinkDeps): AgentLinkServer {
     },
     checkHost: deps.handlers.unary(async (call) => {
       const peer = requirePeer(call, 'host');
-      await findHost(deps.store, peer);
+      deps.fleet.checkCertificate(peer);
       const online = deps.fleet.get(peer.name)?.session !== undefined;
       return { controllerVersion: version, nowUnixMs: deps.clock(), online };
     }),
@@ -197,8 +197,8 @@ class AttachedAgent {
       const versions = `the agent speaks protocol ${hello.protocolVersion}, the controller ${protocolVersion}`;
       throw new KomposeError('protocol', `${versions}: upgrade the older one`);
     }
-    await findHost(this.#deps.store, peer);
-    if (this.#over.signal.aborted || this.#session !== undefined) return;
+    this.#deps.fleet.checkCertificate(peer);
+    if (this.#session !== undefined) return;
     const { clock, limits, cut } = this.#deps;
     const session = new AgentSession(peer.name, hello, this.#call, clock(), {
       end: (error) => this.#end(error),

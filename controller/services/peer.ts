@@ -32,15 +32,24 @@ export function peerOf(call: Pick<AnyCall, 'getAuthContext'>): Peer | undefined 
   return { kind, name, fingerprint };
 }
 
-/** Whom a certificate names, if it is one of ours. */
-export function ofCertificate({
-  subjectaltname,
-  fingerprint256,
-}: Pick<PeerCertificate, 'subjectaltname' | 'fingerprint256'>): {
-  kind: Peer['kind'] | undefined;
-  name: string;
-  fingerprint: string;
-} {
+type Named = Pick<PeerCertificate, 'subjectaltname' | 'fingerprint256'>;
+
+interface Holder {
+  readonly kind: Peer['kind'] | undefined;
+  readonly name: string;
+  readonly fingerprint: string;
+}
+
+const holders = new WeakMap<Named, Holder>();
+
+/** Whom a certificate names, if it is one of ours; read once. */
+export function ofCertificate(certificate: Named): Holder {
+  const holder = holders.get(certificate) ?? readHolder(certificate);
+  holders.set(certificate, holder);
+  return holder;
+}
+
+function readHolder({ subjectaltname, fingerprint256 }: Named): Holder {
   const match = /^URI:spiffe:\/\/kompose\/(host|user)\/([A-Za-z0-9._@-]+)$/.exec(subjectaltname ?? '');
   const [, kind, name = ''] = match ?? [];
   const fingerprint = fingerprint256.replaceAll(':', '').toLowerCase();

@@ -1,7 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import { TaskControl, type TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
-import { findHost } from '../identity/directory.ts';
 import type { Run } from '../runs/run.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { StdinLink } from '../runs/stdin-relay.ts';
@@ -14,9 +13,9 @@ type ReportCall = ServerDuplexStream<TaskReport, TaskControl>;
 
 /** Takes a task's events; acknowledges what is in the log, and has been seen where somebody sets the pace. */
 export async function takeReport(deps: AgentLinkDeps, call: ReportCall): Promise<void> {
-  const { runs, fleet, store, handlers } = deps;
+  const { runs, fleet, handlers } = deps;
   const peer = requirePeer(call, 'host');
-  await findHost(store, peer);
+  fleet.checkCertificate(peer);
   const agentVersion = fleet.get(peer.name)?.agentVersion ?? '';
   const link = stdinLink(deps, call, peer.fingerprint);
   const acks = new Acknowledgements(call);

@@ -32,6 +32,7 @@ function host(
     labels,
     joinedMs: 0,
     certificateNotAfterMs: 0,
+    certificates: [],
     agentVersion: '',
     lastSeenMs: undefined,
     clockSkewMs: 0,
