@@ -76,6 +76,11 @@ export class Fleet {
     return [...this.#hosts.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** How many hosts there are. */
+  get size(): number {
+    return this.#hosts.size;
+  }
+
   get(name: string): HostRecord | undefined {
     return this.#hosts.get(name);
   }

@@ -96,6 +96,7 @@ class AttachedAgent {
   #silence: NodeJS.Timeout | undefined;
   readonly #over = new AbortController();
   #underWay = 0;
+  #heartbeatPeriodMs: number;
   /** Of the certificate that this link stands on. */
   #renewalDueMs = Number.POSITIVE_INFINITY;
   /** The CAs that the agent trusts on this link. */
@@ -104,6 +105,7 @@ class AttachedAgent {
   constructor(deps: AttachDeps, call: AttachCall) {
     this.#deps = deps;
     this.#call = call;
+    this.#heartbeatPeriodMs = deps.heartbeatPeriodMs;
   }
 
   serve(): void {
@@ -228,8 +230,12 @@ class AttachedAgent {
   }
 
   #welcome(session: AgentSession): void {
+    const { heartbeatPeriodMs: shortestMs, limits, fleet } = this.#deps;
+    const ms = Math.max(shortestMs, (fleet.size / limits.heartbeatsASecond) * 1000);
     // Spread by a tenth, so that a fleet that came back together does not beat together.
-    const heartbeatPeriodMs = Math.round(this.#deps.heartbeatPeriodMs * (0.9 + Math.random() * 0.1));
+    const heartbeatPeriodMs = Math.round(ms * (0.9 + Math.random() * 0.1));
+    this.#heartbeatPeriodMs = heartbeatPeriodMs;
+    this.#expectWord();
     const value = {
       protocolVersion,
       capabilities: [...capabilities],
@@ -278,7 +284,7 @@ class AttachedAgent {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
       this.#end(new KomposeError('unreachable', 'the agent has fallen silent'));
-    }, this.#deps.heartbeatPeriodMs * 2.5);
+    }, this.#heartbeatPeriodMs * 2.5);
   }
 
   #end(error: KomposeError): void {

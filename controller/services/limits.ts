@@ -31,6 +31,8 @@ export interface Limits {
   readonly unreadBytes: number;
   /** Messages of a host's link that are dealt with at a time; the next are not taken from the network yet. */
   readonly messagesUnderWay: number;
+  /** Of all hosts together: those of a larger fleet each give fewer signs of life. */
+  readonly heartbeatsASecond: number;
   /** Runs that begin on a host itself: more have to wait. */
   readonly localRuns: { readonly aSecond: number; readonly burst: number };
   /** All headers of a call, as HTTP/2 counts them. */
@@ -61,6 +63,7 @@ export const defaultLimits: Limits = {
   heldBytes: 64 * 1024 * 1024,
   unreadBytes: 16 * 1024 * 1024,
   messagesUnderWay: 16,
+  heartbeatsASecond: 250,
   localRuns: { aSecond: 20, burst: 500 },
   headerBytes: 16 * 1024,
   stranger: { openCalls: 50, callsPerSecond: 10, burst: 100 },

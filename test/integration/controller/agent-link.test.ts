@@ -41,6 +41,18 @@ describe('an agent that says hello', () => {
     assert.equal(host?.agentVersion, '9.9');
   });
 
+  test('is asked for a heartbeat less often in a large fleet, and waited for as long', async (t) => {
+    const settings = { heartbeatPeriodMs: 50, limits: { heartbeatsASecond: 2 } };
+    const controller = await TestController.start(t, settings);
+    const agent = controller.attach(await controller.host('prod-1'));
+    const { heartbeatPeriodMs } = await agent.welcomed();
+    const welcomedMs = performance.now();
+    assert.ok(heartbeatPeriodMs >= 450 && heartbeatPeriodMs <= 500);
+    const { message } = await agent.inbox.ended;
+    assert.match(message, /fallen silent/);
+    assert.ok(performance.now() - welcomedMs > 2 * heartbeatPeriodMs);
+  });
+
   for (const version of [0, protocolVersion + 1]) {
     test(`in protocol ${version} is refused with both versions`, async (t) => {
       const controller = await TestController.start(t);
