@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
 import { isSystemError } from '../../common/errors.ts';
@@ -138,12 +139,16 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
  * more has come than the process itself can have left in its pipes.
  */
 async function settle(pumps: readonly Pump[]): Promise<void> {
+  const sinceMs = performance.now();
   const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
   const before = pumps.map((each) => each.taken());
   const isLate = (each: Pump, at: number): boolean =>
-    each.idleMs() > lateOutputMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
+    Math.min(each.idleMs(), performance.now() - sinceMs) > lateOutputMs ||
+    each.taken() - (before[at] ?? 0) > leftInPipeBytes;
   const look = async (): Promise<boolean> => {
     await pause(20);
+    // On a busy machine the pause may be over before what the pipes hold was read.
+    await nextTurn();
     return pumps.every(isLate);
   };
   while (!(await Promise.race([finished, look()]))) continue;

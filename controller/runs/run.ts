@@ -60,6 +60,7 @@ export class Run {
   readonly stdin: StdinRelay | undefined;
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
+  #finishing: Promise<void> | undefined;
   #cancelledBy: Actor | undefined;
   #whyCancelled = '';
   /** Why tasks are not to start any more, also where their host may have been asked for them already. */
@@ -393,8 +394,14 @@ export class Run {
     if (this.#orders.send(task)) task.phase = 'sent';
   }
 
+  /** Tasks that end together ask for it together: it is recorded once. */
   async #finishIfDone(): Promise<void> {
     if (!this.#tasks.haveEnded || this.log.isEnded) return;
+    this.#finishing ??= this.#finish();
+    await this.#finishing;
+  }
+
+  async #finish(): Promise<void> {
     this.#scheduler.close();
     const { ends } = this.#tasks;
     const outcome = runOutcome(
@@ -405,7 +412,6 @@ export class Run {
     await this.#deps.records
       .finished(this.facts, outcome, this.stdin?.isEmpty)
       .catch((error: unknown) => this.#complain(error));
-    if (this.log.isEnded) return;
     const durationMs = this.#deps.clock() - this.facts.startedMs;
     this.#log.run({ type: 'run.finished', ...outcome, durationMs });
     this.log.end();

@@ -259,7 +259,10 @@ hook_pre_up() {
         '--format',
         '{{.Names}}',
       );
-      assert.deepEqual(left, ['once-ANOTHER']);
+      assert.deepEqual(
+        left.filter((name) => /^once-[A-Z]+$/.test(name)),
+        ['once-ANOTHER'],
+      );
     });
 
     it('goes on when it was detached', async () => {

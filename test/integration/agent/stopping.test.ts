@@ -36,6 +36,8 @@ describe('a background job', () => {
     const bench = await Bench.create(t);
     await bench.stack('sexy', { hooks: 'hook_pre_up() { { sleep 0.02; echo late; } & }' });
     assert.equal((await bench.run()).output('pre'), 'late\n');
+    await bench.stack('sexy', { hooks: 'hook_pre_up() { sleep 0.5; { sleep 0.1; echo late; sleep 9; } & }' });
+    assert.equal((await bench.run()).output('pre'), 'late\n');
   });
 });
 

@@ -76,6 +76,19 @@ describe('before an agent hears of a run', () => {
 });
 
 describe('a run', () => {
+  test('is recorded as finished once, though its last tasks end together', async (t) => {
+    const controller = await TestController.start(t);
+    const hosts = ['prod-1', 'prod-2', 'prod-3'];
+    const agents = await Promise.all(
+      hosts.map(async (host) => (await controller.online(host, ['sexy'])).agent),
+    );
+    const run = (await controller.admin()).run();
+    const tasks = await Promise.all(agents.map(async (agent) => (await agent.asked()).taskId));
+    await Promise.all(agents.map((agent, at) => agent.finish(tasks[at] ?? '')));
+    await run.finished();
+    assert.equal(controller.audit('run.finished').length, 1);
+  });
+
   test('hands its words to the agent byte for byte', async (t) => {
     const controller = await TestController.start(t);
     const { agent } = await controller.online('prod-1', ['sexy']);
