@@ -1,6 +1,6 @@
 import { KomposeError } from '../common/errors.ts';
 import { changeEntry, entriesAMessage, type RosterChange, type RosterEntry } from '../common/roster/entry.ts';
-import type { Roster } from '../common/roster/roster.ts';
+import { isAdmin, type Roster } from '../common/roster/roster.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import type { SigningKey } from '../common/signing/signing-key.ts';
 import type { SyncRosterRequest, SyncRosterResponse } from '../proto/gen/kompose/v1/fleet.ts';
@@ -75,7 +75,8 @@ export class LoginRoster {
   }
 
   #sign(roster: Roster, change: RosterChange | undefined): RosterEntry[] {
-    if (change === undefined || roster.userOfKey(this.key.publicKey)?.isAdmin !== true) return [];
+    const self = roster.userOfKey(this.key.publicKey);
+    if (change === undefined || self === undefined || !isAdmin(self)) return [];
     const entries: RosterEntry[] = [];
     let next = roster;
     const expired = roster.invites.filter(({ until }) => until < Date.now()).slice(0, mostExpired);

@@ -24,9 +24,14 @@ export function isUserName(name: string): boolean {
   return identityName.test(name);
 }
 
+/** Whether it has the form of a role's name. */
+export function isRoleName(name: string): boolean {
+  return /^[a-z][a-z0-9_-]{0,62}$/.test(name);
+}
+
 /** Of users: records also bear `agent` and the like, which are none. */
 export function checkRoleName(name: string): string {
-  if (!/^[a-z][a-z0-9_-]{0,62}$/.test(name)) {
+  if (!isRoleName(name)) {
     const rule = 'begin with a small letter; then small letters, digits, "_", "-", 63 at most';
     fail(`bad role name ${quoted(name)}: ${rule}`);
   }

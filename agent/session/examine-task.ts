@@ -2,7 +2,8 @@ import { checkTerminal } from '../../common/client-terminal.ts';
 import { formatDuration } from '../../common/durations.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { checkStackName, isId } from '../../common/names.ts';
-import type { Roster } from '../../common/roster/roster.ts';
+import type { Roster, RosterUser } from '../../common/roster/roster.ts';
+import { builtInRoles } from '../../common/rules/built-in-roles.ts';
 import { clockToleranceMs, longestForceMs, openOrder, type Order } from '../../common/signing/order.ts';
 import { taskText } from '../../common/signing/signed-text.ts';
 import { isSignatureOf } from '../../common/signing/signing-key.ts';
@@ -37,10 +38,9 @@ export function examineTask(message: StartTask, host: Examiner): SignedTask {
   if (!isSignatureOf(order.key, taskText(bytes, target), signature))
     throw denied('it is not what its user signed for this host, stack and task');
   checkTime(order, host.nowMs);
-  return {
-    notAfterMs: order.notAfterUnixMs,
-    spec: { task, stack, user: user.name, ...what(order, message), output: message.output },
-  };
+  const spec = { task, stack, user: user.name, ...what(order, message), output: message.output };
+  checkRole(user, spec, host.name);
+  return { notAfterMs: order.notAfterUnixMs, spec };
 }
 
 function what(
@@ -84,6 +84,17 @@ function checkTime({ notAfterUnixMs }: Order, nowMs: number): void {
     throw denied(`what was signed lost its force ${formatDuration(-leftMs)} ago; ${clocks}`);
   if (leftMs > longestForceMs + clockToleranceMs)
     throw denied(`what was signed keeps its force for too long; ${clocks}`);
+}
+
+/** Of a role of the fleet's own the roster has the name alone: what it allows only the controller knows. */
+function checkRole({ name, role }: RosterUser, { stack, command, args, env }: TaskSpec, host: string): void {
+  const rules = Object.hasOwn(builtInRoles, role) ? builtInRoles[role] : undefined;
+  const request = { command, args, envNames: Object.keys(env) };
+  const decision = rules?.decide(request, { host, stack, labels: {} });
+  if (decision === undefined || decision.isAllowed) return;
+  throw denied(
+    `the role ${role}, which ${name} has in the roster that this host knows, does not allow ${decision.reason}`,
+  );
 }
 
 function denied(message: string): KomposeError {

@@ -86,7 +86,7 @@ export async function createToken(
     type: 'invite',
     key: key.publicKey,
     user: name,
-    isAdmin: role === 'admin',
+    role,
     uses: uses || 1,
     until: Date.now() + (ttl ?? defaultTokenLifeMs(role)),
   } as const;

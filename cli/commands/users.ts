@@ -38,12 +38,11 @@ export const users: Noun = {
       summary: "change a user's role, at once, also for what is under way",
       run: async (call, [name = '', role = '']) => {
         using fleet = await call.connect();
-        const isAdmin = role === 'admin';
         await fleet.roster.change(
           fleet,
           (roster) => {
-            const isChanged = (roster.user(name)?.isAdmin ?? isAdmin) !== isAdmin;
-            return isChanged ? { type: 'admin', name, isAdmin } : undefined;
+            const isChanged = (roster.user(name)?.role ?? role) !== role;
+            return isChanged ? { type: 'role', name, role } : undefined;
           },
           (rosterEntries) =>
             fleet.ask((answer) => fleet.client.setUserRole({ name, role, rosterEntries }, answer)),

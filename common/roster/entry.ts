@@ -1,4 +1,4 @@
-import { isUserName } from '../names.ts';
+import { isRoleName, isUserName } from '../names.ts';
 import { signText, type SigningKey } from '../signing/signing-key.ts';
 import { rosterText } from '../signing/signed-text.ts';
 
@@ -7,10 +7,10 @@ import { rosterText } from '../signing/signed-text.ts';
  * taken as they stand: it is never parsed and written anew.
  *
  *     {"type":"root","name":"ada","key":K}                       signed by K: the first entry, and only that
- *     {"type":"invite","key":T,"user":"bob","isAdmin":false,"uses":1,"until":…,"seq":2,"previous":H,"by":K}
+ *     {"type":"invite","key":T,"user":"bob","role":"viewer","uses":1,"until":…,"seq":2,"previous":H,"by":K}
  *     {"type":"join","name":"bob","key":B,"invite":T}            signed by T, the key that is in the token's text
  *     {"type":"withdraw","key":T,"seq":…,"previous":H,"by":K}    of an invite
- *     {"type":"admin","name":"bob","isAdmin":true,"seq":…,"previous":H,"by":K}
+ *     {"type":"role","name":"bob","role":"admin","seq":…,"previous":H,"by":K}
  *     {"type":"remove","name":"bob","seq":…,"previous":H,"by":K}
  *
  * What an admin signs names its place: the number of the entry and the hash of the roster before it. Who joins knows no
@@ -30,7 +30,7 @@ export interface Invite {
   readonly key: string;
   /** Empty: whoever joins chooses the name. */
   readonly user: string;
-  readonly isAdmin: boolean;
+  readonly role: string;
   readonly uses: number;
   /** Unix milliseconds. From then on admins' clients withdraw it. */
   readonly until: number;
@@ -40,7 +40,7 @@ export interface Invite {
 export type RosterChange =
   | Invite
   | { readonly type: 'withdraw'; readonly key: string }
-  | { readonly type: 'admin'; readonly name: string; readonly isAdmin: boolean }
+  | { readonly type: 'role'; readonly name: string; readonly role: string }
   | { readonly type: 'remove'; readonly name: string };
 
 /** Where an admin's entry stands, and whose it is. */
@@ -110,15 +110,15 @@ function isBody(body: Fields): boolean {
       return has(body, {
         key: isKey,
         user: (user) => user === '' || isName(user),
-        isAdmin: isBoolean,
+        role: isRole,
         uses: isCount,
         until: isCount,
         ...place,
       });
     case 'withdraw':
       return has(body, { key: isKey, ...place });
-    case 'admin':
-      return has(body, { name: isName, isAdmin: isBoolean, ...place });
+    case 'role':
+      return has(body, { name: isName, role: isRole, ...place });
     case 'remove':
       return has(body, { name: isName, ...place });
     default:
@@ -136,7 +136,7 @@ function has(body: Fields, tests: Tests): boolean {
   );
 }
 
-const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
+const isRole = (value: unknown): boolean => typeof value === 'string' && isRoleName(value);
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;
 const isName = (value: unknown): boolean => typeof value === 'string' && isUserName(value);
 /** 44 bytes of DER. */

@@ -5,16 +5,23 @@ import { isSignatureOf } from '../signing/signing-key.ts';
 import { rosterText } from '../signing/signed-text.ts';
 import { parseBody, type Invite, type RosterBody, type RosterEntry, type RosterPlace } from './entry.ts';
 
-/** Somebody whose signature counts. */
+/** Somebody whose signature counts, for what the role allows. */
 export interface RosterUser {
   readonly name: string;
   readonly key: string;
-  readonly isAdmin: boolean;
+  readonly role: string;
 }
 
 /** An invite that is still good for something. */
 export interface OpenInvite extends Omit<Invite, 'type'> {
   readonly usesLeft: number;
+}
+
+/** Of those who sign entries. */
+const adminRole = 'admin';
+
+export function isAdmin({ role }: Pick<RosterUser, 'role'>): boolean {
+  return role === adminRole;
 }
 
 /** No entry yet. */
@@ -134,14 +141,14 @@ class Draft {
 
   #checkPlace({ seq, previous, by }: RosterPlace): void {
     if (seq !== this.#count + 1 || previous !== this.head) this.#refuse('it was signed for another place');
-    const isAdmin = [...this.users.values()].some((user) => user.key === by && user.isAdmin);
-    if (!isAdmin) this.#refuse('its signer is no admin');
+    const isKnown = [...this.users.values()].some((user) => user.key === by && isAdmin(user));
+    if (!isKnown) this.#refuse('its signer is no admin');
   }
 
   #apply(body: RosterBody): void {
     switch (body.type) {
       case 'root':
-        this.#addUser({ name: body.name, key: body.key, isAdmin: true });
+        this.#addUser({ name: body.name, key: body.key, role: adminRole });
         return;
       case 'invite':
         this.#addKey(body.key);
@@ -153,8 +160,8 @@ class Draft {
       case 'withdraw':
         if (!this.invites.delete(body.key)) this.#refuse('there is no such invite');
         return;
-      case 'admin':
-        this.users.set(body.name, { ...this.#userNamed(body.name), isAdmin: body.isAdmin });
+      case 'role':
+        this.users.set(body.name, { ...this.#userNamed(body.name), role: body.role });
         this.#keepAnAdmin();
         return;
       case 'remove':
@@ -167,7 +174,7 @@ class Draft {
   #join(name: string, key: string, invite: string): void {
     const open = this.invites.get(invite) ?? this.#refuse('nobody invited its signer, or not so often');
     if (open.user !== '' && open.user !== name) this.#refuse(`the invite is for ${open.user}`);
-    this.#addUser({ name, key, isAdmin: open.isAdmin });
+    this.#addUser({ name, key, role: open.role });
     if (open.usesLeft === 1) this.invites.delete(invite);
     else this.invites.set(invite, { ...open, usesLeft: open.usesLeft - 1 });
   }
@@ -188,7 +195,7 @@ class Draft {
   }
 
   #keepAnAdmin(): void {
-    if (![...this.users.values()].some(({ isAdmin }) => isAdmin)) this.#refuse('the last admin stays one');
+    if (![...this.users.values()].some(isAdmin)) this.#refuse('the last admin stays one');
   }
 
   #refuse(why: string): never {
@@ -196,6 +203,6 @@ class Draft {
   }
 }
 
-function inviteOf({ key, user, isAdmin, uses, until }: Invite): Omit<OpenInvite, 'usesLeft'> {
-  return { key, user, isAdmin, uses, until };
+function inviteOf({ key, user, role, uses, until }: Invite): Omit<OpenInvite, 'usesLeft'> {
+  return { key, user, role, uses, until };
 }

@@ -3,19 +3,11 @@ import { KomposeError } from '../../common/errors.ts';
 import { checkRoleName } from '../../common/names.ts';
 import { nearest } from '../../common/nearest.ts';
 import { quoted } from '../../common/quoted.ts';
+import { builtInRoles } from '../../common/rules/built-in-roles.ts';
 import { parseRuleSet, type Decision, type Request, type RuleSet } from '../../common/rules/rule-set.ts';
 import type { RuleTarget } from '../../common/rules/rule.ts';
 import type { RolesTable, Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
-
-/** The roles that are there from the start and cannot be changed. */
-export const builtInRoles: Readonly<Record<string, RuleSet>> = Object.fromEntries(
-  Object.entries({
-    admin: 'allow * *\nenv *',
-    operator: 'allow * @read,@change',
-    viewer: 'allow * @read',
-  }).map(([name, text]) => [name, parseRuleSet(text, { of: 'role' })]),
-);
 
 export interface RoleEntry {
   readonly name: string;

@@ -91,7 +91,7 @@ export function identityCalls(context: FleetContext): Pick<FleetServer, Identity
 function isInvited({ role, name, uses, key }: TokenRequest, roster: Roster): boolean {
   const invite = roster.invite(key);
   if (role === 'agent') return key === '';
-  const isSame = invite?.user === name && invite.isAdmin === (role === 'admin');
+  const isSame = invite?.user === name && invite.role === role;
   return isSame && invite.uses === (uses || 1) && invite.usesLeft === invite.uses;
 }
 

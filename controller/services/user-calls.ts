@@ -67,7 +67,7 @@ export function userCalls(context: FleetContext): Pick<FleetServer, UserMethods>
         await transaction.updateTable('users').set({ role }).where('name', '=', name).execute();
         await refuseNoAdmin(transaction, `${name} is the last admin and stays one`);
         const changed = (await roster.append(transaction, rosterEntries, bringer)).user(name);
-        const isSame = changed === undefined || changed.isAdmin === (role === 'admin');
+        const isSame = changed === undefined || changed.role === role;
         checkRoster(isSame, `give ${name} the role ${role}`);
         const detail = { user: name, role, before: user.role };
         await record(transaction, clock(), { type: 'user.changed', ...bringer, detail });

@@ -42,7 +42,7 @@ function targetsOf(count: number) {
 function roster(): Roster {
   const token = createSigningKey();
   const root = Roster.empty.extend([rootEntry('ada', key)]);
-  const whom = { key: token.publicKey, user: '', isAdmin: false, uses: users, until: 1 };
+  const whom = { key: token.publicKey, user: '', role: 'operator', uses: users, until: 1 };
   const invited = root.extend([changeEntry({ type: 'invite', ...whom }, root, key)]);
   return invited.extend(
     Array.from({ length: users }, (_, at) => joinEntry(`user-${at}`, createSigningKey().publicKey, token)),

@@ -214,9 +214,9 @@ function changed(before: Roster, change: RosterChange): Roster {
 const alone = Roster.empty.extend([root]);
 
 /** With bob, and the token's key that let him in. */
-function withBob(bob: SigningKey): Roster {
+function withBob(bob: SigningKey, role = 'deployer'): Roster {
   const { key } = tokenSecrets(createTokenSeed());
-  const whom = { key: key.publicKey, user: 'bob', isAdmin: false, uses: 1, until: Date.now() };
+  const whom = { key: key.publicKey, user: 'bob', role, uses: 1, until: Date.now() };
   const invited = changed(alone, { type: 'invite', ...whom });
   return invited.extend([joinEntry('bob', bob.publicKey, key)]);
 }
@@ -228,6 +228,65 @@ describe('an agent whose controller was taken over', () => {
       state: 'succeeded',
       user: 'ada',
     });
+  });
+
+  /** What is done here with the key of somebody of this role, and what is not. */
+  async function withRole(
+    t: TestContext,
+    role: string,
+    allowed: readonly Partial<RunRequest>[],
+    denied: readonly (readonly [Partial<RunRequest>, RegExp])[],
+  ): Promise<void> {
+    const host = await Host.start(t);
+    const bob = createSigningKey();
+    const { entries } = withBob(bob, role);
+    host.hear({ $case: 'roster', value: { after: 1, entries: entries.slice(1) } });
+    for (const [request, why] of denied) assert.match(host.refuses(signedTask(request, { key: bob })), why);
+    for (const request of allowed)
+      assert.deepEqual(await host.does(signedTask(request, { key: bob })), {
+        state: 'succeeded',
+        user: 'bob',
+      });
+  }
+
+  test('has done with a viewer’s key what a viewer may', (t) =>
+    withRole(
+      t,
+      'viewer',
+      [{ command: 'ps', args: [] }],
+      [
+        [{ command: 'up', args: ['-d'] }, /^the role viewer, which bob has .* does not allow up /],
+        [{ command: 'exec' }, /does not allow exec /],
+        [{ command: 'config', args: ['-o', 'x'] }, /does not allow config -o /],
+        [{ command: 'ps', args: [], env: { LD_PRELOAD: 'x' } }, /does not allow -e LD_PRELOAD /],
+        [{ command: 'up', args: ['-d'], dryRun: true }, /does not allow up /],
+      ],
+    ));
+
+  test('has done with an operator’s key what an operator may', (t) =>
+    withRole(
+      t,
+      'operator',
+      [{ command: 'up', args: ['-d'] }],
+      [
+        [{ command: 'exec' }, /^the role operator, which bob has .* does not allow exec /],
+        [{ command: 'db:import', args: [] }, /does not allow db:import /],
+        [{ command: 'up', args: ['-d'], env: { DOCKER_HOST: 'x' } }, /does not allow -e DOCKER_HOST /],
+      ],
+    ));
+
+  test('is the only one to look at what a role of the fleet’s own allows', (t) =>
+    withRole(t, 'deployer', [{ command: 'exec' }], []));
+
+  test('has nothing more done that a role allowed before an admin changed it', async (t) => {
+    const host = await Host.start(t);
+    const bob = createSigningKey();
+    const before = withBob(bob, 'admin');
+    const after = changed(before, { type: 'role', name: 'bob', role: 'viewer' });
+    host.hear({ $case: 'roster', value: { after: 1, entries: after.entries.slice(1) } });
+    assert.match(host.refuses(signedTask({}, { key: bob })), /the role viewer, which bob has/);
+    const restarted = await host.restart(t);
+    assert.match(restarted.refuses(signedTask({}, { key: bob })), /the role viewer, which bob has/);
   });
 
   const wrong = /not what its user signed for this host, stack and task/;
@@ -366,7 +425,7 @@ describe('the roster of an agent whose controller was taken over', () => {
     const host = await Host.start(t);
     const [eve, bob] = [createSigningKey(), createSigningKey()];
     const { key: token } = tokenSecrets(createTokenSeed());
-    const whom = { key: token.publicKey, user: 'bob', isAdmin: true, uses: 1, until: Date.now() };
+    const whom = { key: token.publicKey, user: 'bob', role: 'admin', uses: 1, until: Date.now() };
     const invited = changed(alone, { type: 'invite', ...whom });
     const attempts = [
       { after: 0, entries: [rootEntry('ada', eve)] },

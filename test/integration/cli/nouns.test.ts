@@ -272,7 +272,7 @@ test('prints a new token alone', async () => {
     type: 'invite',
     key: key.publicKey,
     user: 'bob',
-    isAdmin: false,
+    role: 'viewer',
     uses: 1,
   });
   assert.ok(!JSON.stringify(request).includes(invited.seed));

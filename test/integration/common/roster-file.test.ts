@@ -17,7 +17,7 @@ const first = rootEntry('ada', ada);
 function invites(before: readonly RosterEntry[], uses = 1): RosterEntry {
   const end = Roster.empty.extend(before);
   const { publicKey: key } = createSigningKey();
-  return changeEntry({ type: 'invite', key, user: '', isAdmin: false, uses, until: 1 }, end, ada);
+  return changeEntry({ type: 'invite', key, user: '', role: 'viewer', uses, until: 1 }, end, ada);
 }
 
 async function place(t: TestContext): Promise<string> {

@@ -220,7 +220,7 @@ export class TestController {
     const isUsers = role !== 'agent';
     const until = Date.now() + 1_000_000;
     const { name: user, uses } = request;
-    const whom = { key: key.publicKey, user, isAdmin: role === 'admin', uses: uses || 1, until };
+    const whom = { key: key.publicKey, user, role, uses: uses || 1, until };
     const rosterEntries = isUsers ? await admin.entries({ type: 'invite', ...whom }) : [];
     const made = {
       ...request,

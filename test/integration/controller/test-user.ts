@@ -57,9 +57,8 @@ export class TestUser {
   }
 
   async setUserRole(name: string, role: string): Promise<void> {
-    const isAdmin = role === 'admin';
-    const isSame = (await this.roster()).user(name)?.isAdmin === isAdmin;
-    const rosterEntries = isSame ? [] : await this.entries({ type: 'admin', name, isAdmin });
+    const isSame = (await this.roster()).user(name)?.role === role;
+    const rosterEntries = isSame ? [] : await this.entries({ type: 'role', name, role });
     await call((done) => this.client.setUserRole({ name, role, rosterEntries }, this.metadata, done));
   }
 

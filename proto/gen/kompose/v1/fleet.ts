@@ -5689,7 +5689,7 @@ export const FleetService = {
     responseDeserialize: (value: Buffer): WhoAmIResponse => WhoAmIResponse.decode(value),
   },
   /**
-   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * For admins. With an entry of the roster, if the roster has them with another role. Takes effect at once,
    * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */
@@ -5805,7 +5805,7 @@ export interface FleetServer extends UntypedServiceImplementation {
   syncRoster: handleUnaryCall<SyncRosterRequest, SyncRosterResponse>;
   whoAmI: handleUnaryCall<WhoAmIRequest, WhoAmIResponse>;
   /**
-   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * For admins. With an entry of the roster, if the roster has them with another role. Takes effect at once,
    * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */
@@ -6090,7 +6090,7 @@ export interface FleetClient extends Client {
     callback: (error: ServiceError | null, response: WhoAmIResponse) => void,
   ): ClientUnaryCall;
   /**
-   * For admins. With an entry of the roster where somebody becomes an admin or is none any more. Takes effect at once,
+   * For admins. With an entry of the roster, if the roster has them with another role. Takes effect at once,
    * also on open streams: see RunRegistry.reconsider. ALREADY_EXISTS: the last
    * admin stays one.
    */

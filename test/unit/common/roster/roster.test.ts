@@ -22,7 +22,7 @@ const until = Date.parse('2031-01-01');
 const root = Roster.empty.extend([rootEntry('ada', ada)]);
 
 function invite(change: Partial<Extract<RosterChange, { type: 'invite' }>> = {}): RosterChange {
-  return { type: 'invite', key: token.publicKey, user: 'bob', isAdmin: false, uses: 1, until, ...change };
+  return { type: 'invite', key: token.publicKey, user: 'bob', role: 'viewer', uses: 1, until, ...change };
 }
 
 function changed(roster: Roster, change: RosterChange, by: SigningKey = ada): Roster {
@@ -40,12 +40,12 @@ function refuses(roster: Roster, entry: RosterEntry, why: RegExp): void {
 
 describe('the roster', () => {
   test('begins with an admin, whose key is its root', () => {
-    assert.deepEqual(root.users, [{ name: 'ada', key: ada.publicKey, isAdmin: true }]);
+    assert.deepEqual(root.users, [{ name: 'ada', key: ada.publicKey, role: 'admin' }]);
     assert.equal(root.root, keyFingerprint(ada.publicKey));
   });
 
   test('holds who was invited by an admin and signed with the token', () => {
-    assert.deepEqual(withBob.userOfKey(bob.publicKey), { name: 'bob', key: bob.publicKey, isAdmin: false });
+    assert.deepEqual(withBob.userOfKey(bob.publicKey), { name: 'bob', key: bob.publicKey, role: 'viewer' });
     assert.equal(withBob.invite(token.publicKey), undefined);
   });
 
@@ -60,7 +60,7 @@ describe('the roster', () => {
   });
 
   test('makes an admin of whom an invite says so, and nobody else', () => {
-    const admin = changed(root, invite({ isAdmin: true })).extend([joinEntry('bob', bob.publicKey, token)]);
+    const admin = changed(root, invite({ role: 'admin' })).extend([joinEntry('bob', bob.publicKey, token)]);
     assert.equal(changed(admin, { type: 'remove', name: 'ada' }, bob).users.length, 1);
     refuses(withBob, changeEntry({ type: 'remove', name: 'ada' }, withBob, bob), /no admin/);
   });
@@ -80,7 +80,7 @@ describe('the roster', () => {
 
   test('never is without an admin', () => {
     refuses(withBob, changeEntry({ type: 'remove', name: 'ada' }, withBob, ada), /last admin/);
-    refuses(withBob, changeEntry({ type: 'admin', name: 'ada', isAdmin: false }, withBob, ada), /last admin/);
+    refuses(withBob, changeEntry({ type: 'role', name: 'ada', role: 'viewer' }, withBob, ada), /last admin/);
   });
 
   test('refuses another’s signature, another place, another root, a taken name', () => {
@@ -142,7 +142,7 @@ describe('the body of an entry', () => {
   test('has its fields and no other', () => {
     const { body } = rootEntry('ada', ada);
     assert.notEqual(parseBody(body), undefined);
-    assert.equal(parseBody(body.replace('}', ',"isAdmin":true}')), undefined);
+    assert.equal(parseBody(body.replace('}', ',"role":"admin"}')), undefined);
     assert.equal(parseBody(body.replace('ada', 'a da')), undefined);
     assert.equal(parseBody(body.replace('"root"', '"boss"')), undefined);
   });
