@@ -2,9 +2,16 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSystemError, KomposeError } from '../common/errors.ts';
+import type { RunEvent } from '../common/task-event.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
 import { decodeRunEvent } from '../proto/event-codec.ts';
-import { decodeFrames, encodeFrame, type LocalFrame, type LocalRequest } from '../proto/local-link.ts';
+import {
+  decodeFrames,
+  encodeFrame,
+  type LocalFrame,
+  type LocalRequest,
+  type Resumption,
+} from '../proto/local-link.ts';
 import type { LocalIo } from './follow-local.ts';
 
 /** How long a hook waits for an agent that is away: hooks go on without it, and it may be at its upgrade. */
@@ -12,12 +19,13 @@ const awayMs = 30_000;
 const pauseMs = 100;
 
 /**
- * Has the agent behind a socket run something, and hands on its events, our stdin and our terminal. Throws what the
- * agent answers, `controller-unreachable` if it is not there (to a hook only after a while), `failed` if it goes away.
+ * Has the agent behind a socket run something, and hands on its events, our stdin and our terminal. A hook whose agent goes
+ * away follows its run at the next one, from where it was. Throws what the agent answers, `controller-unreachable` if it is
+ * not there (to a hook only after a while), `failed` if it goes away, and to a hook does not come back.
  */
 export async function runByAgent(path: string, request: LocalRequest, io: LocalIo): Promise<void> {
   const patienceMs = request.parentTask === undefined ? 0 : awayMs;
-  const socket = await connectTo(path, { patienceMs, signal: io.stop });
+  let socket = await connectTo(path, { patienceMs, signal: io.stop });
   const send = (frame: LocalFrame): void => {
     if (socket.writable) socket.write(encodeFrame(frame));
   };
@@ -25,24 +33,56 @@ export async function runByAgent(path: string, request: LocalRequest, io: LocalI
   io.stop.addEventListener('abort', cancel, { once: true });
   io.kill.addEventListener('abort', () => socket.destroy(), { once: true });
   send({ kind: 'request', value: request });
-  if (io.stop.aborted) cancel();
   io.onResize((value) => send({ kind: 'resize', value }));
   const pump = io.stdin === undefined ? undefined : new StdinPump(io.stdin);
   const give = (value: Uint8Array, isEnd: boolean): void =>
     send(isEnd ? { kind: 'stdin-end' } : { kind: 'stdin', value });
-  for await (const frame of framesOf(socket)) {
-    if (frame.kind === 'taken') pump?.progress(frame.value, give);
-    else if (frame.kind === 'failed') throw frame.value;
-    else if (frame.kind === 'event') {
-      const event = decodeRunEvent(frame.value);
-      await io.onEvent(event);
-      if (event.event.type === 'run.finished') return;
+  const progress = new SeenEvents();
+  for (let isBack = false; ; isBack = true) {
+    if (io.stop.aborted) cancel();
+    for await (const frame of framesOf(socket)) {
+      if (frame.kind === 'taken') pump?.progress(frame.value, give);
+      else if (frame.kind === 'failed') throw isBack ? agentEnded(frame.value) : frame.value;
+      else if (frame.kind === 'event') {
+        const event = decodeRunEvent(frame.value);
+        progress.note(event);
+        await io.onEvent(event);
+        if (event.event.type === 'run.finished') return;
+      }
     }
+    if (io.kill.aborted) return;
+    const { resumption } = progress;
+    if (request.parentTask === undefined || resumption === undefined) throw agentEnded();
+    socket = await connectTo(path, { patienceMs, signal: io.kill }).catch((error: unknown) => {
+      throw agentEnded(error);
+    });
+    send({ kind: 'resume', value: resumption });
   }
-  if (io.kill.aborted) return;
+}
+
+function agentEnded(cause?: unknown): KomposeError {
   const message =
     'the agent of this host ended before the command did, which the next one reports: kompose runs ls tells what becomes of it';
-  throw new KomposeError('failed', message);
+  return new KomposeError('failed', message, { cause });
+}
+
+/** How far we have been told of a run. */
+class SeenEvents {
+  #run: string | undefined;
+  #seen: number[] = [];
+
+  /** What another agent is to go on with; undefined before the run has begun. */
+  get resumption(): Resumption | undefined {
+    return this.#run === undefined ? undefined : { run: this.#run, seen: this.#seen };
+  }
+
+  note(event: RunEvent): void {
+    if (event.event.type === 'run.started') {
+      this.#run = event.event.run;
+      this.#seen = event.event.targets.map(() => 0);
+    }
+    if ('taskSeq' in event) this.#seen[event.task - 1] = event.taskSeq;
+  }
 }
 
 /** A connection that breaks off ends like one that is closed. */

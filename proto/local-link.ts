@@ -2,7 +2,7 @@ import { checkTerminal, type ClientTerminal, type TerminalSize } from '../common
 import { isDatabaseCommand, parseDatabaseCommand } from '../common/database-command.ts';
 import { isErrorCode, KomposeError } from '../common/errors.ts';
 import type { HostOrder } from '../common/host-order.ts';
-import { checkCommand, checkEnvAssignment } from '../common/names.ts';
+import { checkCommand, checkEnvAssignment, isId } from '../common/names.ts';
 import { hostFilter, parsePattern } from '../common/patterns.ts';
 
 /*
@@ -13,9 +13,13 @@ import { hostFilter, parsePattern } from '../common/patterns.ts';
  * tells, tells of its terminal's sizes, and may `cancel`. The agent answers with the run's events, or `failed` in place
  * of all of them, and closes the connection after the last. Both are the same installation: a version that differs is
  * refused.
+ *
+ * A hook's caller whose agent has ended may `resume` its run at the next one, in place of the request: it gets the tasks'
+ * events after those that it has, and the run's end.
  */
 export type LocalFrame =
   | { readonly kind: 'request'; readonly value: LocalRequest }
+  | { readonly kind: 'resume'; readonly value: Resumption }
   | { readonly kind: 'stdin'; readonly value: Uint8Array }
   | { readonly kind: 'stdin-end' }
   | { readonly kind: 'resize'; readonly value: TerminalSize }
@@ -39,8 +43,25 @@ export interface LocalRequest extends HostOrder {
   readonly terminal: ClientTerminal | undefined;
 }
 
-const version = 3;
-const kinds = ['request', 'stdin', 'stdin-end', 'resize', 'cancel', 'event', 'taken', 'failed'] as const;
+/** What a caller has of a run that it was following. */
+export interface Resumption {
+  readonly run: string;
+  /** By the places of the tasks: the number of the last event. */
+  readonly seen: readonly number[];
+}
+
+const version = 4;
+const kinds = [
+  'request',
+  'stdin',
+  'stdin-end',
+  'resize',
+  'cancel',
+  'event',
+  'taken',
+  'failed',
+  'resume',
+] as const;
 const headerBytes = 5;
 /** The longest command line that a kernel takes, in JSON, and an event with 64 KiB of output. */
 const maxPayloadBytes = 8 * 1024 * 1024;
@@ -60,6 +81,7 @@ function payloadOf(frame: LocalFrame): Uint8Array {
     case 'event':
       return frame.value;
     case 'request':
+    case 'resume':
       return Buffer.from(JSON.stringify({ ...frame.value, version }));
     case 'failed':
       return Buffer.from(JSON.stringify({ code: frame.value.code, message: frame.value.message }));
@@ -99,6 +121,8 @@ function toFrame(code: number, payload: Buffer): LocalFrame {
       return { kind };
     case 'request':
       return { kind, value: checkedRequest(parsed(payload)) };
+    case 'resume':
+      return { kind, value: checkedResumption(parsed(payload)) };
     case 'resize':
       return { kind, value: parsed(payload) as TerminalSize };
     case 'taken':
@@ -116,6 +140,13 @@ function parsed(payload: Buffer): unknown {
   } catch (error) {
     throw foreign(error);
   }
+}
+
+function checkedResumption(value: unknown): Resumption {
+  const { version: spoken, run, seen } = value as Resumption & { version: number };
+  if (spoken !== version || !isId(run) || !Array.isArray(seen)) throw foreign();
+  if (!seen.every((each) => Number.isSafeInteger(each))) throw foreign();
+  return { run, seen };
 }
 
 function checkedRequest(value: unknown): LocalRequest {

@@ -22,11 +22,16 @@ export interface LocalRun {
 
 /**
  * The records of local runs that the controller has not acknowledged, kept on disk: it may be away when they begin.
- * A run's tasks are reported only when its record is acknowledged.
+ * A run's tasks are reported only when its record is acknowledged. That of a hook's run is kept until its caller has heard
+ * its end, too: the caller may come back for it to the next process of the agent, which tells the controller of it anew.
  */
 export class LocalRuns {
   readonly #folder: string;
   readonly #waiting = new Map<string, LocalRun>();
+  /** Of hooks whose callers have not heard their ends. */
+  readonly #followed = new Map<string, LocalRun>();
+  /** Those of them that an earlier process began, and nobody has come back for. */
+  readonly #left = new Map<string, LocalRun>();
   #listener: (run: LocalRun) => void = () => undefined;
 
   /** `folder` is private to this agent. */
@@ -36,13 +41,36 @@ export class LocalRuns {
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
       const run = JSON.parse(readFileSync(join(folder, file), 'utf8')) as LocalRun;
       this.#waiting.set(run.run, run);
+      if (run.parent === undefined) continue;
+      this.#followed.set(run.run, run);
+      this.#left.set(run.run, run);
     }
+  }
+
+  /** Runs of an earlier process whose callers, in hooks, have not come back. */
+  get left(): readonly LocalRun[] {
+    return [...this.#left.values()];
+  }
+
+  /** The caller of such a run is back. */
+  claim(run: string): LocalRun | undefined {
+    const left = this.#left.get(run);
+    this.#left.delete(run);
+    return left;
+  }
+
+  /** Its caller has heard its end, or never will. */
+  over(run: string): void {
+    this.#left.delete(run);
+    this.#followed.delete(run);
+    this.#removeIfDone(run);
   }
 
   /** Journals a run; resolves when it would survive anything. */
   async add(run: LocalRun): Promise<void> {
     await writePrivateFile(this.#path(run.run), JSON.stringify(run));
     this.#waiting.set(run.run, run);
+    if (run.parent !== undefined) this.#followed.set(run.run, run);
     this.#listener(run);
   }
 
@@ -56,8 +84,12 @@ export class LocalRuns {
   acknowledge(run: string): readonly Target[] {
     const targets = this.#waiting.get(run)?.targets ?? [];
     this.#waiting.delete(run);
-    rmSync(this.#path(run), { force: true });
+    this.#removeIfDone(run);
     return targets;
+  }
+
+  #removeIfDone(run: string): void {
+    if (!this.#waiting.has(run) && !this.#followed.has(run)) rmSync(this.#path(run), { force: true });
   }
 
   /** Whether the controller does not know of the task's run yet. */

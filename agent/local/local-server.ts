@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { KomposeError } from '../../common/errors.ts';
-import { decodeFrames, encodeFrame, type LocalFrame, type LocalRequest } from '../../proto/local-link.ts';
+import { decodeFrames, encodeFrame, type LocalFrame } from '../../proto/local-link.ts';
 import { send } from '../../proto/streams.ts';
 import type { TaskStdin } from '../tasks/task-stdin.ts';
-import { runLocally, type LocalHost } from './run-locally.ts';
+import { awaitCallers, resumeLocally } from './resume-locally.ts';
+import { runLocally, type LocalCaller, type LocalHost } from './run-locally.ts';
 
 /** A socket's path is short: at most 107 bytes. */
 const maxPathBytes = 107;
@@ -36,6 +37,7 @@ export interface LocalServer {
 /** Serves `kompose.sh` on a Unix socket in the agent's private folder: who can connect is this user or root. */
 export async function serveLocally(socketPath: string, host: LocalHost, log: Logger): Promise<LocalServer> {
   rmSync(socketPath, { force: true });
+  awaitCallers(host);
   const calls = new Set<Promise<void>>();
   const server = createServer((socket) => {
     const call = new LocalCall(socket, host)
@@ -95,7 +97,10 @@ class LocalCall {
   }
 
   #take(frame: LocalFrame): void {
-    if (frame.kind === 'request') this.#running ??= this.#run(frame.value);
+    if (frame.kind === 'request')
+      this.#running ??= this.#run((caller) => runLocally(frame.value, this.#host, caller));
+    else if (frame.kind === 'resume')
+      this.#running ??= this.#run((caller) => resumeLocally(frame.value, this.#host, caller));
     else if (frame.kind === 'cancel') this.#cancelled.abort();
     else if (frame.kind === 'resize') this.#stdin?.resize(frame.value);
     else if (frame.kind === 'stdin') this.#give(frame.value, false);
@@ -107,9 +112,9 @@ class LocalCall {
     this.#received += data.length;
   }
 
-  async #run(request: LocalRequest): Promise<void> {
+  async #run(serve: (caller: LocalCaller) => Promise<void>): Promise<void> {
     try {
-      await runLocally(request, this.#host, {
+      await serve({
         send: (value) => this.#send({ kind: 'event', value }),
         takeStdin: (stdin) => {
           this.#stdin = stdin;

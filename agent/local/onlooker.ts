@@ -12,19 +12,21 @@ const backlog = 32;
 export class Onlooker {
   readonly #spool: TaskSpool;
   readonly #show: (timeMs: number, event: Uint8Array) => Promise<void>;
-  #shown = 0;
+  #shown: number;
   #isGone = false;
   #moved = Promise.withResolvers<void>();
 
-  constructor(spool: TaskSpool, show: (timeMs: number, event: Uint8Array) => Promise<void>) {
+  /** `shown`: the number of the last event that has been shown already. */
+  constructor(spool: TaskSpool, show: (timeMs: number, event: Uint8Array) => Promise<void>, shown = 0) {
+    this.#shown = shown;
     this.#spool = spool;
     this.#show = show;
   }
 
-  /** Shows all events, from the first to the last; resolves then, or when it is `gone`. Never rejects. */
+  /** Shows all events that were not, to the last; resolves then, or when it is `gone`. Never rejects. */
   async look(gone: AbortSignal): Promise<void> {
     try {
-      for await (const records of this.#spool.log.read(0, gone)) {
+      for await (const records of this.#spool.log.read(this.#shown, gone)) {
         for (const { seq, bytes } of records) {
           await this.#show(decodeTaskEvent(bytes).timeMs, bytes);
           this.#shown = seq;

@@ -54,7 +54,18 @@ export async function runLocally(
   const record = await toRecord(order, parent, targets, taskHost);
   await localRuns.add(record);
   const run = new SocketRun(order, record, targets, tasks, caller);
-  await run.perform(targets.map((target) => toSpec(order, record.run, parent, target)));
+  if (parent !== undefined) for (const { task } of targets) tasks.hold(task);
+  try {
+    await run.perform(targets.map((target) => toSpec(order, record.run, parent, target)));
+  } finally {
+    letGo(record, tasks, localRuns);
+  }
+}
+
+/** Nobody will come back for the run. */
+export function letGo({ run, targets }: LocalRun, tasks: TaskRegistry, localRuns: LocalRuns): void {
+  for (const { task } of targets) tasks.release(task);
+  localRuns.over(run);
 }
 
 function parentOf({ parentTask }: LocalRequest, tasks: TaskRegistry): RunningTask | undefined {

@@ -51,7 +51,7 @@ export interface RunningTask {
  * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent: the
  *   next process goes on with it, or writes `lost`.
  * - A task that outlives this process has a handover (`task-handover.ts`) from its acceptance to its end, and no other task has one.
- * - A spool is removed only when its last event is acknowledged.
+ * - A spool is removed only when its last event is acknowledged, and nobody on this host may ask for it.
  */
 export class TaskRegistry {
   readonly #host: TaskHost;
@@ -63,6 +63,8 @@ export class TaskRegistry {
   readonly #handovers = new Map<string, Outliving>();
   readonly #keeperTools: KeeperTools | undefined;
   readonly #left = Promise.withResolvers<void>();
+  /** Tasks that somebody on this host may ask for. */
+  readonly #held = new Set<string>();
   #listener: (spool: TaskSpool) => void = () => undefined;
 
   /**
@@ -221,9 +223,25 @@ export class TaskRegistry {
 
   /** Called when the controller has everything, or does not know the task. */
   forget(spool: TaskSpool): void {
-    if (this.#stops.has(spool.task)) return;
+    if (this.#stops.has(spool.task) || this.#held.has(spool.task)) return;
     this.#spools.delete(spool.task);
     spool.remove();
+  }
+
+  /** Keeps what a task tells, also once the controller has it, until it is released. */
+  hold(task: string): void {
+    this.#held.add(task);
+  }
+
+  release(task: string): void {
+    this.#held.delete(task);
+    this.#forgetAcknowledged(task);
+  }
+
+  /** What the controller has had all of while it could not be forgotten. */
+  #forgetAcknowledged(task: string): void {
+    const spool = this.#spools.get(task);
+    if (spool?.isAcknowledged === true) this.forget(spool);
   }
 
   async #run(spec: TaskSpec, spool: TaskSpool, { onEvent, pace, stdin }: LocalShare): Promise<void> {
@@ -258,6 +276,7 @@ export class TaskRegistry {
       // Where the last event is not there, the next process finds the task as it is.
       if (await this.#isWritten(spool)) await this.#cleanUp(spool);
       this.#stops.delete(spec.task);
+      this.#forgetAcknowledged(spec.task);
     }
   }
 
