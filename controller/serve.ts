@@ -90,6 +90,7 @@ export async function serveController(
   const { keptRuns: kept } = settings;
   const isLive = (run: string): boolean => runs.live(run) !== undefined;
   const sweeper = new RunSweeper({ store, runsFolder, isLive, clock, kept }, log);
+  runs.onEnded((bytes) => sweeper.runEnded(bytes));
   const held = new HeldBytes(limits.heldBytes);
   const handlers = new Handlers(log, held);
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });

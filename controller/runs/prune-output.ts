@@ -33,7 +33,7 @@ export function logsToRemove(
   { ageMs, bytes }: KeptRuns,
   nowMs: number,
 ): SizedLog[] {
-  let left = logs.reduce((sum, log) => sum + log.bytes, 0);
+  let left = sizeOfAll(logs);
   const ended = logs.filter(({ finishedMs }) => finishedMs !== undefined);
   const oldestFirst = ended.toSorted((a, b) => (a.finishedMs ?? 0) - (b.finishedMs ?? 0));
   return oldestFirst.filter((log) => {
@@ -48,8 +48,11 @@ export function logsToRemove(
  * all. What a killed controller did not get to remove goes with the next sweep.
  */
 
-/** Removes the output that is not kept any more, and records that. What else is known of the runs stays. */
-export async function pruneOutput(deps: PruneDeps, signal: AbortSignal): Promise<void> {
+/**
+ * Removes the output that is not kept any more, and records that. What else is known of the runs stays. Gives the bytes of
+ * what is left.
+ */
+export async function pruneOutput(deps: PruneDeps, signal: AbortSignal): Promise<number> {
   const { store, runsFolder, clock, kept } = deps;
   const logs = await sizedLogs(deps, signal);
   const goes = logsToRemove(logs, kept, clock());
@@ -58,6 +61,11 @@ export async function pruneOutput(deps: PruneDeps, signal: AbortSignal): Promise
     signal.throwIfAborted();
     for (const path of logFilesOf(runsFolder, run)) await rm(path, { recursive: true, force: true });
   }
+  return sizeOfAll(logs) - sizeOfAll(goes);
+}
+
+function sizeOfAll(logs: readonly SizedLog[]): number {
+  return logs.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Those that are there; what the store says is removed is removed on the way. */
@@ -98,7 +106,7 @@ const runsAStatement = 500;
 
 function markRemoved(store: Store, goes: readonly SizedLog[], nowMs: number): Promise<void> {
   const ids = goes.map(({ run }) => run);
-  const bytes = goes.reduce((sum, log) => sum + log.bytes, 0);
+  const bytes = sizeOfAll(goes);
   const newest = new Date(Math.max(...goes.map(({ finishedMs }) => finishedMs ?? 0))).toISOString();
   return store.write(async (transaction) => {
     for (let at = 0; at < ids.length; at += runsAStatement) {

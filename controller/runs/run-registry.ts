@@ -87,6 +87,7 @@ export class RunRegistry implements FleetListener {
   readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   readonly #nextId = monotonicFactory();
   #isPaused = false;
+  #onEnded: (bytes: number) => void = () => undefined;
   /** What the one who began a run may do now; a run that began on a host has none. */
   readonly #roleOf = new WeakMap<Run, string>();
 
@@ -327,8 +328,14 @@ export class RunRegistry implements FleetListener {
     return run;
   }
 
+  /** Hears of each run that ends from now on how many bytes its log has. */
+  onEnded(listener: (bytes: number) => void): void {
+    this.#onEnded = listener;
+  }
+
   #forget(run: Run): void {
     this.#runs.delete(run.facts.id);
+    this.#onEnded(run.log.size);
     for (const task of run.taskIds) this.#runOfTask.delete(task);
     run.log.close();
   }

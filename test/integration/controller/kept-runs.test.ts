@@ -8,7 +8,7 @@ import { Store } from '../../../controller/store/store.ts';
 import type { GetRunResponse } from '../../../proto/gen/kompose/v1/fleet.ts';
 import type { RunEvent } from '../../../proto/gen/kompose/v1/event.ts';
 import { Inbox, type StreamEnd } from './inbox.ts';
-import { began } from './test-agent.ts';
+import { began, succeeding } from './test-agent.ts';
 import { call, TestController } from './test-controller.ts';
 import type { TestUser } from './test-user.ts';
 
@@ -67,6 +67,23 @@ describe('the output of runs', () => {
     assert.equal((await watched).at(0)?.event.type, 'run.started');
   });
 
+  test('goes while the controller serves, when a run ends and there is too much', async (t) => {
+    const controller = await TestController.start(t, { keptRuns: { ageMs: 1e9, bytes: 30_000 } });
+    const admin = await controller.admin();
+    const { agent } = await controller.online('prod-1', ['sexy']);
+    const ids: string[] = [];
+    for (const word of ['first', 'second']) {
+      const run = admin.run();
+      ids.push((await run.started()).run);
+      await agent.finish((await agent.asked()).taskId, succeeding(word.padEnd(20_000, '.')));
+      await run.finished();
+    }
+    const [first = '', second = ''] = ids;
+    assert.equal((await untilRefused(admin, first)).code, 'not-found');
+    assert.equal((await admin.watch(second)).at(-1)?.event.type, 'run.finished');
+    assert.equal(controller.audit('runs.pruned').length, 1);
+  });
+
   test('is removed with all its files, also what a killed controller had not got to', async (t) => {
     const { controller, ended, live } = await withTwoRuns(t);
     const runsFolder = join(controller.folder, 'runs');
@@ -76,7 +93,7 @@ describe('the output of runs', () => {
     const store = await Store.open(databasePath(controller.folder));
     t.after(() => store.close());
     const deps = { store, runsFolder, isLive: (run: string) => run === live, clock: Date.now };
-    const prune = (bytes: number): Promise<void> =>
+    const prune = (bytes: number): Promise<number> =>
       pruneOutput({ ...deps, kept: { ageMs: 1e9, bytes } }, new AbortController().signal);
     await prune(1e6);
     assert.ok(existsSync(path));
