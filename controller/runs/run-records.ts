@@ -205,7 +205,7 @@ export class RunRecords {
     });
   }
 
-  /** `hadNoStdin`: its client had none to give after all. */
+  /** Does nothing for a run that is recorded as ended already. `hadNoStdin`: its client had none to give after all. */
   finished(run: RunFacts, { state, counts, exitCode }: RunOutcome, hadNoStdin = false): Promise<void> {
     return this.#store.write(async (transaction) => {
       if (hadNoStdin) {
@@ -215,11 +215,13 @@ export class RunRecords {
           .where('run_id', '=', run.id)
           .execute();
       }
-      await transaction
+      const { numUpdatedRows } = await transaction
         .updateTable('runs')
         .set({ state, counts: JSON.stringify(counts), exit_code: exitCode, finished_at: this.#clock() })
         .where('id', '=', run.id)
-        .execute();
+        .where('finished_at', 'is', null)
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) return;
       const outcome = { outcome: state, exitCode, detail: counts };
       await record(transaction, this.#clock(), { type: 'run.finished', ...about(run), ...outcome });
     });

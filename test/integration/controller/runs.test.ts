@@ -76,19 +76,6 @@ describe('before an agent hears of a run', () => {
 });
 
 describe('a run', () => {
-  test('is recorded as finished once, though its last tasks end together', async (t) => {
-    const controller = await TestController.start(t);
-    const hosts = ['prod-1', 'prod-2', 'prod-3'];
-    const agents = await Promise.all(
-      hosts.map(async (host) => (await controller.online(host, ['sexy'])).agent),
-    );
-    const run = (await controller.admin()).run();
-    const tasks = await Promise.all(agents.map(async (agent) => (await agent.asked()).taskId));
-    await Promise.all(agents.map((agent, at) => agent.finish(tasks[at] ?? '')));
-    await run.finished();
-    assert.equal(controller.audit('run.finished').length, 1);
-  });
-
   test('hands its words to the agent byte for byte', async (t) => {
     const controller = await TestController.start(t);
     const { agent } = await controller.online('prod-1', ['sexy']);
@@ -196,6 +183,19 @@ describe('a run', () => {
     const asked = [await agent.asked(), await agent.asked()];
     for (const { taskId } of asked) await agent.finish(taskId);
     assert.equal((await run.finished()).exitCode, 0);
+  });
+
+  test('whose tasks end all at once ends once', async (t) => {
+    const controller = await TestController.start(t);
+    const stacks = Array.from({ length: 20 }, (_, at) => `stack-${at}`);
+    const { agent } = await controller.online('prod-1', stacks);
+    const run = (await controller.admin()).run({ command: 'ps', args: [] });
+    const tasks = [];
+    for (const _ of stacks) tasks.push((await agent.asked()).taskId);
+    await Promise.all(tasks.map((task) => agent.finish(task)));
+    await run.finished();
+    assert.equal(controller.audit('task.finished').length, stacks.length);
+    assert.equal(controller.audit('run.finished').length, 1);
   });
 
   test('reports a host that is away as unreachable, and runs on the others', async (t) => {
