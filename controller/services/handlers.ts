@@ -101,11 +101,12 @@ interface EndableCall {
   emit(event: 'error', error: unknown): boolean;
 }
 
+/** Made once: gRPC says of every call that has ended that it is cancelled, and a stack would say nothing. */
+const gone = new KomposeError('controller-unreachable', 'the client is gone');
+
 /** Fires when the client is gone or has cancelled. */
 export function cancelSignal(call: { on(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
   const controller = new AbortController();
-  call.on('cancelled', () =>
-    controller.abort(new KomposeError('controller-unreachable', 'the client is gone')),
-  );
+  call.on('cancelled', () => controller.abort(gone));
   return controller.signal;
 }
