@@ -14,7 +14,8 @@ import { trustOf } from '../../proto/trust.ts';
 import type { AgentCertificate } from './renewal.ts';
 import { Session, type SessionHost } from './session.ts';
 
-const connectTimeoutMs = 10_000;
+/** A controller that a whole fleet comes back to takes some seconds for each thousand of agents: who gives up begins anew. */
+const connectTimeoutMs = 30_000;
 const firstPauseMs = 200;
 const longestPauseMs = 15_000;
 const healthyMs = 60_000;

@@ -54,7 +54,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   newcomerMs: 30_000,
-  handshakeMs: 10_000,
+  handshakeMs: 20_000,
   newcomers: 1_000,
   newcomerBytes: 64 * 1024,
   idleMs: 300_000,
