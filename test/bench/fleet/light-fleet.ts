@@ -78,15 +78,14 @@ export class LightFleet implements AsyncDisposable {
     return nowMs;
   }
 
-  /** Resolves when all are linked. */
+  /** Resolves when all are linked; one process of agents after the other, so that they are no storm. */
   async startAgents(): Promise<void> {
     const parts = chunks(this.hosts, agentsAProcess);
     this.#agents = parts.map(() => new Child<LightAgentQuestions>('light-agents.ts'));
     const { address } = this;
     const { root } = this.user;
-    await Promise.all(
-      this.#agents.map((child, at) => child.ask('start', { address, root, hosts: parts[at] ?? [] })),
-    );
+    for (const [at, child] of this.#agents.entries())
+      await child.ask('start', { address, root, hosts: parts[at] ?? [] });
   }
 
   /** Asks each process of agents. */
