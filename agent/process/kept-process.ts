@@ -14,6 +14,7 @@ import { execa } from 'execa';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
+import { hasInHand } from './piece-writers.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
 import {
@@ -251,7 +252,7 @@ class Kept implements KeptProcess {
     if (end.error === undefined) {
       const finished = Promise.all(outputs.map((output) => output.finished)).then(() => true as const);
       const isDrained = (): boolean => end.isGone === true || existsSync(join(this.#folder, 'drained'));
-      await settle(finished, outputs, isDrained);
+      await settle(finished, outputs, isDrained, () => hasInHand(this.#folder));
     }
     for (const stream of streams) this.#outputs[stream].stop();
     clearInterval(this.#timer);
@@ -268,6 +269,7 @@ async function settle(
   finished: Promise<true>,
   outputs: readonly KeptOutput[],
   isDrained: () => boolean,
+  isInHand: () => boolean,
 ): Promise<void> {
   let own: { readonly sinceMs: number; readonly ends: readonly number[] } | undefined;
   const isLate = (output: KeptOutput, at: number): boolean => {
@@ -279,6 +281,8 @@ async function settle(
     if (own === undefined && isDrained())
       own = { sinceMs: performance.now(), ends: outputs.map((output) => output.end()) };
     for (const output of outputs) output.look();
+    if (!outputs.every(isLate) || isInHand()) continue;
+    own = { sinceMs: own?.sinceMs ?? 0, ends: outputs.map((output) => output.end()) };
     if (outputs.every(isLate)) return;
   }
 }
