@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { mock } from 'node:test';
 import type { TaskState } from '../../../common/task-event.ts';
 import { hostNames, lostAfterMs, offlineWaitMs } from './controller-core.ts';
+import { Happening as NamedHappening } from './happening.ts';
 import type { World } from './world.ts';
 
 /** What the generator knows of a run: who is linked, as far as their hosts know, and what is on its way for how long. */
@@ -10,33 +11,7 @@ export interface ProtocolModel {
 }
 
 /** One thing that happens to the controller, a host, or what is on its way between them. */
-class Happening implements fc.AsyncCommand<ProtocolModel, World> {
-  readonly #name: string;
-  readonly #check: (model: ProtocolModel) => boolean;
-  readonly #happen: (world: World, model: ProtocolModel) => Promise<void> | void;
-
-  constructor(
-    name: string,
-    happen: (world: World, model: ProtocolModel) => Promise<void> | void,
-    check: (model: ProtocolModel) => boolean = () => true,
-  ) {
-    this.#name = name;
-    this.#happen = happen;
-    this.#check = check;
-  }
-
-  check(model: Readonly<ProtocolModel>): boolean {
-    return this.#check(model);
-  }
-
-  async run(model: ProtocolModel, world: World): Promise<void> {
-    await this.#happen(world, model);
-  }
-
-  toString(): string {
-    return this.#name;
-  }
-}
+class Happening extends NamedHappening<ProtocolModel, World> {}
 
 const host = fc.nat(hostNames.length - 1);
 const pick = fc.nat(7);
