@@ -68,6 +68,8 @@ export class Run {
   #isPaused = false;
   /** Hosts that have not been heard of since this process took the run up. */
   readonly #returning = new Set<string>();
+  /** What their agents have said last that they have. */
+  readonly #newestWord = new Map<string, ReadonlySet<string>>();
   /** When an earlier process began to wait for them. */
   readonly #awaitedSince = new Map<string, number>();
   /** Tasks that the log says are not asked for: their hosts are waited for. */
@@ -273,14 +275,18 @@ export class Run {
   async hostOnline(host: string, openTasks: ReadonlySet<string>): Promise<void> {
     this.#returning.delete(host);
     this.#awaitedSince.delete(host);
-    for (const task of this.#tasks.byHost.get(host) ?? []) {
-      if (openTasks.has(task.id)) {
-        if (task.phase === 'queued') task.phase = 'sent';
-        const why = this.#whyEnd(task);
-        if (why !== undefined) this.#orders.cancel(task, why);
-      } else {
-        await this.#missing(task);
-      }
+    this.#newestWord.set(host, openTasks);
+    const tasks = this.#tasks.byHost.get(host) ?? [];
+    for (const task of tasks.filter(({ id }) => openTasks.has(id))) {
+      if (task.phase === 'queued') task.phase = 'sent';
+      const why = this.#whyEnd(task);
+      if (why !== undefined) this.#orders.cancel(task, why);
+    }
+    const missing = tasks.filter(({ id }) => !openTasks.has(id)).map((task) => ({ task, phase: task.phase }));
+    for (const { task, phase } of missing) {
+      // It may have been asked for since the agent said what it has.
+      if (task.phase === phase) await this.#missing(task);
+      if (this.#newestWord.get(host) !== openTasks) return;
     }
     await this.#advance([host]);
   }
