@@ -23,7 +23,12 @@ for (const name of asked.length === 0 ? names : asked) {
   const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench };
   if (asked.length === 0 && bench.isOnRequest === true) continue;
   process.stdout.write(`\n${name}: ${bench.about}\n`);
-  const rows = await bench.run((line) => process.stdout.write(`  ${line}\n`));
+  const lines: string[] = [];
+  const rows = await bench.run((line) => {
+    lines.push(line);
+    process.stdout.write(`  ${line}\n`);
+  });
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(rows, undefined, 2)}\n`);
-  if (bench.inDocs !== undefined) await writeSection(name, bench.about, bench.inDocs(rows));
+  const asReported = ['```text', ...lines, '```'].join('\n');
+  await writeSection(name, bench.about, bench.inDocs?.(rows) ?? asReported);
 }

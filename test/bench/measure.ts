@@ -4,7 +4,7 @@ export interface Bench<Result = unknown> {
   /** It takes so long, or so much, that it is not one of all: it is measured when it is named. */
   readonly isOnRequest?: boolean;
   run(report: (line: string) => void): Promise<Result>;
-  /** Of what `run` gave: what docs/performance.md says, in Markdown; absent of a bench that has no place there. */
+  /** Of what `run` gave: what docs/performance.md says, in Markdown; without it, what was reported. */
   readonly inDocs?: (result: Result) => string;
 }
 
