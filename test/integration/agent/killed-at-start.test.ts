@@ -59,7 +59,7 @@ describe('an agent that is killed while it starts a task', () => {
       const { tasks, start } = await nextAgent(t, bench);
       assert.deepEqual(tasks.open, []);
       assert.deepEqual(await readdir(join(bench.folder, 'tasks')), []);
-      const scratch = (await readdir('/dev/shm')).filter((name) => name.includes(spec.task));
+      const scratch = (await readdir('/dev/shm')).filter((name) => name.startsWith(`kompose-${spec.task}-`));
       assert.deepEqual(scratch, []);
       start(spec);
       assert.equal((await endOf(tasks)).state, 'succeeded');
