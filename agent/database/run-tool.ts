@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { KeptEnd } from '../process/kept-process.ts';
+import { terminateMarked } from '../process/marked-processes.ts';
 import { startProcess, type ProcessSpec } from '../process/running-process.ts';
 import { StepLost, type KeptStep } from '../tasks/kept-step.ts';
 import type { ActionContext } from './action.ts';
@@ -39,7 +40,11 @@ export async function runTool(run: KeptToolRun, context: ActionContext): Promise
   const forget = context.stop.onStop(() => void process.terminate(terminationGraceMs));
   const { isGone, ...end }: KeptEnd = await process.ended;
   if (context.stop.cause !== undefined) await process.terminate(terminationGraceMs);
-  else if (isGone === true) throw new StepLost(`${run.argv[0]} is gone and left no exit code`);
+  else if (isGone === true) {
+    // Its keeper may have been killed alone.
+    await terminateMarked(`PGAPPNAME=${run.env['PGAPPNAME'] ?? ''}`, terminationGraceMs);
+    throw new StepLost(`${run.argv[0]} is gone and left no exit code`);
+  }
   forget();
   return toolEnd(end, cause);
 }

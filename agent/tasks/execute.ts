@@ -63,8 +63,10 @@ export async function execute(execution: Execution, step: StepOutput): Promise<A
   const { isGone, ...end }: KeptEnd = await process.ended;
   forget();
   if (stop.cause === undefined) {
-    if (isGone === true) throw new StepLost('its process is gone and left no exit code');
-    return end;
+    if (isGone !== true) return end;
+    // Its keeper may have been killed alone.
+    await Promise.all([endStepsOf(task), work?.end(terminationGraceMs)]);
+    throw new StepLost('its process is gone and left no exit code');
   }
   const left = await ending.promise;
   const survivors = await terminateMarked(`${markName}=${task}`, terminationGraceMs, await kin);

@@ -341,6 +341,27 @@ test('gives a step up that is gone without an exit code, with what it had shown'
   await assertTidy(bench);
 });
 
+test('ends a step whose keeper was killed alone, while its agent was there and while it was not', async (t) => {
+  for (const isThere of [true, false]) {
+    const bench = await Bench.create(t);
+    const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });
+    const agent = await startAgent(t, bench, spec);
+    await until('it runs', () => exists(join(folder, 'began')));
+    const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
+    const keeper = Number((await readFile(join(raw, 'keeper'), 'utf8')).split(' ')[0]);
+    const step = Number(await readFile(join(raw, 'step'), 'utf8'));
+    if (!isThere) await agent.kill();
+    process.kill(keeper, 'SIGKILL');
+    const registry = isThere ? undefined : await lastAgent(t, bench);
+    await until('the step has ended', () => !isAlive(step));
+    if (registry === undefined) await agent.kill();
+    const last = registry ?? (await lastAgent(t, bench));
+    assert.equal(storyOf(await eventsOf(spoolOf(last))).at(-1), 'lost');
+    await last.settled();
+    await assertTidy(bench);
+  }
+});
+
 test('gives a task up that ran when the machine went down, and does not begin one that waited', async (t) => {
   const bench = await killedStep(t);
   const folder = join(tasksFolder(bench), 'O1');
