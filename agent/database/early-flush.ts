@@ -5,7 +5,8 @@ const pauseMs = 100;
 
 /**
  * Sends what another process writes to a file on to the disk while it still writes, so that the sync at the end has
- * little left to do (of 500 MB: 70 ms instead of 320). The result ends it; it rejects if the disk could not take it.
+ * little left to do (of 500 MB: 70 ms instead of 320). The result ends it, with all on the disk; it rejects if the
+ * disk could not take it.
  */
 export function flushEarly(handle: FileHandle): () => Promise<void> {
   const over = new AbortController();
@@ -17,8 +18,9 @@ export function flushEarly(handle: FileHandle): () => Promise<void> {
   };
   const flushing = flush();
   flushing.catch(() => undefined);
-  return () => {
+  return async () => {
     over.abort();
-    return flushing;
+    await flushing;
+    await handle.datasync();
   };
 }
