@@ -1,4 +1,5 @@
 import { globSync } from 'node:fs';
+import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { PassThrough } from 'node:stream';
@@ -70,6 +71,9 @@ async function runFiles(
     }),
   );
 }
+
+/* Each file's process begins with the same sources: stripped of their types and compiled once for all. */
+process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, '../node_modules/.cache/test');
 
 const words = process.argv.slice(2);
 const files = globSync('test/**/*.test.ts')
