@@ -94,6 +94,8 @@ function spawnClient(fleet: KomposeFleet, argv: readonly string[]) {
 async function see(stdout: Readable, onBegun = (): void => undefined): Promise<Seen> {
   const seen: Seen = { run: undefined, targets: [], outputs: new Map(), ends: new Map() };
   for await (const line of createInterface({ input: stdout })) {
+    // The last line of a client that was killed may be cut off.
+    if (!line.endsWith('}')) break;
     const event = JSON.parse(line) as JsonLine;
     seen.run ??= event.run;
     if (event.type === 'run.started') {
