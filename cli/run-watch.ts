@@ -36,14 +36,16 @@ interface Watching {
  * The events of one run, each once and in order, although the link to the controller may be lost in between.
  *
  * INVARIANTS
- * - A run is started at most once: only the first link sends a request, and once it may have arrived every
- *   other link watches.
+ * - A run is started at most once: only the first link sends a request, and once we have signed what the controller
+ *   proposed, so that it may have arrived, every other link watches the run of that proposal.
  * - `#seq` is the number of the newest event handed out; what comes again is dropped.
  */
 export class RunWatch {
   readonly #options: Watching;
   readonly #backoff = createBackoff(200, 5000);
   #runId: string | undefined;
+  /** The id of the run that we signed; whether it was recorded shows on the next link. */
+  #signedRun: string | undefined;
   #targetCount = 0;
   #mayRun = false;
   #seq = 0;
@@ -131,12 +133,13 @@ export class RunWatch {
     if (typeof run === 'string' || !('write' in call) || this.#sendStdin !== undefined)
       throw new KomposeError('protocol', 'the controller proposes a run that nobody asked for');
     call.write({ kind: { $case: 'signed', value: signRun(run, proposal, key, Date.now()) } });
+    this.#signedRun = proposal.runId;
     this.#sendStdin = stdinSender(call, proposal.targets[0]?.taskId ?? '', key);
   }
 
   #open(fleet: Fleet): EventStream {
     const { run } = this.#options;
-    const watched = this.#runId ?? (typeof run === 'string' ? run : undefined);
+    const watched = this.#runId ?? (typeof run === 'string' ? run : this.#signedRun);
     if (watched !== undefined) {
       this.#sendCancel = async () => {
         await fleet.ask((answer) => fleet.client.cancelRun({ runId: this.#runId ?? watched }, answer));
@@ -174,23 +177,34 @@ export class RunWatch {
   /** Waits before the next try, or throws if there is none. */
   async #bear(error: KomposeError): Promise<void> {
     this.#options.terminal?.end();
-    if (!error.isRetryable) throw error;
-    if (this.#runId === undefined) throw this.#lostBeforeStart(error);
+    if (!error.isRetryable) throw this.#isUnheardOf(error) ? this.#lostBeforeStart(error) : error;
+    const run = this.#runId ?? this.#signedRun;
+    if (run === undefined) throw this.#lostBeforeStart(error);
     const now = Date.now();
     const wasGood = this.#linkedAtMs !== undefined && now - this.#linkedAtMs > goodLinkMs;
     if (this.#lostAtMs === undefined || wasGood) {
       this.#lostAtMs = now;
-      const fate = this.#options.terminal === undefined ? 'the run goes on' : 'the run ends with it';
-      this.#options.say(`the link to the controller is lost; ${fate}, looking for the controller …`);
+      this.#options.say(`the link to the controller is lost; ${this.#fate()}, looking for the controller …`);
     }
     this.#linkedAtMs = undefined;
-    if (now - this.#lostAtMs > patienceMs) throw gone(this.#runId, error);
+    if (now - this.#lostAtMs > patienceMs) throw gone(run, error);
     await sleep(this.#backoff.next());
+  }
+
+  #fate(): string {
+    if (this.#runId === undefined) return 'whether the run has started is known when it is back';
+    return this.#options.terminal === undefined ? 'the run goes on' : 'the run ends with it';
+  }
+
+  /** Of a run that we signed, whose record was not made before the link was lost. */
+  #isUnheardOf({ code }: KomposeError): boolean {
+    return code === 'not-found' && this.#runId === undefined && this.#signedRun !== undefined;
   }
 
   #lostBeforeStart(error: KomposeError): KomposeError {
     const mayHaveStarted = this.#mayRun && typeof this.#options.run !== 'string';
-    if (!mayHaveStarted || error.code !== 'controller-unreachable') return error;
+    const isLost = error.code === 'controller-unreachable' || this.#isUnheardOf(error);
+    if (!mayHaveStarted || !isLost) return error;
     const message =
       'the link was lost before the controller said whether the run has started: see kompose runs ls';
     return new KomposeError('controller-unreachable', message, { cause: error });
@@ -198,7 +212,7 @@ export class RunWatch {
 }
 
 function gone(runId: string, cause: KomposeError): KomposeError {
-  const message = `the controller has not come back; the run goes on: kompose runs attach ${runId}`;
+  const message = `the controller has not come back; what becomes of the run: kompose runs attach ${runId}`;
   return new KomposeError('controller-unreachable', message, { cause });
 }
 

@@ -37,6 +37,8 @@ import { toStatus } from '../../../proto/status.ts';
 /** What StartRun does; `events` sends some of the run. */
 export interface StartedRun {
   readonly request: RunRequest;
+  /** Resolves when the client has signed this run of `prod-1:sexy`. */
+  propose(runId: string): Promise<void>;
   send(events: readonly RunEvent[]): void;
   end(): void;
   fail(error: unknown): void;
@@ -184,13 +186,21 @@ function startRun(
   protocols.add(String(call.metadata.get(protocolMetadataKey)[0]));
   const cancelled = Promise.withResolvers<void>();
   const left = Promise.withResolvers<void>();
+  const signed = Promise.withResolvers<void>();
+  const propose = (runId: string): Promise<void> => {
+    const targets = [{ taskId: `${runId.slice(0, -1)}B`, host: 'prod-1', stack: 'sexy' }];
+    const kind = { $case: 'proposal', value: { runId, targets } } as const;
+    call.write({ ...WireRunEvent.decode(new Uint8Array()), kind });
+    return signed.promise;
+  };
   call.on('cancelled', () => left.resolve());
   call.on('error', () => left.resolve());
   call.on('data', ({ kind }: StartRunInput) => {
     if (kind?.$case === 'cancel') cancelled.resolve();
+    if (kind?.$case === 'signed') signed.resolve();
     if (kind?.$case !== 'request') return;
     const ends = { cancelled: cancelled.promise, left: left.promise };
-    void script.startRun?.({ request: kind.value, ...eventStream(call), ...ends });
+    void script.startRun?.({ request: kind.value, propose, ...eventStream(call), ...ends });
   });
 }
 

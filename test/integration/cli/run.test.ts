@@ -122,6 +122,37 @@ test('does not start a run twice when the link is lost before the first event', 
   assert.match(cli.stderr, /see kompose runs ls\n$/);
 });
 
+for (const isKnown of [true, false]) {
+  const what = isKnown ? 'it was recorded: shows it' : 'it was not: says so';
+  test(`finds the run that it signed after the controller was killed, and if ${what}`, async (t) => {
+    const signed = Promise.withResolvers<void>();
+    const first = await serve(t, { startRun: (run) => run.propose(runId).then(signed.resolve) });
+    const cli = kompose(first, 'sexy', 'up');
+    await signed.promise;
+    await first.kill();
+    const asked: unknown[] = [];
+    await serve(
+      t,
+      {
+        watchRun: (run, afterSeq, watch) => {
+          asked.push([run, afterSeq]);
+          if (!isKnown) {
+            watch.fail(new KomposeError('not-found', 'there is no such run'));
+            return;
+          }
+          watch.send([started('prod-1:sexy'), output(2, 'one\n'), ...ended(3, 'succeeded', 0)]);
+          watch.end();
+        },
+      },
+      first.port,
+    );
+    assert.equal(await cli.ended, isKnown ? 0 : 6);
+    assert.equal(cli.stdout, isKnown ? 'one\n' : '');
+    assert.deepEqual(asked, [[runId, 0]]);
+    assert.match(cli.stderr, isKnown ? /is known when it is back/ : /see kompose runs ls\n$/);
+  });
+}
+
 test('cancels the run at the first Ctrl-C, says how to detach instead, and ends with its exit code', async (t) => {
   const controller = await serve(t, {
     startRun: async (run) => {
