@@ -3,6 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
+import { hasInHand } from './piece-writers.ts';
 
 const readBytes = 64 * 1024;
 
@@ -79,6 +80,11 @@ export class KeptOutput {
       if (stats === undefined) return end;
       end += stats.size;
     }
+  }
+
+  /** Whether something that was written is not in its piece yet. */
+  isInHand(): boolean {
+    return hasInHand(this.#folder, this.#stream);
   }
 
   /** Takes no more. */

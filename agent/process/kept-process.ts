@@ -14,7 +14,6 @@ import { execa } from 'execa';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
-import { hasInHand } from './piece-writers.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
 import {
@@ -71,6 +70,8 @@ export interface KeptProcess extends RunningProcess {
 const streams = ['stdout', 'stderr'] as const;
 /** A look at the files without a word from the kernel: for what it could not tell. */
 const lookMs = 250;
+/** So long after all that a step itself wrote is in its pieces, or in hand, a background job is given its grace. */
+const longestLateMs = 2000;
 /** How long a keeper that has been made may take to write its number. */
 const keeperMs = 2000;
 
@@ -252,7 +253,7 @@ class Kept implements KeptProcess {
     if (end.error === undefined) {
       const finished = Promise.all(outputs.map((output) => output.finished)).then(() => true as const);
       const isDrained = (): boolean => end.isGone === true || existsSync(join(this.#folder, 'drained'));
-      await settle(finished, outputs, isDrained, () => hasInHand(this.#folder));
+      await settle(finished, outputs, isDrained);
     }
     for (const stream of streams) this.#outputs[stream].stop();
     clearInterval(this.#timer);
@@ -263,26 +264,27 @@ class Kept implements KeptProcess {
 
 /**
  * Waits until all is taken that the step itself wrote. A background job may hold its pipes open: then until nothing has
- * come for the grace, or more than is in a pipe.
+ * come for the grace, or more than is in a pipe; a job that writes a little all the time has no grace after a while.
  */
 async function settle(
   finished: Promise<true>,
   outputs: readonly KeptOutput[],
   isDrained: () => boolean,
-  isInHand: () => boolean,
 ): Promise<void> {
   let own: { readonly sinceMs: number; readonly ends: readonly number[] } | undefined;
   const isLate = (output: KeptOutput, at: number): boolean => {
     const end = own?.ends[at] ?? Infinity;
-    const idleMs = Math.min(output.idleMs(), performance.now() - (own?.sinceMs ?? 0));
-    return output.taken() >= end && (idleMs > lateOutputMs || output.taken() > end + leftInPipeBytes);
+    if (output.taken() > end + leftInPipeBytes) return true;
+    const sinceMs = performance.now() - (own?.sinceMs ?? 0);
+    const graceMs = sinceMs > longestLateMs ? 0 : lateOutputMs;
+    if (output.taken() < end || Math.min(output.idleMs(), sinceMs) <= graceMs) return false;
+    // What was in a hand that is empty now is in a piece: there may be more than was taken.
+    return !output.isInHand() && output.taken() >= output.end();
   };
   while ((await Promise.race([finished, pause(20)])) !== true) {
     if (own === undefined && isDrained())
       own = { sinceMs: performance.now(), ends: outputs.map((output) => output.end()) };
     for (const output of outputs) output.look();
-    if (!outputs.every(isLate) || isInHand()) continue;
-    own = { sinceMs: own?.sinceMs ?? 0, ends: outputs.map((output) => output.end()) };
     if (outputs.every(isLate)) return;
   }
 }

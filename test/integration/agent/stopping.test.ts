@@ -41,6 +41,24 @@ describe('a background job', () => {
   });
 });
 
+describe('a background job that writes all the time', () => {
+  for (const [much, job] of [
+    ['as much as it can', 'while echo tick; do :; done'],
+    ['to stderr alone', 'while echo tick >&2; do :; done'],
+    ['a little', 'while echo tick; do sleep 0.05; done'],
+  ] as const) {
+    test(`does not hold its step open: ${much}`, { timeout: 60_000 }, async (t) => {
+      const bench = await Bench.create(t);
+      await bench.stack('sexy', { hooks: `hook_pre_up() { { echo "pid $BASHPID"; ${job}; } & }` });
+      const task = bench.start();
+      await task.shows('pid');
+      pids(t, task.output('pre'));
+      await task.done;
+      assert.equal(task.end.state, 'succeeded');
+    });
+  }
+});
+
 describe('a task that is stopped', () => {
   test('ends every process of a hook’s group, and nothing after it runs', async (t) => {
     const bench = await Bench.create(t);
