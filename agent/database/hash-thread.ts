@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync, readSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Digest, HashOrder } from './following-hash.ts';
@@ -16,8 +16,9 @@ const idleMs = 20;
 const niceness = 5;
 
 const { file, written } = workerData as HashOrder;
-// Linux gives each thread a priority of its own.
-setPriority(Number(basename(readlinkSync('/proc/thread-self'))), niceness);
+// Linux gives each thread a priority of its own. Who is nicer already may not be less so without a privilege.
+const thread = Number(basename(readlinkSync('/proc/thread-self')));
+if (getPriority(thread) < niceness) setPriority(thread, niceness);
 const hash = createHash('sha256');
 const piece = Buffer.allocUnsafe(pieceBytes);
 let sizeBytes = 0;

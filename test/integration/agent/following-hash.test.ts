@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -49,6 +50,19 @@ describe('the hash of a file that is being written', () => {
       assert.ok(hash);
     }
     assert.equal(await openFiles(), openAtFirst);
+  });
+
+  it('is made in a process that is nicer already, and may not change that', () => {
+    const program = `
+      import { open } from 'node:fs/promises';
+      import { FollowingHash } from ${JSON.stringify(import.meta.resolve('../../../agent/database/following-hash.ts'))};
+      await using handle = await open('/dev/null');
+      await using hash = new FollowingHash(handle);
+      await hash.finish();`;
+    const node = [process.execPath, '-e', program];
+    const argv = ['-n', '10', 'setpriv', '--bounding-set=-sys_nice', ...node];
+    const { status, stderr } = spawnSync('nice', argv, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
   });
 
   it('fails as reading fails', async () => {
