@@ -68,8 +68,9 @@ async function writeDump(step: ExportStep, dump: NewDump, context: ActionContext
   const position = async () => ({ bytes: (await handle.stat()).size });
   const endProgress = tellProgress('dumped', position, context.notice, context.now);
   const env = toolEnv(step.database, step.mark, context.env);
-  const end = await runTool({ argv: step.argv, env, files: { stdout: handle.fd } }, context);
-  endProgress();
+  const end = await runTool({ argv: step.argv, env, files: { stdout: handle.fd } }, context).finally(
+    endProgress,
+  );
   const [digest] = await Promise.all([hash.finish(), endFlushing()]);
   if (context.stop.cause !== undefined) {
     await endInside(step.database, step.mark, env, context);

@@ -129,9 +129,10 @@ class Import {
     const endProgress = tellProgress('restored', position, context.notice, context.now);
     const endWaiting = step.inPlace ? () => undefined : this.#openWhenRead(position);
     const env = this.#toolEnv();
-    const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context);
-    endProgress();
-    endWaiting();
+    const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context).finally(() => {
+      endProgress();
+      endWaiting();
+    });
     if (context.stop.cause !== undefined) await endInside(step.database, step.mark, env, context);
     else if (end.exitCode === 0) {
       const durationMs = Math.max(1, context.now() - startedMs);
