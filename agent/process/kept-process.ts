@@ -19,6 +19,7 @@ import { isRunning, type ProcessIdentity } from './process-identity.ts';
 import {
   leftInPipeBytes,
   lateOutputMs,
+  longestLateMs,
   notStarted,
   terminate,
   type ProcessEnd,
@@ -70,8 +71,6 @@ export interface KeptProcess extends RunningProcess {
 const streams = ['stdout', 'stderr'] as const;
 /** A look at the files without a word from the kernel: for what it could not tell. */
 const lookMs = 250;
-/** So long after all that a step itself wrote is in its pieces, or in hand, a background job is given its grace. */
-const longestLateMs = 2000;
 /** How long a keeper that has been made may take to write its number. */
 const keeperMs = 2000;
 

@@ -43,6 +43,10 @@ export interface RunningProcess {
 }
 
 export const lateOutputMs = 200;
+/** So long after a process has ended, a background job of its is given its grace. */
+export const longestLateMs = 2000;
+/** And then that long a pause in what it writes is enough. */
+const shortestPauseMs = 10;
 /** A pipe holds 64 KiB, and the streams on top of it about as much again. */
 export const leftInPipeBytes = 512 * 1024;
 
@@ -136,15 +140,18 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
 
 /**
  * Waits for both streams' ends. A background job may hold them open: then until nothing has come for the grace, or
- * more has come than the process itself can have left in its pipes.
+ * more has come than the process itself can have left in its pipes; a job that writes a little all the time has no grace
+ * after a while.
  */
 async function settle(pumps: readonly Pump[]): Promise<void> {
   const sinceMs = performance.now();
   const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
   const before = pumps.map((each) => each.taken());
-  const isLate = (each: Pump, at: number): boolean =>
-    Math.min(each.idleMs(), performance.now() - sinceMs) > lateOutputMs ||
-    each.taken() - (before[at] ?? 0) > leftInPipeBytes;
+  const isLate = (each: Pump, at: number): boolean => {
+    const endedMs = performance.now() - sinceMs;
+    const graceMs = endedMs > longestLateMs ? shortestPauseMs : lateOutputMs;
+    return Math.min(each.idleMs(), endedMs) > graceMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
+  };
   const look = async (): Promise<boolean> => {
     await pause(20);
     // On a busy machine the pause may be over before what the pipes hold was read.

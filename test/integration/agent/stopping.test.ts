@@ -57,6 +57,20 @@ describe('a background job that writes all the time', () => {
       assert.equal(task.end.state, 'succeeded');
     });
   }
+
+  test('does not hold a process open that ends with the agent', { timeout: 60_000 }, async (t) => {
+    let output = '';
+    const script = '{ echo "pid $BASHPID"; while echo tick; do sleep 0.05; done; } & exit 3';
+    const { ended } = startProcess({
+      argv: ['bash', '-c', script],
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '' },
+      onOutput: (_, chunk) => void (output += Buffer.from(chunk).toString()),
+    });
+    await until('the job has begun', () => output.includes('tick'));
+    pids(t, output);
+    assert.equal((await ended).exitCode, 3);
+  });
 });
 
 describe('a task that is stopped', () => {
