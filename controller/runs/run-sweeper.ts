@@ -55,9 +55,15 @@ export class RunSweeper {
     this.#sweeping = this.#sweeping
       .then(async () => {
         // Whatever ends meanwhile may count twice, and never not at all.
+        const before = this.#bytes;
         this.#bytes = 0;
-        const left = await pruneOutput(this.#deps, signal);
-        this.#bytes += left;
+        try {
+          const left = await pruneOutput(this.#deps, signal);
+          this.#bytes += left;
+        } catch (error) {
+          this.#bytes += before;
+          throw error;
+        }
       })
       .catch((error: unknown) => {
         if (!signal.aborted) this.#log.error({ err: error }, 'old output of runs could not be removed');
