@@ -403,7 +403,11 @@ export class Run {
   /** Tasks that end together ask for it together: it is recorded once. */
   async #finishIfDone(): Promise<void> {
     if (!this.#tasks.haveEnded || this.log.isEnded) return;
-    this.#finishing ??= this.#finish();
+    this.#finishing ??= this.#finish().catch((error: unknown) => {
+      // Such as a log without room: whoever asks next tries again.
+      this.#finishing = undefined;
+      throw error;
+    });
     await this.#finishing;
   }
 
