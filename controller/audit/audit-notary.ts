@@ -3,12 +3,18 @@ import { sql, type Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import type { ChainEnd } from '../../common/audit/chain.ts';
 import { AuditKeys, type KeyChange } from '../../common/audit/key-change.ts';
-import { isMark, keyFingerprint, signMark, type SignedMark } from '../../common/audit/signed-head.ts';
+import {
+  isMark,
+  keyFingerprint,
+  signMark,
+  type MarkKind,
+  type SignedMark,
+} from '../../common/audit/signed-head.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { record, type Actor } from './audit.ts';
 import { publicAuditKey } from './audit-key.ts';
-import { chainEnd, hashAt, loadKeyChanges, loadMark, saveMark } from './chain-rows.ts';
+import { chainEnd, hashAt, loadKeyChanges, loadMark, saveMark, type Db } from './chain-rows.ts';
 import { RecordWindows } from './record-windows.ts';
 
 interface NotaryDeps {
@@ -110,8 +116,16 @@ export class AuditNotary {
     return newest?.seq === end.seq && newest.hash === end.hash ? newest : this.#sign();
   }
 
-  /** Signs something else than the head, such as a part of the chain, with the time. */
-  mark(kind: 'head' | 'stub', end: ChainEnd, count: number): SignedMark {
+  /**
+   * Signs something else than the head, such as a part of the chain, with the time, by the key that signs where `db`
+   * stands.
+   */
+  async mark(db: Db, kind: MarkKind, end: ChainEnd, count: number): Promise<SignedMark> {
+    await this.#follow(db);
+    return this.#mark(kind, end, count);
+  }
+
+  #mark(kind: MarkKind, end: ChainEnd, count: number): SignedMark {
     const time = new Date(this.#deps.clock()).toISOString();
     return signMark(kind, { seq: end.seq, hash: end.hash, time, count }, this.#key);
   }
@@ -162,7 +176,7 @@ export class AuditNotary {
       if (this.#newest !== undefined) await this.#contradict(transaction, this.#newest, self);
       const end = await chainEnd(transaction);
       const stub = await loadMark(transaction, 'stub');
-      const signed = this.mark('head', end, end.seq - (stub?.seq ?? 0));
+      const signed = this.#mark('head', end, end.seq - (stub?.seq ?? 0));
       await saveMark(transaction, 'head', signed);
       return signed;
     });
@@ -171,7 +185,7 @@ export class AuditNotary {
   }
 
   /** Takes up the key that the audit's was changed to. */
-  async #follow(db: Pick<Store['db'], 'selectFrom' | 'insertInto' | 'deleteFrom'>): Promise<void> {
+  async #follow(db: Db): Promise<void> {
     const changes = await loadKeyChanges(db);
     const { to } = changes.at(-1) ?? {};
     if (to === undefined || to === this.#keys.changes.at(-1)?.to) return;

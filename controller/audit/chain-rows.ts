@@ -6,7 +6,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { Schema } from '../store/schema.ts';
 
 /** The chain as it stands in the tables; each takes the database or a transaction. */
-type Db = Pick<Kysely<Schema>, 'selectFrom' | 'insertInto' | 'deleteFrom'>;
+export type Db = Pick<Kysely<Schema>, 'selectFrom' | 'insertInto' | 'deleteFrom'>;
 
 /** What the next record follows. */
 export async function chainEnd(db: Db): Promise<ChainEnd> {

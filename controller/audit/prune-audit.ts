@@ -39,7 +39,7 @@ export function pruneAudit(
       .deleteFrom('audit')
       .where('seq', '<=', last.seq)
       .executeTakeFirst();
-    await saveMark(transaction, 'stub', notary.mark('stub', last, last.seq));
+    await saveMark(transaction, 'stub', await notary.mark(transaction, 'stub', last, last.seq));
     const pruned = { removed: Number(numDeletedRows), upTo: last.seq };
     const detail = { ...pruned, before: new Date(beforeMs).toISOString() };
     await record(transaction, nowMs, { type: 'audit.pruned', ...caller, detail });
