@@ -42,15 +42,16 @@ describe('an agent that says hello', () => {
   });
 
   test('is asked for a heartbeat less often in a large fleet, and waited for as long', async (t) => {
-    const settings = { heartbeatPeriodMs: 50, limits: { heartbeatsASecond: 2 } };
+    const settings = { heartbeatPeriodMs: 200, limits: { heartbeatsASecond: 1 } };
     const controller = await TestController.start(t, settings);
     const agent = controller.attach(await controller.host('prod-1'));
     const { heartbeatPeriodMs } = await agent.welcomed();
     const welcomedMs = performance.now();
-    assert.ok(heartbeatPeriodMs >= 450 && heartbeatPeriodMs <= 500);
+    assert.ok(heartbeatPeriodMs >= 900 && heartbeatPeriodMs <= 1000);
     const { message } = await agent.inbox.ended;
     assert.match(message, /fallen silent/);
-    assert.ok(performance.now() - welcomedMs > 2 * heartbeatPeriodMs);
+    // Two and a half of those; of the ones that a small fleet is asked for it would be half a second.
+    assert.ok(performance.now() - welcomedMs > heartbeatPeriodMs);
   });
 
   for (const version of [0, protocolVersion + 1]) {
