@@ -47,7 +47,8 @@ async function behind(): Promise<string[]> {
 }
 
 async function untilBehind(...names: string[]): Promise<void> {
-  while ((await behind()).join() !== names.join());
+  const all = names.join();
+  await fleet.until(`behind is ${all}`, async () => (await behind()).join() === all);
 }
 
 /** The CAs that a program keeps: `controller`, or a host's agent, or a user's login. */
@@ -57,7 +58,8 @@ function trusted(home: string): Promise<string> {
 }
 
 async function untilTrusts(home: string, ...ids: string[]): Promise<void> {
-  while (trustOf(await trusted(home)).join() !== ids.join());
+  const all = ids.join();
+  await fleet.until(`${home} trusts ${all}`, async () => trustOf(await trusted(home)).join() === all);
 }
 
 function join3(token: string, name: string): string[] {
@@ -209,7 +211,10 @@ describe('controller ca', () => {
   test('finish --force: who is shut out is told, with the way back', async () => {
     await fleet.stopAgent('prod-2');
     await expect(0, 'controller', 'controller', 'ca', 'rotate');
-    while ((await behind()).includes('user admin')) await fleet.must('whoami');
+    await fleet.until('admin is behind no more', async () => {
+      await fleet.must('whoami');
+      return !(await behind()).includes('user admin');
+    });
     const { code, stderr } = await fleet.run('controller', ['controller', 'ca', 'finish', '--force']);
     assert.equal(code, 0);
     assert.match(stderr, /^host prod-2 is shut out: kompose tokens create --role agent --replace prod-2/m);

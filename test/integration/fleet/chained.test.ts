@@ -89,7 +89,7 @@ describe('a chained command whose agent ends', () => {
     await fleet.startAgent(host);
     run.kill('SIGINT');
     assert.equal(await run.ended, 130);
-    await until('it is recorded', async () => (await recorded()) === 'cancelled');
+    await fleet.until('it is recorded', async () => (await recorded()) === 'cancelled');
     assert.equal(await exists(child('ended')), false);
   });
 

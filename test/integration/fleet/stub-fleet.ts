@@ -16,6 +16,9 @@ if [[ $1 == version ]]; then echo 2.40.0; exit; fi
 exec bash action.sh "$@"
 `;
 
+/** On a busy machine, for what takes seconds. */
+const longestMs = 120_000;
+
 interface Ended {
   readonly code: number;
   readonly stdout: string;
@@ -111,13 +114,21 @@ export class StubFleet {
     }
   }
 
+  /** Asks the fleet until something holds; rejects with `what` when that took too long. */
+  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + longestMs;
+    while (!(await holds())) {
+      if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    }
+  }
+
   /** Waits until the controller knows of these stacks, as `host:stack`. */
   async untilKnown(...targets: string[]): Promise<void> {
-    for (;;) {
+    await this.until(`the controller knows ${targets.join()}`, async () => {
       const rows = await this.objects('stacks');
       const known = new Set(rows.map(({ host, stack }) => `${String(host)}:${String(stack)}`));
-      if (targets.every((target) => known.has(target))) return;
-    }
+      return targets.every((target) => known.has(target));
+    });
   }
 
   get controllerPid(): number {
@@ -131,7 +142,7 @@ export class StubFleet {
 
   /** Waits until the controller has the host's agent back. */
   async untilOnline(host: string): Promise<void> {
-    while ((await this.objects('hosts', 'show', host))[0]?.['online'] !== true);
+    await this.until(`${host} is online`, () => this.#isOnline(host));
   }
 
   async stopController(): Promise<void> {
@@ -150,7 +161,11 @@ export class StubFleet {
     this.#agents.get(host)?.kill(signal);
     await this.#agents.get(host)?.ended;
     this.#agents.delete(host);
-    while ((await this.objects('hosts', 'show', host))[0]?.['online'] === true);
+    await this.until(`${host} is offline`, async () => !(await this.#isOnline(host)));
+  }
+
+  async #isOnline(host: string): Promise<boolean> {
+    return (await this.objects('hosts', 'show', host))[0]?.['online'] === true;
   }
 
   async #join(host: string, token: string): Promise<void> {
