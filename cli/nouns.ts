@@ -44,7 +44,9 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
     summary: 'forget it',
     load: async () => (await import('./commands/index.ts')).logout,
   },
-  controller: { summary: 'init, serve, ca, backup, restore (kompose-controller)' },
+  controller: {
+    summary: 'init, serve, address, ca, audit-key, backup, restore, recover (kompose-controller)',
+  },
   agent: { summary: 'join, serve, doctor, install (kompose-agent)' },
   roles: {
     summary: 'ls, show, set, remove, test',

@@ -40,12 +40,12 @@ export async function runTool(run: KeptToolRun, context: ActionContext): Promise
   const forget = context.stop.onStop(() => void process.terminate(terminationGraceMs));
   const { isGone, ...end }: KeptEnd = await process.ended;
   if (context.stop.cause !== undefined) await process.terminate(terminationGraceMs);
-  else if (isGone === true) {
+  forget();
+  if (context.stop.cause === undefined && isGone === true) {
     // Its keeper may have been killed alone.
     await terminateMarked(`PGAPPNAME=${run.env['PGAPPNAME'] ?? ''}`, terminationGraceMs);
     throw new StepLost(`${run.argv[0]} is gone and left no exit code`);
   }
-  forget();
   return toolEnd(end, cause);
 }
 

@@ -10,7 +10,7 @@ import { writePrivateFile } from '../../common/private-files.ts';
  */
 export async function nextStart(folder: string, nowMs: number, log: Logger): Promise<number> {
   const path = join(folder, 'started');
-  const startedMs = Math.max(nowMs, (await readStart(path)) + 1);
+  const startedMs = Math.max(nowMs, (await readStart(path, log)) + 1);
   await writePrivateFile(path, `${startedMs}\n`).catch((error: unknown) => {
     log.warn({ err: error }, 'when this agent started cannot be kept');
   });
@@ -18,12 +18,13 @@ export async function nextStart(folder: string, nowMs: number, log: Logger): Pro
 }
 
 /** 0 if there was none. */
-async function readStart(path: string): Promise<number> {
+async function readStart(path: string, log: Logger): Promise<number> {
   try {
     const ms = Number(await readFile(path, 'utf8'));
     return Number.isSafeInteger(ms) ? ms : 0;
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return 0;
-    throw error;
+    if (!isSystemError(error, 'ENOENT'))
+      log.warn({ err: error }, 'when the last agent started cannot be read');
+    return 0;
   }
 }
