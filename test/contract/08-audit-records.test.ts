@@ -166,7 +166,7 @@ describe('what records hold', () => {
       (await fleet.objects('runs', 'show', id)).some(
         ({ task, state }) => task !== undefined && state === 'running',
       );
-    while (!(await hasBegun()));
+    await fleet.until('it has begun', hasBegun);
     await fleet.stopController();
     await fleet.startController();
     await fleet.writeStack('prod-1', 'slow', { go: '' });

@@ -77,7 +77,8 @@ describe('agents', () => {
     await fleet.stopController();
     await letPass(75);
     await fleet.startController();
-    for (const host of ['prod-1', 'slow', 'fast']) while ((await daysLeft(host)) === 90);
+    for (const host of ['prod-1', 'slow', 'fast'])
+      await fleet.until(`${host} has renewed`, async () => (await daysLeft(host)) !== 90);
     assert.deepEqual(await Promise.all(['prod-1', 'slow', 'fast'].map(daysLeft)), [165, 165, 165]);
     await untilOnline('prod-1', 'slow', 'fast');
     assert.equal((await fleet.kompose('--offline', 'skip', '*:sexy', 'ps')).code, 0);
@@ -88,7 +89,8 @@ describe('agents', () => {
     assert.equal(code, 0);
     const trusted = async (host: string): Promise<number> =>
       trustOf(await readFile(join(fleet.home(host), 'agent/ca.crt'), 'utf8')).length;
-    for (const host of ['prod-1', 'slow', 'fast']) while ((await trusted(host)) < 2);
+    for (const host of ['prod-1', 'slow', 'fast'])
+      await fleet.until(`${host} trusts both`, async () => (await trusted(host)) >= 2);
     await untilOnline('prod-1', 'slow', 'fast');
     assert.equal((await fleet.kompose('--offline', 'skip', '*:sexy', 'ps')).code, 0);
   });
@@ -106,7 +108,7 @@ describe('a certificate that nobody renews', () => {
   test('is still renewed on its last day', async () => {
     await letPass(89);
     await fleet.startAgent('away');
-    while ((await daysLeft('away')) === 90);
+    await fleet.until('it has renewed', async () => (await daysLeft('away')) !== 90);
     await untilOnline('away');
     await fleet.stopAgent('away');
   });

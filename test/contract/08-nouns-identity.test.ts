@@ -40,7 +40,7 @@ describe('controller address', () => {
   test('add: one more name in the certificate that is served, and in tokens made later', async () => {
     const { port } = new URL(`tcp://${fleet.address}`);
     await expect(0, 'controller', 'controller', 'address', 'add', `localhost:${port}`);
-    while (!(await servedNames()).includes('DNS:localhost'));
+    await fleet.until('it is served', async () => (await servedNames()).includes('DNS:localhost'));
     const token = await expect(0, 'admin', 'tokens', 'create', '--role', 'viewer');
     assert.deepEqual(parseToken(token.trim()).addresses, [fleet.address, `localhost:${port}`]);
     assert.equal(
@@ -122,11 +122,13 @@ describe('certificates', () => {
     const first = await hostCertificate();
     await fleet.startAgent(hosts);
     const run = fleet.run('admin', [`${hosts}:slow`, 'up', '-d']);
-    while ((await hostCertificate()).serialNumber === first.serialNumber) await auditTypes();
+    const isRenewed = async () => (await hostCertificate()).serialNumber !== first.serialNumber;
+    await fleet.until('it is renewed', isRenewed);
     const renewed = await hostCertificate();
     assert.ok(Date.now() < first.validToDate.getTime());
     assert.ok(renewed.validToDate > first.validToDate);
-    while (Date.now() <= first.validToDate.getTime() + 1_000) await auditTypes();
+    const isOver = async () => Date.now() > first.validToDate.getTime() + 1_000;
+    await fleet.until('the first has ended', isOver);
     await writeFile(join(fleet.stacks(hosts), 'slow', 'go'), '');
     const { code, stdout } = await run;
     assert.deepEqual([code, stdout], [0, 'all of it\n']);
@@ -148,9 +150,12 @@ describe('certificates', () => {
     await expect(0, 'vera', 'login', token);
     const { expires } = await whoami('vera');
     let now = expires;
-    while (now === expires) now = (await whoami('vera'))['expires'];
+    await fleet.until('it is renewed', async () => {
+      now = (await whoami('vera'))['expires'];
+      return now !== expires;
+    });
     assert.ok(String(now) > String(expires));
-    while (Date.now() <= Date.parse(String(expires))) await whoami('vera');
+    await fleet.until('the first has ended', async () => Date.now() > Date.parse(String(expires)));
     assert.equal((await whoami('vera'))['name'], 'vera');
   });
 

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CliProcess } from '../cli/cli-process.ts';
@@ -18,6 +19,7 @@ exec bash action.sh "$@"
 
 /** On a busy machine, for what takes seconds. */
 const longestMs = 120_000;
+const askAgainMs = 150;
 
 interface Ended {
   readonly code: number;
@@ -114,11 +116,15 @@ export class StubFleet {
     }
   }
 
-  /** Asks the fleet until something holds; rejects with `what` when that took too long. */
+  /**
+   * Asks the fleet until something holds; rejects with `what` when that took too long. To ask is to start a client,
+   * which is work for a processor that others wait for: hence the pause.
+   */
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + longestMs;
     while (!(await holds())) {
       if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+      await pause(askAgainMs);
     }
   }
 
