@@ -69,16 +69,18 @@ async function killToolsOf(places: readonly Place[]): Promise<void> {
   }
 }
 
-/** Holds pg_dump up once it has written some of a dump; gives its id. */
-async function pausedDump(place: Place): Promise<number> {
-  await until('some of the dump is written', async () => {
-    const [partial] = await place.dumps();
-    return partial !== undefined && (await stat(place.path(partial))).size > 1_000_000;
-  });
+/** Holds pg_dump up, which waits for a lock, once it has that and has written some of a dump; gives its id. */
+async function pausedDump(place: Place, lock: AsyncDisposable): Promise<number> {
+  await place.untilWorking(waitsForLock);
   const name = `SELECT application_name FROM pg_stat_activity WHERE datname = '${place.database}' AND application_name LIKE 'kompose%'`;
   const mark = `PGAPPNAME=${await place.server.sql('postgres', name)}`;
   const [pid] = await pidsWith(mark, 'pg_dump');
   assert.ok(pid !== undefined);
+  await lock[Symbol.asyncDispose]();
+  await until('some of the dump is written', async () => {
+    const [partial] = await place.dumps();
+    return partial !== undefined && (await stat(place.path(partial))).size > 1_000_000;
+  });
   process.kill(pid, 'SIGSTOP');
   assert.match((await place.dumps()).join(), /^\.[^,]*\.sql\.partial$/);
   return pid;
@@ -168,16 +170,20 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
     const places = await Promise.all(ways.map((way) => server.place(way)));
     const rows = `SELECT i, repeat(md5(i::text), 32) AS text FROM generate_series(1, 80000) AS i`;
     for (const place of places) await place.sql(`CREATE TABLE rows AS ${rows}`);
-    const exports = places.map((place) => place.run([], 'db:export'));
-    const dumping = await Promise.all(places.map((place) => pausedDump(place)));
+    const begun = places.map(async (place) => {
+      const lock = await server.holdSession(place.database, 'LOCK TABLE rows');
+      const run = place.run([], 'db:export');
+      return { run, pid: await pausedDump(place, lock) };
+    });
+    const exports = await Promise.all(begun);
     for (let time = 0; time < 2; time++) {
       assert.equal((await fleet.kill(host, 'SIGTERM')).exitCode, 0);
-      if (time === 0) for (const pid of dumping) process.kill(pid, 'SIGCONT');
+      if (time === 0) for (const { pid } of exports) process.kill(pid, 'SIGCONT');
       await fleet.startAgent(host);
     }
     const digest = `SELECT count(*), md5(string_agg(text, '' ORDER BY i)) FROM rows`;
     for (const [at, place] of places.entries()) {
-      const run = await exports[at];
+      const run = await exports[at]?.run;
       assert.deepEqual([run?.state, run?.reason], ['succeeded', '']);
       const path = run?.dump?.path ?? '';
       const dump = await readFile(path);
