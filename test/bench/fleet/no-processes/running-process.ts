@@ -6,6 +6,7 @@ import type { ProcessEnd, ProcessSpec, RunningProcess } from '../../../../agent/
  */
 
 export const lateOutputMs = 200;
+export const longestLateMs = 2000;
 export const leftInPipeBytes = 512 * 1024;
 
 const said = Buffer.from('NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n');
