@@ -31,5 +31,4 @@ for (;;) {
   if (isWritten) break;
   Atomics.wait(written, 0, 0, idleMs);
 }
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-parentPort?.postMessage({ sizeBytes, sha256: hash.digest('hex') } satisfies Digest);
+parentPort?.postMessage({ sizeBytes, sha256: hash.digest('hex') } satisfies Digest, []);

@@ -15,11 +15,9 @@ import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
+import { isOthersOutput } from './late-output.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
 import {
-  leftInPipeBytes,
-  lateOutputMs,
-  longestLateMs,
   notStarted,
   terminate,
   type ProcessEnd,
@@ -261,30 +259,27 @@ class Kept implements KeptProcess {
   }
 }
 
-/**
- * Waits until all is taken that the step itself wrote. A background job may hold its pipes open: then until nothing has
- * come for the grace, or more than is in a pipe; a job that writes a little all the time has no grace after a while.
- */
+/** Waits until all is taken that the step itself wrote; what still comes then is a background job's. */
 async function settle(
   finished: Promise<true>,
   outputs: readonly KeptOutput[],
   isDrained: () => boolean,
 ): Promise<void> {
   let own: { readonly sinceMs: number; readonly ends: readonly number[] } | undefined;
-  const isLate = (output: KeptOutput, at: number): boolean => {
+  const isOthers = (output: KeptOutput, at: number): boolean => {
     const end = own?.ends[at] ?? Infinity;
-    if (output.taken() > end + leftInPipeBytes) return true;
-    const sinceMs = performance.now() - (own?.sinceMs ?? 0);
-    const graceMs = sinceMs > longestLateMs ? 0 : lateOutputMs;
-    if (output.taken() < end || Math.min(output.idleMs(), sinceMs) <= graceMs) return false;
-    // What was in a hand that is empty now is in a piece: there may be more than was taken.
-    return !output.isInHand() && output.taken() >= output.end();
+    if (own === undefined || output.taken() < end) return false;
+    const lateBytes = output.taken() - end;
+    const endedMs = performance.now() - own.sinceMs;
+    if (!isOthersOutput({ endedMs, idleMs: output.idleMs(), lateBytes })) return false;
+    // What comes first was in a hand. From one that is empty now it is in a piece, maybe since it was looked for.
+    return lateBytes > 0 || (!output.isInHand() && output.taken() >= output.end());
   };
   while ((await Promise.race([finished, pause(20)])) !== true) {
     if (own === undefined && isDrained())
       own = { sinceMs: performance.now(), ends: outputs.map((output) => output.end()) };
     for (const output of outputs) output.look();
-    if (outputs.every(isLate)) return;
+    if (outputs.every(isOthers)) return;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
 import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
+import { isOthersOutput } from './late-output.ts';
 
 /*
  * INVARIANTS
@@ -12,7 +13,8 @@ import type { OutputStream } from '../../common/task-event.ts';
  * - It has ended when its own process has, not when the last holder of its pipes has: a background job that a
  *   hook left behind does not hold the step open. Its later output is read on and dropped, so that it is not
  *   killed by a closed pipe.
- * - `onOutput` sees every byte that arrived up to `lateOutputMs` after the exit, and none after `ended` settled.
+ * - `onOutput` sees every byte that arrived up to the grace after the exit (`late-output.ts`), and none after `ended`
+ *   settled.
  */
 
 /** What to start. `env` is the whole environment; nothing of the agent's own is added. */
@@ -41,14 +43,6 @@ export interface RunningProcess {
   /** SIGTERM to the group; SIGKILL to what is left of it after `graceMs`. Resolves with the end. */
   terminate(graceMs: number): Promise<ProcessEnd>;
 }
-
-export const lateOutputMs = 200;
-/** So long after a process has ended, a background job of its is given its grace. */
-export const longestLateMs = 2000;
-/** And then that long a pause in what it writes is enough. */
-const shortestPauseMs = 10;
-/** A pipe holds 64 KiB, and the streams on top of it about as much again. */
-export const leftInPipeBytes = 512 * 1024;
 
 /** Starts a process; never throws. */
 export function startProcess(spec: ProcessSpec): RunningProcess {
@@ -138,25 +132,22 @@ function pump(stream: Readable | null, name: OutputStream, spec: ProcessSpec): P
   };
 }
 
-/**
- * Waits for both streams' ends. A background job may hold them open: then until nothing has come for the grace, or
- * more has come than the process itself can have left in its pipes; a job that writes a little all the time has no grace
- * after a while.
- */
+/** Waits for both streams' ends, or until what still comes is a background job's. */
 async function settle(pumps: readonly Pump[]): Promise<void> {
   const sinceMs = performance.now();
   const finished = Promise.all(pumps.map((each) => each.finished)).then(() => true);
   const before = pumps.map((each) => each.taken());
-  const isLate = (each: Pump, at: number): boolean => {
-    const endedMs = performance.now() - sinceMs;
-    const graceMs = endedMs > longestLateMs ? shortestPauseMs : lateOutputMs;
-    return Math.min(each.idleMs(), endedMs) > graceMs || each.taken() - (before[at] ?? 0) > leftInPipeBytes;
-  };
+  const isOthers = (each: Pump, at: number): boolean =>
+    isOthersOutput({
+      endedMs: performance.now() - sinceMs,
+      idleMs: each.idleMs(),
+      lateBytes: each.taken() - (before[at] ?? 0),
+    });
   const look = async (): Promise<boolean> => {
     await pause(20);
     // On a busy machine the pause may be over before what the pipes hold was read.
     await nextTurn();
-    return pumps.every(isLate);
+    return pumps.every(isOthers);
   };
   while (!(await Promise.race([finished, look()]))) continue;
   for (const each of pumps) each.stop();

@@ -5,10 +5,6 @@ import type { ProcessEnd, ProcessSpec, RunningProcess } from '../../../../agent/
  * line and ends well, at once, or once it is let go.
  */
 
-export const lateOutputMs = 200;
-export const longestLateMs = 2000;
-export const leftInPipeBytes = 512 * 1024;
-
 const said = Buffer.from('NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n');
 
 const terminated = { exitCode: 143 };
