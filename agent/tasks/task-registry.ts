@@ -3,21 +3,20 @@ import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { defaultKeptBytes, isOutputKept } from '../../common/kept-output.ts';
 import { stdinText } from '../../common/signing/signed-text.ts';
 import { isSignatureOf } from '../../common/signing/signing-key.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
 import type { KeeperTools } from '../process/keeper.ts';
 import { discardKept, findKeeperTools } from '../process/kept-process.ts';
-import { bootId } from '../process/process-identity.ts';
-import { afterRestart } from './after-restart.ts';
+import { keptBytes } from './kept-bytes.ts';
+import { machineMs } from './machine-clock.ts';
+import { recoverTask, type RecoveredTask } from './recover-task.ts';
 import { lockOwner, runTask, type Outliving } from './run-task.ts';
 import { reclaimTicket } from './stack-lock.ts';
 import { outlivesAgent } from './outlives-agent.ts';
-import { TaskHandover, type FoundHandover } from './task-handover.ts';
-import { StopSignal, type StopCause } from './stop-signal.ts';
-import { removeScratchFolders } from './scratch-folder.ts';
+import { TaskHandover } from './task-handover.ts';
+import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { tidyDatabase } from './tidy-database.ts';
@@ -79,7 +78,7 @@ export class TaskRegistry {
   ): Promise<TaskRegistry> {
     mkdirSync(tasksFolder, { recursive: true, mode: 0o700 });
     const registry = new TaskRegistry(host, tasksFolder, log);
-    const recovered: Recovered[] = [];
+    const recovered: RecoveredTask[] = [];
     for (const spool of TaskSpool.openAll(tasksFolder, Date.now)) {
       const known = await registry.#recover(spool, wasBegun(spool.task));
       if (known !== undefined) recovered.push(known);
@@ -324,67 +323,15 @@ export class TaskRegistry {
   }
 
   /** What an earlier process left; undefined if it does not go on. */
-  async #recover(spool: TaskSpool, wasBegun: boolean): Promise<Recovered | undefined> {
+  async #recover(spool: TaskSpool, wasBegun: boolean): Promise<RecoveredTask | undefined> {
+    const recovery = await recoverTask(spool, wasBegun, this.#keeperTools);
+    if (recovery.kind === 'forgotten') return undefined;
     this.#spools.set(spool.task, spool);
-    const found = TaskHandover.read(spool.folder);
-    const { spec } = found ?? {};
-    const told = await spool.recall(spec === undefined ? 0 : keptBytes(spec));
-    const current = found?.handover.progress?.folder;
-    const boot = bootId();
-    if (told.hasFinished) {
-      spool.log.end();
-      await this.#removeHandover(spool, found);
-      return undefined;
-    }
-    const tools = this.#keeperTools;
-    const { hasStarted } = told;
-    const after = afterRestart(found?.task, { wasBegun, hasStarted, events: spool.log.count }, boot);
-    if (after.kind === 'go-on' && found !== undefined && spec !== undefined && tools !== undefined) {
-      const kept = [found.handover.scratch, ...(current === undefined ? [] : [current])];
-      await removeScratchFolders(spool.task, spool.folder, kept);
-      const { handover, task, stop } = found;
-      this.#handovers.set(spool.task, { handover, tools, count: () => spool.log.count, told });
-      const { startedMs } = handover.progress ?? {};
-      const sinceMs = startedMs === undefined ? 0 : machineMs() - startedMs;
-      return { spec, isLocal: task.isLocal, stop, startedMs: Date.now() - sinceMs };
-    }
-    if (after.kind === 'forget') {
-      this.#spools.delete(spool.task);
-      await removeScratchFolders(spool.task, spool.folder);
-      spool.remove();
-      return undefined;
-    }
-    const { state, reason } = after.kind === 'end' ? after : lostTools;
-    spool.record({ type: 'task.finished', state, reason, durationMs: 0, actionDecided: false });
-    await this.#removeHandover(spool, found);
-    await this.#tidyDatabase(spool);
-    return undefined;
+    if (recovery.kind === 'ended') await this.#tidyDatabase(spool);
+    if (recovery.kind !== 'goes-on') return undefined;
+    this.#handovers.set(spool.task, recovery.task.outliving);
+    return recovery.task;
   }
-
-  async #removeHandover(spool: TaskSpool, found: FoundHandover | undefined): Promise<void> {
-    const folder = found?.handover.progress?.folder;
-    if (folder !== undefined) await discardKept(folder);
-    found?.handover.forget();
-    await removeScratchFolders(spool.task, spool.folder);
-  }
-}
-
-/** A task that goes on. */
-interface Recovered {
-  readonly spec: TaskSpec;
-  readonly isLocal: boolean;
-  readonly startedMs: number;
-  readonly stop: StopCause | undefined;
-}
-
-const lostTools = {
-  state: 'lost',
-  reason: 'the agent was ended while the task ran, and the host lacks the programs to go on with it',
-} as const;
-
-/** Milliseconds of the machine's own clock, which all its processes have in common (CLOCK_MONOTONIC). */
-function machineMs(): number {
-  return Number(process.hrtime.bigint() / 1000n) / 1000;
 }
 
 /** What a piece of stdin must be: the user's own, who signed the task. */
@@ -392,8 +339,4 @@ function signedBy({ task, key }: TaskSpec): IsTheirs | undefined {
   if (key === undefined) return undefined;
   return ({ offset, isEnd, data, signature }) =>
     isSignatureOf(key, stdinText(task, offset, isEnd, data), signature ?? new Uint8Array());
-}
-
-function keptBytes({ command, raw, output }: TaskSpec): number {
-  return isOutputKept(command, raw === true) ? (output?.keptBytes ?? defaultKeptBytes) : 0;
 }

@@ -165,7 +165,7 @@ describe('a task that is stopped', () => {
     const bench = await Bench.create(t);
     const hooks = 'hook_pre_up() { sleep 1000; }\nhook_fail_up() { sleep 0.5; echo still; sleep 1000; }';
     await bench.stack('sexy', { hooks });
-    const task = await bench.run({ timeoutMs: 300 }, { failHookMs: 1000 });
+    const task = await bench.run({ timeoutMs: 2000 }, { failHookMs: 1000 });
     assert.equal(task.output('fail'), 'still\n');
     const fail = task.events.find((event) => event.type === 'step.finished' && event.step === 'fail');
     assert.ok(fail?.type === 'step.finished' && fail.outcome === 'timed-out' && fail.durationMs >= 1000);
