@@ -183,6 +183,7 @@ describe('a controller that is killed while a task waits for its host', { timeou
     assert.equal(exitCode, 0);
     const digest = createHash('sha256').update(secret).digest('hex');
     assert.equal(await readStackFile(fleet, 'prod-2', 'waiting', 'seen'), `${digest}  -\n`);
+    await until('the other agent is back', () => isOnline('prod-1'), 30_000);
   });
 });
 

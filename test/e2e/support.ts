@@ -1,12 +1,14 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Image } from '../fleet/images.ts';
 import { KomposeFleet, type CommandOptions, type FleetOptions } from '../fleet/kompose-fleet.ts';
 import { kompose } from '../fleet/release.ts';
 import { startRig } from '../fleet/rig.ts';
+import { until } from '../until.ts';
+
+export { until };
 
 /** One service `api` that runs for ever, ends at once when stopped, and needs no network. */
 export const idleService = `
@@ -151,22 +153,6 @@ export function outputOf(events: readonly JsonLine[], step: string, stream?: 'st
     .filter((event) => stream === undefined || event.stream === stream)
     .map(({ data = '', encoding }) => (encoding === 'base64' ? atob(data) : data))
     .join('');
-}
-
-/** Looks until `isSo` says yes. Throws when that takes longer than `timeoutMs`. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 15_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const startMs = Date.now();
-    if (await isSo()) return;
-    if (Date.now() > deadline) throw new Error(`not so after ${timeoutMs} ms: ${what}`);
-    // To look may be to start a client: work for a processor that others wait for.
-    await pause(Math.max(25, Date.now() - startMs));
-  }
 }
 
 /** As much of a started program as is needed to watch it. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { initController } from '../../../controller/init.ts';
 import { kompose } from '../../fleet/release.ts';
 import { Child } from './child.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../fleet/free-port.ts';
 import { joinInBulk } from './join-in-bulk.ts';
 import type { LightHost } from './light-agent.ts';
 import type { LightAgentQuestions } from './light-agents.ts';

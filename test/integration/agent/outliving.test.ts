@@ -315,15 +315,21 @@ test('goes on with a cancel that the killed agent had begun', async (t) => {
   assert.equal(outputOf(events, 'fail').toString(), 'failed pre\n');
 });
 
+/** Of the step of the task O1. */
+async function processesOf(bench: Bench): Promise<{ keeper: number; step: number }> {
+  const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
+  const keeper = Number((await readFile(join(raw, 'keeper'), 'utf8')).split(' ')[0]);
+  const step = Number(await readFile(join(raw, 'step'), 'utf8'));
+  return { keeper, step };
+}
+
 /** A task whose step was killed with its agent, as when the machine goes down. */
 async function killedStep(t: TestContext): Promise<Bench> {
   const bench = await Bench.create(t);
   const folder = await bench.stack('sexy', { action: 'echo shown; touch began; exec sleep 1000' });
   const agent = await startAgent(t, bench, spec);
   await until('it runs', () => exists(join(folder, 'began')));
-  const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
-  const keeper = Number((await readFile(join(raw, 'keeper'), 'utf8')).split(' ')[0]);
-  const step = Number(await readFile(join(raw, 'step'), 'utf8'));
+  const { keeper, step } = await processesOf(bench);
   await agent.kill();
   process.kill(keeper, 'SIGKILL');
   process.kill(step, 'SIGKILL');
@@ -347,9 +353,7 @@ test('ends a step whose keeper was killed alone, while its agent was there and w
     const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });
     const agent = await startAgent(t, bench, spec);
     await until('it runs', () => exists(join(folder, 'began')));
-    const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';
-    const keeper = Number((await readFile(join(raw, 'keeper'), 'utf8')).split(' ')[0]);
-    const step = Number(await readFile(join(raw, 'step'), 'utf8'));
+    const { keeper, step } = await processesOf(bench);
     if (!isThere) await agent.kill();
     process.kill(keeper, 'SIGKILL');
     const registry = isThere ? undefined : await lastAgent(t, bench);

@@ -1,15 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 
-/** Polls until something holds; rejects with `what` after ten seconds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await delay(10);
-  }
-}
+export { until } from '../../until.ts';
 
 export function exists(path: string): Promise<boolean> {
   return access(path).then(

@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { freePort } from '../../fleet/free-port.ts';
+import { until } from '../../until.ts';
 import { CliProcess } from '../cli/cli-process.ts';
 
 /** Stands in for docker: `docker compose COMMAND ARGS…` runs the stack's `action.sh`, if it has one. */
@@ -19,7 +18,6 @@ exec bash action.sh "$@"
 
 /** On a busy machine, for what takes seconds. */
 const longestMs = 120_000;
-const askAgainMs = 150;
 
 interface Ended {
   readonly code: number;
@@ -116,16 +114,9 @@ export class StubFleet {
     }
   }
 
-  /**
-   * Asks the fleet until something holds; rejects with `what` when that took too long. To ask is to start a client,
-   * which is work for a processor that others wait for: hence the pause.
-   */
-  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + longestMs;
-    while (!(await holds())) {
-      if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-      await pause(askAgainMs);
-    }
+  /** Asks the fleet until something holds; rejects with `what` when that took too long. */
+  until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    return until(what, holds, longestMs);
   }
 
   /** Waits until the controller knows of these stacks, as `host:stack`. */
@@ -203,13 +194,4 @@ export class StubFleet {
       ...this.envOf[home],
     };
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
