@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import type { Transaction } from 'kysely';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Kysely, Transaction } from 'kysely';
 import { KomposeError } from '../../common/errors.ts';
 import { defaultTokenLifeMs, hashSecret } from '../../common/signing/token-secrets.ts';
 import type { Schema, TokensTable } from '../store/schema.ts';
@@ -19,11 +19,7 @@ export interface TokenRequest {
   /** 0 means one. */
   readonly uses: number;
   readonly createdBy: string;
-  /**
-   * A token's secret is known to its holder only; here it is a hash, looked up by the hash. How long that takes tells
-   * something of stored hashes at most, and of 192 random bits nobody finds the hash that they wish for: so it needs no
-   * comparison in constant time.
-   */
+  /** A token's secret is known to its holder only; here is its hash, which is compared in constant time. */
   readonly secretHash: string;
   /** Of a user's token that a user made; else empty. */
   readonly key: string;
@@ -79,13 +75,11 @@ export async function useToken(
   kind: 'agent' | 'user',
   nowMs: number,
 ): Promise<TokensTable> {
-  const token = await transaction
-    .selectFrom('tokens')
-    .selectAll()
-    .where('secret_hash', '=', hashSecret(secret))
-    .executeTakeFirst();
+  const open = await openTokens(transaction, nowMs).execute();
+  const hash = hashSecret(secret);
+  const token = open.find((each) => isSame(each.secret_hash, hash));
   const isKind = (token?.role === 'agent') === (kind === 'agent');
-  if (token === undefined || !isKind || token.uses_left < 1 || token.expires_at <= nowMs) {
+  if (token === undefined || !isKind) {
     const way = kind === 'agent' ? '--role agent' : '--role ROLE';
     const message = `this token is not valid (any more): ask an admin for a new one (kompose tokens create ${way})`;
     throw new KomposeError('unauthenticated', message);
@@ -100,13 +94,17 @@ export async function useToken(
 
 /** Those that can still be used. */
 export function listTokens(store: Store, nowMs: number): Promise<TokensTable[]> {
-  return store.db
-    .selectFrom('tokens')
-    .selectAll()
-    .where('uses_left', '>', 0)
-    .where('expires_at', '>', nowMs)
-    .orderBy('created_at')
-    .execute();
+  return openTokens(store.db, nowMs).orderBy('created_at').execute();
+}
+
+function openTokens(database: Kysely<Schema>, nowMs: number) {
+  return database.selectFrom('tokens').selectAll().where('uses_left', '>', 0).where('expires_at', '>', nowMs);
+}
+
+/** In a time that does not depend on where they differ. */
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 /** Gives the token's public key. Throws `not-found`. */

@@ -19,7 +19,10 @@ describe('a certificate', () => {
       call((done) => viewer.client.whoAmI({}, viewer.metadata, done));
     const { name } = await whoAmI();
     await admin.removeUser(name);
-    const { status, code } = await refusal(whoAmI());
+    let refused = await refusal(whoAmI());
+    // The link that the removal cuts may take a call with it; the next one is on a link of its own.
+    if (refused.status === 'UNAVAILABLE') refused = await refusal(whoAmI());
+    const { status, code } = refused;
     assert.deepEqual({ status, code }, { status: 'UNAUTHENTICATED', code: 'unauthenticated' });
   });
 
