@@ -128,8 +128,8 @@ describe('a token', () => {
   for (const bogus of ['', 'bogus', "' or 1=1 --", 'x'.repeat(10_000)]) {
     test(`that nobody made is refused: ${bogus.slice(0, 12)}`, async (t) => {
       const controller = await TestController.start(t);
-      for (const answer of [controller.login(bogus), controller.join(bogus, 'prod-1')]) {
-        const { status, message } = await refusal(answer);
+      for (const ask of [() => controller.login(bogus), () => controller.join(bogus, 'prod-1')]) {
+        const { status, message } = await refusal(ask());
         assert.equal(status, 'UNAUTHENTICATED');
         assert.ok(message.startsWith(words));
       }
