@@ -69,6 +69,13 @@ export const bench: Bench<readonly Rate[]> = {
     const head = ['at once', 'node:sqlite, records/s', 'kompose, records/s', 'ratio'];
     return `Median (least to most); both in WAL mode with \`synchronous=FULL\`.\n\n${markdownTable([head, ...rows])}`;
   },
+  targets: (rates) =>
+    rates.map(({ atOnce: count, ratio }) => ({
+      what: `durable audit records, ${count.toLocaleString('en')} at once: rate, of node:sqlite's own`,
+      limit: 'at least 0.5',
+      measured: ratio.toFixed(2),
+      isMet: ratio >= 0.5,
+    })),
 };
 
 async function measure(store: Store, bare: BareTable, count: number): Promise<Rate> {

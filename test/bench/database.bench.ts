@@ -30,7 +30,7 @@ CREATE INDEX ON t(a);`;
  * Issue: the same database dumped and restored by hand on that host and with kompose, both ways: in the container and
  * over TCP. By hand the new database is made before the clock runs; kompose makes it, swaps it in and drops the old.
  */
-export const bench: Bench = {
+export const bench: Bench<Result> = {
   about: `db:export and db:import of ${megabytes} MB, by hand there and with kompose (release build)`,
   async run(report) {
     await using rig = await startRig({ hosts: ['prod-1'], images: [await postgresImage()] });
@@ -107,7 +107,27 @@ export const bench: Bench = {
     await fleet.kompose(['shop', 'down', '-v']);
     return { megabytes, samples, ratios, agentMemory: { before, after } };
   },
+  targets: ({ ratios }) =>
+    Object.entries(ratios).map(([name, ratio]) => ({
+      what: `${name}, ${megabytes} MB: time, of that by hand`,
+      limit: 'at most 1.15',
+      measured: ratio.toFixed(2),
+      isMet: ratio <= 1.15,
+    })),
 };
+
+interface Result {
+  readonly megabytes: number;
+  readonly samples: readonly Samples[];
+  /** By what was done: kompose's median time, of that by hand. */
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly agentMemory: { readonly before: Memory; readonly after: Memory };
+}
+
+interface Memory {
+  readonly rssMb: number;
+  readonly peakMb: number;
+}
 
 function ratiosOf(samples: readonly Samples[]): Record<string, number> {
   const medianOf = (name: string): number =>
@@ -130,7 +150,7 @@ async function agentPid(home: string): Promise<string> {
   throw new Error('there is no process of the agent');
 }
 
-async function memory(pid: string): Promise<{ rssMb: number; peakMb: number }> {
+async function memory(pid: string): Promise<Memory> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const megabytesOf = (field: string): number =>
     Math.round(Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024);

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { cpus, release, totalmem } from 'node:os';
+import type { Target } from './measure.ts';
 
 const path = new URL('../../docs/performance.md', import.meta.url);
 
@@ -32,6 +33,25 @@ export async function writeSection(name: string, about: string, body: string): P
       ? `${before.trimEnd()}\n\n${section}\n`
       : before.slice(0, at) + section + before.slice(until + end.length);
   await writeFile(path, after);
+}
+
+const targetsHead = '| what | target | measured | met | measured by |\n| --- | --- | --- | --- | --- |\n';
+
+/** Puts a bench's rows in the place of those it had in the table of targets. */
+export async function writeTargets(name: string, targets: readonly Target[]): Promise<void> {
+  const before = await readFile(path, 'utf8');
+  const at = before.indexOf(targetsHead) + targetsHead.length;
+  if (at < targetsHead.length) throw new Error(`docs/performance.md has no table of targets`);
+  const until = before.indexOf('\n\n', at - 1);
+  const command = `\`npm run bench -- ${name}\``;
+  const ours = targets.map(({ what, limit, measured, isMet }) => {
+    const cells = [what, limit, measured, isMet ? 'yes' : '**no**', command];
+    return `| ${cells.join(' | ')} |`;
+  });
+  const rows = before.slice(at, until).split('\n');
+  const others = rows.filter((row) => row !== '' && !row.endsWith(`| ${command} |`));
+  const table = [...others, ...ours].toSorted(new Intl.Collator('en', { numeric: true }).compare);
+  await writeFile(path, before.slice(0, at) + table.join('\n') + before.slice(until));
 }
 
 /** The machine, the versions and the date. */

@@ -1,6 +1,6 @@
 import { markdownTable } from './document.ts';
 import { costOfFleet, type FleetCost } from './fleet/fleet-cost.ts';
-import type { Bench } from './measure.ts';
+import type { Bench, Target } from './measure.ts';
 
 const rounds = 9;
 
@@ -17,7 +17,32 @@ export const bench: Bench<readonly FleetCost[]> = {
     return costs;
   },
   inDocs: describeCosts,
+  targets: (costs) => costs.filter(({ agents }) => agents === 1_000).flatMap(targetsOf),
 };
+
+function targetsOf({ timeRatio, idleRatio, kompose }: FleetCost): readonly Target[] {
+  const what = '1,000 light agents, run and audit durable';
+  return [
+    {
+      what: `${what}: time, of grpc-js alone`,
+      limit: 'at most 3',
+      measured: timeRatio.toFixed(2),
+      isMet: timeRatio <= 3,
+    },
+    {
+      what: `${what}: the controller's CPU a task`,
+      limit: 'under 500 µs',
+      measured: `${kompose.cpuUs.toFixed(0)} µs`,
+      isMet: kompose.cpuUs < 500,
+    },
+    {
+      what: 'controller memory per idle agent, of grpc-js alone',
+      limit: 'at most 1.2',
+      measured: idleRatio.toFixed(2),
+      isMet: idleRatio <= 1.2,
+    },
+  ];
+}
 
 export function reportCost(
   { agents, raw, kompose, ...ratios }: FleetCost,

@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
-import { writeSection } from './document.ts';
+import { writeSection, writeTargets } from './document.ts';
 import type { Bench } from './measure.ts';
 
 /*
@@ -31,4 +31,5 @@ for (const name of asked.length === 0 ? names : asked) {
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(rows, undefined, 2)}\n`);
   const asReported = ['```text', ...lines, '```'].join('\n');
   await writeSection(name, bench.about, bench.inDocs?.(rows) ?? asReported);
+  if (bench.targets !== undefined) await writeTargets(name, bench.targets(rows));
 }

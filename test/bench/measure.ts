@@ -6,6 +6,19 @@ export interface Bench<Result = unknown> {
   run(report: (line: string) => void): Promise<Result>;
   /** Of what `run` gave: what docs/performance.md says, in Markdown; without it, what was reported. */
   readonly inDocs?: (result: Result) => string;
+  /** Of what `run` gave: its rows in the table of targets. */
+  readonly targets?: (result: Result) => readonly Target[];
+}
+
+/** What was aimed at, and how near it is. */
+export interface Target {
+  /** `1,000 light agents, run and audit durable: time of the bare exchange`. */
+  readonly what: string;
+  /** `at most 3`. */
+  readonly limit: string;
+  /** `9.65`. */
+  readonly measured: string;
+  readonly isMet: boolean;
 }
 
 /** Milliseconds of several runs. */

@@ -64,6 +64,20 @@ export const bench: Bench<Result> = {
     ];
     return markdownTable([[`${returns.length} kills`, 'median (least to most)'], ...rows]);
   },
+  targets: ({ ratio, peakRatio }) => [
+    {
+      what: 'reconnect of 1,000 after a kill: time, of the bare handshakes',
+      limit: 'at most 1.3',
+      measured: ratio.toFixed(2),
+      isMet: ratio <= 1.3,
+    },
+    {
+      what: 'reconnect of 1,000 after a kill: peak memory, of the idle memory',
+      limit: 'at most 2',
+      measured: peakRatio.toFixed(2),
+      isMet: peakRatio <= 2,
+    },
+  ],
 };
 
 async function bareHandshakes(fleet: LightFleet): Promise<number> {
