@@ -2,20 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-
-/** Size and SHA-256 (lower-case hex) of a file. */
-export interface Digest {
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
-
-/** For `hash-thread.ts`. */
-export interface HashOrder {
-  /** A descriptor that stays open until the thread has ended. */
-  readonly file: number;
-  /** 1 at its first place: nobody writes any more. */
-  readonly written: Int32Array;
-}
+import { hashState, type Digest, type HashOrder } from './hash-order.ts';
 
 /**
  * Hashes a file from its beginning while another process still writes it: when that has ended, only the last bytes
@@ -25,24 +12,33 @@ export interface HashOrder {
 export class FollowingHash implements AsyncDisposable {
   readonly #file: number;
   readonly #thread: Worker;
-  readonly #written = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #state = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #digest: Promise<Digest>;
 
   constructor(handle: FileHandle) {
     this.#file = openSync(`/proc/self/fd/${handle.fd}`, 'r');
     this.#thread = new Worker(program, {
-      workerData: { file: this.#file, written: this.#written } satisfies HashOrder,
+      workerData: { file: this.#file, state: this.#state } satisfies HashOrder,
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
     this.#digest = once(this.#thread, 'message').then(([digest]) => digest as Digest);
     this.#digest.catch(() => undefined);
   }
 
+  /** Called when nobody writes any more, if there is time until the hash is needed: it leaves the processor to others. */
+  written(): void {
+    this.#become(hashState.written);
+  }
+
   /** Called when nobody writes any more; resolves at the end of the file. Throws what reading throws. */
   finish(): Promise<Digest> {
-    Atomics.store(this.#written, 0, 1);
-    Atomics.notify(this.#written, 0);
+    this.#become(hashState.awaited);
     return this.#digest;
+  }
+
+  #become(state: number): void {
+    Atomics.store(this.#state, 0, state);
+    Atomics.notify(this.#state, 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

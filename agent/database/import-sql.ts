@@ -94,6 +94,16 @@ export const prepareScript = [
   copySettings,
 ].join('\n');
 
+/**
+ * Waits five seconds at most until no session is left in either database. RENAME and DROP wait as well, but look only
+ * ten times a second.
+ */
+const awaitEnded = String.raw`
+SELECT format('DO %L', format('BEGIN FOR attempt IN 1..1000 LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.005);
+  EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname IN (%L, %L)); END LOOP; END',
+  :'target', :'scratch')) \gexec
+`;
+
 /** What both ways of replacing the old database begin with: nobody gets in, and those inside are ended. */
 const closeOld = String.raw`
 SET client_min_messages = warning;
@@ -112,7 +122,7 @@ ALTER DATABASE :"target" ALLOW_CONNECTIONS false;
 \set ON_ERROR_STOP 0
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname IN (:'target', :'scratch') AND pid <> pg_backend_pid();
-`;
+${awaitEnded}`;
 
 const keepTemplate = String.raw`
 \if :is_template

@@ -5,7 +5,7 @@ import type { ImportStep } from './database.ts';
 import { describeFailure } from './disk-failure.ts';
 import { FollowingHash } from './following-hash.ts';
 import { prepareScript, recreateScript, swapScript } from './import-sql.ts';
-import { tellProgress, type Position } from './progress.ts';
+import { tellProgress } from './progress.ts';
 import { endInside, failureText, runTool, type ToolEnd } from './run-tool.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { toolEnv } from './tools.ts';
@@ -51,9 +51,6 @@ const restoreSettings = [
   'idle_in_transaction_session_timeout=0',
 ];
 
-/** How often is looked whether psql has read everything. */
-const readPeriodMs = 100;
-
 const oldStays = 'the old database stays';
 
 class Import {
@@ -72,8 +69,7 @@ class Import {
   async run(): Promise<ActionEnd> {
     const { inPlace } = this.#step;
     await using hash = new FollowingHash(this.#handle);
-    const digest = hash.finish();
-    digest.catch(() => undefined);
+    hash.written();
     const failure = await (this.#context.keep?.isAdopted === true ? this.#goOn() : this.#prepare());
     if (failure !== undefined) return failure;
     const restored = await this.#restore();
@@ -84,7 +80,7 @@ class Import {
       if (!swapped.printed.includes('swapped')) return this.#undo(swapped, 'closed');
       if (!swapped.printed.includes('dropped')) this.#context.notice(this.#oldLeft());
     }
-    return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await digest) } };
+    return { exitCode: 0, stands: true, dump: { path: this.#step.file, ...(await hash.finish()) } };
   }
 
   /** Up to where the dump can be read in; undefined if it can. */
@@ -127,34 +123,15 @@ class Import {
     const info = reader ?? `/proc/self/fdinfo/${handle.fd}`;
     const position = async () => ({ bytes: await offsetIn(info), totalBytes: size });
     const endProgress = tellProgress('restored', position, context.notice, context.now);
-    const endWaiting = step.inPlace ? () => undefined : this.#openWhenRead(position);
     const env = this.#toolEnv();
-    const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context).finally(() => {
-      endProgress();
-      endWaiting();
-    });
+    const end = await runTool({ argv: step.argv, env, files: { stdin: handle.fd } }, context).finally(
+      endProgress,
+    );
     if (context.stop.cause !== undefined) await endInside(step.database, step.mark, env, context);
     else if (end.exitCode === 0) {
       const durationMs = Math.max(1, context.now() - startedMs);
       context.notice(`restored ${sizeText(size)}, ${sizeText((size * 1000) / durationMs)}/s`);
     }
-    return end;
-  }
-
-  /** The last indexes are built when all is read: time enough to connect for the swap. The result ends it. */
-  #openWhenRead(position: () => Promise<Position>): () => void {
-    let isOver = false;
-    const end = (): void => {
-      isOver = true;
-      clearInterval(timer);
-    };
-    const look = async (): Promise<void> => {
-      const { bytes, totalBytes = 0 } = await position().catch(() => ({ bytes: 0, totalBytes: 1 }));
-      if (isOver || bytes < totalBytes) return;
-      end();
-      this.#scripts.open();
-    };
-    const timer = setInterval(() => void look(), readPeriodMs);
     return end;
   }
 

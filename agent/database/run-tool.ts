@@ -1,8 +1,9 @@
 import type { Writable } from 'node:stream';
 import type { KeptEnd } from '../process/kept-process.ts';
 import { terminateMarked } from '../process/marked-processes.ts';
-import { startProcess, type ProcessSpec } from '../process/running-process.ts';
+import { startProcess, type ProcessSpec, type RunningProcess } from '../process/running-process.ts';
 import { StepLost, type KeptStep } from '../tasks/kept-step.ts';
+import type { StopSignal } from '../tasks/stop-signal.ts';
 import type { ActionContext } from './action.ts';
 import type { Database } from './database.ts';
 import { FailureCause } from './failure-cause.ts';
@@ -17,12 +18,13 @@ export interface ToolRun {
   readonly env: Variables;
   /** Open files that become stdin and stdout. */
   readonly files?: { readonly stdin?: number; readonly stdout?: number };
-  /** Written to its stdin, instead of a file, once it is there. */
-  readonly input?: string | Promise<string>;
 }
 
-/** Its stdin is a file, or empty. */
-export type KeptToolRun = Omit<ToolRun, 'input'>;
+/** How long a tool has that should not be broken off in the middle, in all and from when the task is stopped. */
+export interface ToolLimits {
+  readonly limitMs: number;
+  readonly stoppedLimitMs: number;
+}
 
 export interface ToolEnd {
   readonly exitCode: number;
@@ -35,7 +37,7 @@ export interface ToolEnd {
  * outlive this process, the tool goes on without it, or is taken over from an earlier one: there is one such tool in an
  * action. Throws `StepLost`.
  */
-export async function runTool(run: KeptToolRun, context: ActionContext): Promise<ToolEnd> {
+export async function runTool(run: ToolRun, context: ActionContext): Promise<ToolEnd> {
   const { process, cause } = start(run, context, context.keep);
   const forget = context.stop.onStop(() => void process.terminate(terminationGraceMs));
   const { isGone, ...end }: KeptEnd = await process.ended;
@@ -49,24 +51,65 @@ export async function runTool(run: KeptToolRun, context: ActionContext): Promise
   return toolEnd(end, cause);
 }
 
-/**
- * Runs a tool that should not be broken off in the middle: from when it has its input it has `limitMs`, and once the
- * task is stopped still `stoppedLimitMs`.
- */
+/** Runs a tool that should not be broken off in the middle. */
 export async function runToolToItsEnd(
   run: ToolRun,
-  { limitMs, stoppedLimitMs }: { readonly limitMs: number; readonly stoppedLimitMs: number },
+  limits: ToolLimits,
   context: ActionContext,
 ): Promise<ToolEnd> {
-  const { process, cause } = start(run, context);
+  const tool = start(run, context);
+  return within(limits, tool, context.stop, endOf(tool));
+}
+
+/** Waits for what a tool does; ends the tool when its time is over. */
+async function within<T>(
+  { limitMs, stoppedLimitMs }: ToolLimits,
+  { process }: StartedTool,
+  stop: StopSignal,
+  result: Promise<T>,
+): Promise<T> {
   const end = (): void => void process.terminate(0);
-  await Promise.race([run.input, process.ended]);
   const timers = [setTimeout(end, limitMs)];
-  const forget = context.stop.onStop(() => void timers.push(setTimeout(end, stoppedLimitMs)));
-  const ended = await process.ended;
-  forget();
-  timers.forEach(clearTimeout);
-  return toolEnd(ended, cause);
+  const forget = stop.onStop(() => void timers.push(setTimeout(end, stoppedLimitMs)));
+  try {
+    return await result;
+  } finally {
+    forget();
+    timers.forEach(clearTimeout);
+  }
+}
+
+/** A tool that takes texts on stdin, one after the other, none of which should be broken off in the middle. */
+export class ToolSession {
+  readonly #limits: ToolLimits;
+  readonly #context: ActionContext;
+  readonly #tool: StartedTool;
+  #stdin: Writable | undefined;
+
+  constructor(run: Omit<ToolRun, 'files'>, limits: ToolLimits, context: ActionContext) {
+    this.#limits = limits;
+    this.#context = context;
+    this.#tool = start(run, context, undefined, (stdin) => {
+      stdin.on('error', () => undefined);
+      this.#stdin = stdin;
+    });
+  }
+
+  /** Gives it a text and waits until `isDone` or its end; undefined if it goes on. */
+  give(text: string, isDone: Promise<undefined>): Promise<ToolEnd | undefined> {
+    this.#stdin?.write(text);
+    return this.#within(Promise.race([isDone, endOf(this.#tool)]));
+  }
+
+  /** Gives it its last text. */
+  end(text: string): Promise<ToolEnd> {
+    this.#stdin?.end(text);
+    return this.#within(endOf(this.#tool));
+  }
+
+  #within<T>(result: Promise<T>): Promise<T> {
+    return within(this.#limits, this.#tool, this.#context.stop, result);
+  }
 }
 
 /** Ends what a stopped tool may have left inside the container. */
@@ -81,27 +124,36 @@ export async function endInside(
   if (argv !== undefined) await runToolToItsEnd({ argv, env }, limits, context);
 }
 
-function start({ argv, env, files, input }: ToolRun, context: ActionContext, keep?: KeptStep) {
+interface StartedTool {
+  readonly process: Pick<RunningProcess, 'ended' | 'terminate'>;
+  readonly cause: FailureCause;
+}
+
+function start(
+  { argv, env, files }: ToolRun,
+  context: ActionContext,
+  keep?: KeptStep,
+  onStdin?: ProcessSpec['onStdin'],
+) {
   const cause = new FailureCause();
   const spec: ProcessSpec = {
     argv,
     env,
     cwd: context.folder,
     ...(files === undefined ? {} : { files }),
+    ...(onStdin === undefined ? {} : { onStdin }),
     onOutput: (stream, chunk) => {
       if (stream === 'stderr') cause.push(chunk);
       return context.write(stream, chunk);
     },
   };
-  const onStdin = (stdin: Writable): void => {
-    stdin.on('error', () => undefined);
-    void Promise.resolve(input).then((text) => stdin.end(text));
-  };
   const process =
-    keep === undefined
-      ? startProcess(input === undefined ? spec : { ...spec, onStdin })
-      : keep.start({ ...spec, mark: env['PGAPPNAME'] ?? '' });
+    keep === undefined ? startProcess(spec) : keep.start({ ...spec, mark: env['PGAPPNAME'] ?? '' });
   return { process, cause };
+}
+
+async function endOf({ process, cause }: StartedTool): Promise<ToolEnd> {
+  return toolEnd(await process.ended, cause);
 }
 
 function toolEnd(

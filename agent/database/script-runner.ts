@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { OutputStream } from '../../common/task-event.ts';
 import type { ActionContext } from './action.ts';
 import type { ImportStep } from './database.ts';
 import { emptyScript, endSessionsScript, undoScript } from './import-sql.ts';
 import { scriptOptions } from './plan-database.ts';
-import { runToolToItsEnd, type ToolEnd } from './run-tool.ts';
+import { ToolSession, type ToolEnd } from './run-tool.ts';
 import { toolArgv, toolEnv } from './tools.ts';
 
 /** A script is short, but CREATE and DROP DATABASE wait for a checkpoint, and that for the disk. */
@@ -24,12 +25,6 @@ interface Attempt extends ScriptEnd {
   readonly said: readonly Uint8Array[];
 }
 
-/** A session that waits for its script. */
-interface OpenSession {
-  readonly give: (script: string) => void;
-  readonly ended: Promise<Attempt>;
-}
-
 /** Prints `connected` if the server answers. */
 const greeting = String.raw`SELECT 'connected' AS state \gset
 \echo :state
@@ -40,7 +35,8 @@ export class ScriptRunner implements AsyncDisposable {
   readonly #step: ImportedDatabase;
   readonly #context: ActionContext;
   #maintenanceName = 'postgres';
-  #open: OpenSession | undefined;
+  /** The session of the first script stays for the second, which need not wait for a connection then. */
+  #open: PsqlSession | undefined;
 
   constructor(step: ImportedDatabase, context: ActionContext) {
     this.#step = step;
@@ -61,37 +57,29 @@ export class ScriptRunner implements AsyncDisposable {
   }
 
   async #try(name: string, script: string): Promise<Attempt> {
-    const attempt = await this.#runOn(name, `${greeting}${script}`);
+    const session = this.#connect(name);
+    const text = `${greeting}${script}`;
+    // Of a template with sessions nobody can make a database.
+    const attempt = await (name === 'template1' ? session.end(text) : session.run(text));
     if (attempt.printed !== '') this.#maintenanceName = name;
+    if (!session.isOver) this.#open = session;
     return attempt;
-  }
-
-  /**
-   * Connects for the script that is to come, so that it need not wait for that. After `begin`. Not to template1: of a
-   * template with sessions nobody can make a database.
-   */
-  open(): void {
-    if (this.#maintenanceName === 'template1') return;
-    if (this.#open !== undefined) return;
-    const { promise, resolve } = Promise.withResolvers<string>();
-    this.#open = { give: resolve, ended: this.#runOn(this.#maintenanceName, promise) };
   }
 
   /** After `begin`. */
   async run(script: string, variables: Readonly<Record<string, string>> = {}): Promise<ScriptEnd> {
     const set = Object.entries(variables).map(([name, value]) => String.raw`\set ${name} ${value}`);
     const text = [greeting, ...set, script].join('\n');
-    const waiting = await this.#give(text);
+    const waiting = await this.#end(text);
     // A session that waited may have been ended meanwhile, by the server or what lies between; then nothing was done.
     const isDone = waiting?.printed.includes('connected') === true;
-    return this.#tell(isDone ? waiting : await this.#runOn(this.#maintenanceName, text));
+    return this.#tell(isDone ? waiting : await this.#connect(this.#maintenanceName).end(text));
   }
 
-  async #give(script: string): Promise<Attempt | undefined> {
+  async #end(text: string): Promise<Attempt | undefined> {
     const session = this.#open;
     this.#open = undefined;
-    session?.give(script);
-    return session?.ended;
+    return session?.end(text);
   }
 
   async #tell({ said, ...end }: Attempt): Promise<ScriptEnd> {
@@ -115,7 +103,7 @@ export class ScriptRunner implements AsyncDisposable {
 
   /** Makes room before `undo`: see the script. What hinders it hinders that too, which tells of it. */
   async empty(): Promise<void> {
-    await this.#runOn(this.#step.scratch, emptyScript);
+    await this.#connect(this.#step.scratch).end(emptyScript);
   }
 
   async endSessions(): Promise<void> {
@@ -124,11 +112,26 @@ export class ScriptRunner implements AsyncDisposable {
 
   /** Ends a session that is still open. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#give('');
+    await this.#end('');
   }
 
-  async #runOn(name: string, script: string | Promise<string>): Promise<Attempt> {
-    const { database, mark, scratch } = this.#step;
+  #connect(name: string): PsqlSession {
+    return new PsqlSession(name, this.#step, this.#context);
+  }
+}
+
+/** Ends what a script printed, in a session that goes on. */
+const overMark = 'script is over';
+
+/** psql on one database. */
+class PsqlSession {
+  readonly #tool: ToolSession;
+  #printed = '';
+  #said: Uint8Array[] = [];
+  #isOver = Promise.withResolvers<undefined>();
+  isOver = false;
+
+  constructor(name: string, { database, mark, scratch }: ImportedDatabase, context: ActionContext) {
     const known = {
       target: database.name,
       scratch,
@@ -139,14 +142,39 @@ export class ScriptRunner implements AsyncDisposable {
     const set = Object.entries(known).map(([variable, value]) => `--set=${variable}=${value}`);
     const options = [...scriptOptions, ...set, '--file=-'];
     const argv = toolArgv(database, { program: 'psql', name, options, variables: ['PGCLIENTENCODING'] });
-    const env = toolEnv(database, mark, this.#context.env, { PGCLIENTENCODING: 'UTF8' });
-    const said: Uint8Array[] = [];
-    let printed = '';
-    const write: ActionContext['write'] = (stream, chunk) => {
-      if (stream === 'stderr') said.push(chunk);
-      else printed += Buffer.from(chunk).toString();
-    };
-    const end = await runToolToItsEnd({ argv, env, input: script }, limits, { ...this.#context, write });
-    return { ...end, said, printed };
+    const env = toolEnv(database, mark, context.env, { PGCLIENTENCODING: 'UTF8' });
+    const write: ActionContext['write'] = (stream, chunk) => this.#take(stream, chunk);
+    this.#tool = new ToolSession({ argv, env }, limits, { ...context, write });
+  }
+
+  #take(stream: OutputStream, chunk: Uint8Array): void {
+    if (stream === 'stderr') {
+      this.#said.push(chunk);
+      return;
+    }
+    this.#printed += Buffer.from(chunk).toString();
+    if (this.#printed.includes(overMark)) this.#isOver.resolve(undefined);
+  }
+
+  /** Runs a script and stays for another; an error ends the session. */
+  async run(script: string): Promise<Attempt> {
+    const text = [script, String.raw`\echo ${overMark}`, ''].join('\n');
+    const end = await this.#tool.give(text, this.#isOver.promise);
+    this.isOver = end !== undefined;
+    return this.#attempt(end ?? { exitCode: 0 });
+  }
+
+  /** Runs the last script. */
+  async end(script: string): Promise<Attempt> {
+    const end = await this.#tool.end(script);
+    this.isOver = true;
+    return this.#attempt(end);
+  }
+
+  #attempt(end: ToolEnd): Attempt {
+    const attempt = { ...end, said: this.#said, printed: this.#printed };
+    this.#said = [];
+    this.#printed = '';
+    return attempt;
   }
 }

@@ -52,7 +52,7 @@ describe('the hash of a file that is being written', () => {
     assert.equal(await openFiles(), openAtFirst);
   });
 
-  it('is made in a process that is nicer already, and may not change that', () => {
+  it('is made in a process that may not be less nice than it was', () => {
     const program = `
       import { open } from 'node:fs/promises';
       import { FollowingHash } from ${JSON.stringify(import.meta.resolve('../../../agent/database/following-hash.ts'))};
