@@ -1,22 +1,13 @@
-import {
-  accessSync,
-  constants,
-  existsSync,
-  readFileSync,
-  statSync,
-  watch,
-  writeFileSync,
-  type FSWatcher,
-} from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { existsSync, watch, writeFileSync, type FSWatcher } from 'node:fs';
+import { join } from 'node:path';
 import { execa } from 'execa';
-import { isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
-import { keeperArgv, keeperToolNames, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
+import { findProgram } from './find-program.ts';
+import { keeperArgv, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
+import { awaitKeeper, readOptional } from './keeper-folder.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
 import { isOthersOutput } from './late-output.ts';
-import { isRunning, type ProcessIdentity } from './process-identity.ts';
+import { isRunning } from './process-identity.ts';
 import {
   notStarted,
   terminate,
@@ -69,54 +60,6 @@ export interface KeptProcess extends RunningProcess {
 const streams = ['stdout', 'stderr'] as const;
 /** A look at the files without a word from the kernel: for what it could not tell. */
 const lookMs = 250;
-/** How long a keeper that has been made may take to write its number. */
-const keeperMs = 2000;
-
-/** Undefined where the host lacks one of the programs that a keeper calls. */
-export function findKeeperTools(path: string): KeeperTools | undefined {
-  const found = keeperToolNames.map((name) => [name, findProgram(name, path)] as const);
-  return found.some(([, file]) => file === undefined)
-    ? undefined
-    : (Object.fromEntries(found) as unknown as KeeperTools);
-}
-
-/** What stands in `keeper` where there will be none. */
-const nobody = 'nobody\n';
-
-/** Makes sure that nobody begins what belongs into this folder any more; false if somebody has. */
-export function forestall(folder: string): boolean {
-  const path = join(folder, 'keeper');
-  try {
-    writeFileSync(path, nobody, { flag: 'wx', mode: 0o600 });
-    return true;
-  } catch (error) {
-    if (isSystemError(error, 'EEXIST')) return readOptional(path) === nobody;
-    // The folder is not there: neither can a keeper begin in it.
-    if (isSystemError(error, 'ENOENT')) return true;
-    throw error;
-  }
-}
-
-/** Who keeps the process of a folder; undefined if nobody does (any more). */
-export function keeperOf(folder: string): ProcessIdentity | undefined {
-  const keeper = readKeeper(folder);
-  return keeper !== undefined && isRunning(keeper) ? keeper : undefined;
-}
-
-/** Removes a process's folder; what still writes into it is dropped. */
-export async function discardKept(folder: string): Promise<void> {
-  const keeper = keeperOf(folder);
-  // It only lingers for the lock.
-  if (keeper !== undefined) signal(keeper.pid, 'SIGKILL');
-  // Out of the way first: the keeper's children make files in it by its name.
-  const beside = `${folder}.over`;
-  const moved = await rename(folder, beside).then(
-    () => beside,
-    () => folder,
-  );
-  await rm(moved, { recursive: true, force: true });
-}
-
 /** Starts a process; never throws. */
 export function startKept(spec: KeptSpec): KeptProcess {
   const [file] = spec.argv;
@@ -302,52 +245,6 @@ function watchFolder(folder: string, onChange: (file: string | null) => void): F
     return watcher;
   } catch {
     return undefined;
-  }
-}
-
-function readKeeper(folder: string): ProcessIdentity | undefined {
-  const [, pid, since] = /^(\d+) (\d+)\n/.exec(readOptional(join(folder, 'keeper'))) ?? [];
-  return pid === undefined || since === undefined ? undefined : { pid: Number(pid), processStart: since };
-}
-
-/** It makes its file first and then writes into it. */
-async function awaitKeeper(folder: string): Promise<ProcessIdentity | undefined> {
-  const deadline = performance.now() + keeperMs;
-  for (;;) {
-    const keeper = readKeeper(folder);
-    if (keeper !== undefined || performance.now() > deadline) return keeper;
-    await pause(10);
-  }
-}
-
-/** As execvp(3) finds it. */
-function findProgram(name: string, path: string, cwd = '/'): string | undefined {
-  const files = name.includes('/')
-    ? [resolve(cwd, name)]
-    : path.split(delimiter).map((folder) => resolve(cwd, folder, name));
-  return files.find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return statSync(file).isFile();
-    } catch {
-      return false;
-    }
-  });
-}
-
-function readOptional(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It has ended meanwhile.
   }
 }
 

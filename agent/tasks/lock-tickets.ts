@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
-import { keeperOf } from '../process/kept-process.ts';
+import { keeperOf } from '../process/keeper-folder.ts';
 import { isRunning, type ProcessIdentity } from '../process/process-identity.ts';
 import { stepFolderOf } from './task-handover.ts';
 

@@ -1,5 +1,5 @@
 import type { KeeperTools } from '../process/keeper.ts';
-import { discardKept } from '../process/kept-process.ts';
+import { discardKept } from '../process/keeper-folder.ts';
 import { bootId } from '../process/process-identity.ts';
 import { afterRestart } from './after-restart.ts';
 import { keptBytes } from './kept-bytes.ts';

@@ -2,7 +2,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import type { StepKind, TaskFinished } from '../../common/task-event.ts';
 import type { HookStep, Step } from '../plan/plan.ts';
-import { discardKept, forestall } from '../process/kept-process.ts';
+import { discardKept, forestall } from '../process/keeper-folder.ts';
 import { KeptStep, StepLost } from './kept-step.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import type { TaskRun } from './run-task.ts';
