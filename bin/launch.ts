@@ -1,18 +1,24 @@
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import nodeModule from 'node:module';
-import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { version } from '../common/version.ts';
 
 const neededMajor = 24;
 
 /**
  * Starts a program with what it was given on the command line. Under a Node that is too old it is started anew under
- * the one that this package brings along, so this file keeps to what old ones know.
+ * the one that this package brings along, so this file keeps to what old ones know. Each command waits for what is
+ * loaded here: nothing that it can do without.
  */
 export async function launch(argv: readonly string[]): Promise<void> {
   if (Number.parseInt(process.versions.node, 10) < neededMajor) {
-    relaunch();
+    const { relaunch } = await import('./relaunch.ts');
+    relaunch(neededMajor);
+    return;
+  }
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+    const { Terminal } = await import('../cli/terminal.ts');
+    const terminal = new Terminal(process);
+    terminal.endWithReader();
+    terminal.stdout(`${version}\n`);
     return;
   }
   nodeModule.enableCompileCache();
@@ -26,26 +32,4 @@ export async function launch(argv: readonly string[]): Promise<void> {
     await new Promise<void>((resolve) => void stream.write('', () => resolve()));
   }
   process.exit(exitCode);
-}
-
-function relaunch(): void {
-  const node = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url));
-  if (!existsSync(node)) {
-    process.stderr.write(
-      `kompose: this is Node ${process.versions.node}; install Node ${neededMajor} or newer\n`,
-    );
-    process.exitCode = 1;
-    return;
-  }
-  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
-  // A terminal sends Ctrl-C to both of us: then it must not reach the child twice.
-  const hasTerminal = process.stdin.isTTY || process.stderr.isTTY;
-  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (signal !== 'SIGINT' || !hasTerminal) child.kill(signal);
-    });
-  }
-  child.on('exit', (code, signal) => {
-    process.exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
-  });
 }
