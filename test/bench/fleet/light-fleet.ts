@@ -16,31 +16,38 @@ import { LightUser } from './light-user.ts';
 /** More in one process would have it do little else than collect garbage. */
 export const agentsAProcess = 500;
 
+interface LightAgents {
+  readonly hosts: readonly LightHost[];
+  readonly aProcess: number;
+}
+
 /** The released controller, with many light agents and one admin. */
 export class LightFleet implements AsyncDisposable {
   readonly hosts: readonly LightHost[];
   readonly address: string;
   readonly #folder: string;
   readonly #token: string;
+  readonly #agentsAProcess: number;
   #agents: readonly Child<LightAgentQuestions>[] = [];
   #controller: ChildProcess | undefined;
   #user: LightUser | undefined;
 
-  private constructor(folder: string, address: string, token: string, hosts: readonly LightHost[]) {
+  private constructor(folder: string, address: string, token: string, agents: LightAgents) {
     this.#folder = folder;
     this.address = address;
     this.#token = token;
-    this.hosts = hosts;
+    this.hosts = agents.hosts;
+    this.#agentsAProcess = agents.aProcess;
   }
 
   /** So many hosts have joined; nothing runs yet. */
-  static async create(count: number): Promise<LightFleet> {
+  static async create(count: number, aProcess = agentsAProcess): Promise<LightFleet> {
     const folder = await mkdtemp(join(tmpdir(), 'kompose-light-'));
     const address = `127.0.0.1:${await freePort()}`;
     const state = join(folder, 'controller');
     const token = await initController(state, [address]);
     const names = Array.from({ length: count }, (_, at) => `host-${String(at).padStart(5, '0')}`);
-    return new LightFleet(folder, address, token, await joinInBulk(state, names));
+    return new LightFleet(folder, address, token, { hosts: await joinInBulk(state, names), aProcess });
   }
 
   /** Of the controller's process. */
@@ -50,6 +57,13 @@ export class LightFleet implements AsyncDisposable {
 
   get state(): string {
     return join(this.#folder, 'controller');
+  }
+
+  /** KOMPOSE_HOME of the released command line, where the admin is logged in. */
+  async adminHome(): Promise<string> {
+    const home = join(this.#folder, 'admin');
+    await this.user.storeLogin(join(home, 'user'));
+    return home;
   }
 
   /** Of the controller's log. */
@@ -80,7 +94,7 @@ export class LightFleet implements AsyncDisposable {
 
   /** Resolves when all are linked; one process of agents after the other, so that they are no storm. */
   async startAgents(): Promise<void> {
-    const parts = chunks(this.hosts, agentsAProcess);
+    const parts = chunks(this.hosts, this.#agentsAProcess);
     this.#agents = parts.map(() => new Child<LightAgentQuestions>('light-agents.ts'));
     const { address } = this;
     const { root } = this.user;

@@ -1,5 +1,8 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { credentials, type ClientDuplexStream } from '@grpc/grpc-js';
+import { saveContext } from '../../../cli/contexts.ts';
 import { signRun } from '../../../cli/sign-run.ts';
 import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
 import { keyFingerprint } from '../../../common/audit/signed-head.ts';
@@ -50,6 +53,14 @@ export class LightUser {
     const { certificate } = await call<LoginResponse>((done) => client.login(words, done));
     client.close();
     return new LightUser(address, { privateKey, certificate, caCertificate }, key);
+  }
+
+  /** Logs the command line in as this admin, in its folder `user`. */
+  async storeLogin(userFolder: string): Promise<void> {
+    const told = { addresses: [this.#address], name: 'admin', role: 'admin', root: this.root };
+    const context = { ...told, ...this.#identity, signingKey: this.#key };
+    await mkdir(dirname(userFolder), { recursive: true });
+    await saveContext(userFolder, 'default', context, undefined);
   }
 
   #connect(): FleetClient {

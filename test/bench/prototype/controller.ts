@@ -1,0 +1,52 @@
+import { Server, ServerCredentials, type ServerDuplexStream, type ServerWritableStream } from '@grpc/grpc-js';
+import { readSettings } from './settings.ts';
+import { attach, run, type Asked, type Order, type Report, type Said } from './wire.ts';
+
+type Link = ServerDuplexStream<Report, Order>;
+
+const welcome: Order = { id: 0, command: '' };
+
+/** By name, in the order of their names. */
+let agents: { readonly name: string; readonly link: Link }[] = [];
+const tasks = new Map<number, (report: Exclude<Report, { name: string }>) => void>();
+let newest = 0;
+
+function serveAgent(link: Link): void {
+  link.on('error', () => {});
+  link.on('data', (report: Report) => {
+    if ('id' in report) {
+      tasks.get(report.id)?.(report);
+      return;
+    }
+    agents = [...agents, { name: report.name, link }].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    link.write(welcome);
+  });
+}
+
+function serveUser(stream: ServerWritableStream<Asked, Said>): void {
+  const { hosts, command } = stream.request;
+  const asked = agents.slice(0, hosts);
+  let missing = asked.length;
+  for (const { name: host, link } of asked) {
+    const id = ++newest;
+    tasks.set(id, (report) => {
+      stream.write({ ...report, host });
+      if (!('exitCode' in report)) return;
+      tasks.delete(id);
+      if (--missing === 0) stream.end();
+    });
+    link.write({ id, command });
+  }
+}
+
+const { address, identities } = readSettings();
+const [own] = identities;
+if (own === undefined) throw new Error('it has no certificate');
+const { caCertificate, privateKey, certificate } = own.identity;
+const server = new Server();
+server.addService({ attach, run }, { attach: serveAgent, run: serveUser });
+const pair = { private_key: Buffer.from(privateKey), cert_chain: Buffer.from(certificate) };
+server.bindAsync(address, ServerCredentials.createSsl(Buffer.from(caCertificate), [pair], true), (error) => {
+  if (error !== null) throw error;
+  process.stdout.write('listening\n');
+});
