@@ -16,12 +16,16 @@ import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
  * - When `append` or `appendOutput` has returned, a record that is kept is with the kernel: it survives a SIGKILL of
  *   this process. What is torn when the machine goes down is cut off when the log is opened.
  * - A number is given once, also to what was not kept before a restart: such numbers are reserved in the file first.
- * - Memory is bounded: the tail holds at most `tailBytes` of the newest records; a reader that fell behind reads the
- *   files in blocks; nothing a reader does delays the writer.
+ * - Memory is bounded: the tail holds at most `tailBytes` of the newest records, `laggingBytes` while a reader has not
+ *   taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer.
  * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
 const tailBytes = 1024 * 1024;
+/** What may be under way to a reader who sets the pace: that is not to be read from the disk. */
+const laggingBytes = 4 * 1024 * 1024;
+/** What a reader gets at once, about. */
+const takenAtOnceBytes = 1024 * 1024;
 /** In memory, of output that is not kept: twice what may be on its way to a reader who sets the pace. */
 export const fleetingBytes = 4 * 1024 * 1024;
 const reservedAtOnce = 65_536;
@@ -71,9 +75,11 @@ export class EventLog {
   #newest = 0;
   #tail: LogRecord[] = [];
   #tailSize = 0;
+  #tailLimit = tailBytes;
   #ended = false;
   #isClosing = false;
-  #readers = 0;
+  /** The next record of each. */
+  readonly #readers = new Set<{ next: number }>();
   #wake = Promise.withResolvers<void>();
 
   private constructor(path: string) {
@@ -148,7 +154,8 @@ export class EventLog {
    * most about 1 MiB. Rejects with the signal's reason when it fires.
    */
   async *read(afterSeq: number, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
-    this.#readers++;
+    const reader = { next: afterSeq + 1 };
+    this.#readers.add(reader);
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     const onAbort = (): void => aborted.reject(signal.reason);
@@ -162,12 +169,13 @@ export class EventLog {
           continue;
         }
         const { records, after } = await this.#take(place);
-        if (records.length > 0) yield records;
         place = after;
+        reader.next = place.next;
+        if (records.length > 0) yield records;
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
-      this.#readers--;
+      this.#readers.delete(reader);
       this.#closeFilesIfUnused();
     }
   }
@@ -186,8 +194,10 @@ export class EventLog {
   /** All that is at hand from a place on, and where a reader stands after it. */
   async #take({ next, lacks }: Place): Promise<{ records: readonly LogRecord[]; after: Place }> {
     const first = this.#tail[0];
-    if (first !== undefined && next >= first.seq && next > lacks)
-      return { records: this.#tail.slice(next - first.seq), after: { next: this.#count + 1, lacks: 0 } };
+    if (first !== undefined && next >= first.seq && next > lacks) {
+      const records = this.#tailFrom(next - first.seq);
+      return { records, after: { next: next + records.length, lacks: 0 } };
+    }
     const last = this.#count;
     const sources = [{ source: this.#main, isFleeting: false }, ...this.#rings()];
     const lacking = sources.filter(({ source }) => source.lastSeq >= next);
@@ -237,18 +247,30 @@ export class EventLog {
     this.#count = record.seq;
     this.#tail.push(record);
     this.#tailSize += record.bytes.length + 64;
-    if (this.#tailSize > tailBytes) this.#shortenTail();
+    if (this.#tailSize > this.#tailLimit) this.#shortenTail();
     this.#wakeReaders();
     return record.seq;
   }
 
+  #tailFrom(place: number): readonly LogRecord[] {
+    let end = place;
+    for (let size = 0; size < takenAtOnceBytes && end < this.#tail.length; end++)
+      size += this.#tail[end]?.bytes.length ?? 0;
+    return this.#tail.slice(place, end);
+  }
+
+  /** Now, and again when half as much as it usually holds has come. */
   #shortenTail(): void {
+    const lacked = Math.min(...Array.from(this.#readers, ({ next }) => next));
     let dropped = 0;
-    while (this.#tailSize > tailBytes / 2 && dropped < this.#tail.length) {
-      this.#tailSize -= (this.#tail[dropped]?.bytes.length ?? 0) + 64;
+    for (const { seq, bytes } of this.#tail) {
+      const most = seq < lacked ? tailBytes / 2 : laggingBytes - tailBytes / 2;
+      if (this.#tailSize <= most) break;
+      this.#tailSize -= bytes.length + 64;
       dropped++;
     }
     this.#tail = this.#tail.slice(dropped);
+    this.#tailLimit = Math.max(tailBytes, this.#tailSize + tailBytes / 2);
   }
 
   #wakeReaders(): void {
@@ -257,7 +279,7 @@ export class EventLog {
   }
 
   #closeFilesIfUnused(): void {
-    if (!this.#isClosing || this.#readers > 0) return;
+    if (!this.#isClosing || this.#readers.size > 0) return;
     this.#main.close();
     for (const { ring } of this.#strands.values()) ring?.close();
   }

@@ -121,6 +121,24 @@ describe('EventLog', () => {
     log.close();
   });
 
+  test('keeps for a reader in memory what it lags behind, and no more than that', async (t) => {
+    const log = EventLog.open(logPath(t));
+    const reading = log.read(0, never());
+    const record = (): Buffer => Buffer.alloc(64 * 1024);
+    log.append(record());
+    await reading.next();
+    const appended = Array.from({ length: 48 }, record);
+    for (const bytes of appended) log.append(bytes);
+    const lagging: LogRecord[] = [];
+    while (lagging.length < appended.length) lagging.push(...((await reading.next()).value ?? []));
+    assert.ok(lagging.every(({ bytes }, at) => bytes === appended[at]));
+    for (let count = 0; count < 80; count++) log.append(record());
+    const [further] = (await reading.next()).value ?? [];
+    assert.equal(further?.seq, 50);
+    assert.ok(further.bytes.buffer.byteLength > 64 * 1024, 'it was read in a block');
+    log.close();
+  });
+
   test('wakes its readers with each record and with the end', async (t) => {
     const log = EventLog.open(logPath(t));
     const readers = [log.read(0, never()), log.read(1, never())] as const;
