@@ -6,7 +6,7 @@ import { isSystemError, KomposeError } from '../common/errors.ts';
 import { maxMessageBytes } from '../proto/channel-options.ts';
 import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
-import { FleetService } from '../proto/gen/kompose/v1/fleet.ts';
+import { passingFleetService } from '../proto/passed-on.ts';
 import { splitAddress } from '../proto/enrol.ts';
 import { headMetadata } from '../proto/audit-head-metadata.ts';
 import { addTrust } from '../proto/trust.ts';
@@ -138,7 +138,7 @@ export async function serveController(
     }),
   );
   server.addService(
-    FleetService,
+    passingFleetService,
     fleetService({
       handlers: new Handlers(log, held, () => addTrust(headMetadata(notary.newest), authorities.ids)),
       store,

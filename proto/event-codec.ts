@@ -1,3 +1,4 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type {
   HookScript,
   NumberedTaskEvent,
@@ -13,6 +14,7 @@ import type {
 } from '../common/task-event.ts';
 import { KomposeError } from '../common/errors.ts';
 import * as wire from './gen/kompose/v1/event.ts';
+import { LongBytesWriter } from './long-bytes-writer.ts';
 
 /*
  * The only place that knows how events look on the wire. What this version does not know (a newer peer's enum
@@ -66,7 +68,9 @@ function inverse<Word extends string>(table: Record<Word, number>, what: string)
 
 /** The bytes of a task's event, as spooled, reported and logged. */
 export function encodeTaskEvent({ seq, timeMs, event }: NumberedTaskEvent): Uint8Array {
-  return wire.TaskEvent.encode({ seq, timeUnixMs: timeMs, kind: toWireKind(event) }).finish();
+  const message = { seq, timeUnixMs: timeMs, kind: toWireKind(event) };
+  const writer = event.type === 'output' ? new LongBytesWriter() : new BinaryWriter();
+  return wire.TaskEvent.encode(message, writer).finish();
 }
 
 function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
@@ -198,7 +202,8 @@ export function encodeRunEvent(seq: number, timeMs: number, event: RunStarted | 
 /** The bytes of a run's event that passes on a task's, `taskEvent` as the agent encoded it. */
 export function wrapTaskEvent(seq: number, task: number, timeMs: number, taskEvent: Uint8Array): Uint8Array {
   const kind = { $case: 'taskEvent', value: taskEvent } as const;
-  return wire.RunEvent.encode({ ...unsigned, seq, task, timeUnixMs: timeMs, kind }).finish();
+  const message = { ...unsigned, seq, task, timeUnixMs: timeMs, kind };
+  return wire.RunEvent.encode(message, new LongBytesWriter()).finish();
 }
 
 function toWireRunKind(event: RunStarted | RunFinished): NonNullable<wire.RunEvent['kind']> {

@@ -1,13 +1,14 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { checkTerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
+import type { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
 import type {
   FleetServer,
   Run as WireRun,
   RunRequest as WireRunRequest,
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
+import { decodeLogged } from '../../proto/passed-on.ts';
 import type { Actor } from '../audit/audit.ts';
 import { keptValues } from '../runs/kept-request.ts';
 import { planRetry } from '../runs/retry.ts';
@@ -54,7 +55,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
       for await (const records of log.read(afterSeq, signal)) {
         for (const { seq, bytes, isFleeting } of records) {
           const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
-          const event = isShown ? view.show(RunEvent.decode(bytes)) : undefined;
+          const event = isShown ? view.show(decodeLogged(bytes)) : undefined;
           if (event !== undefined) yield await withHead(event);
           watcher?.at(seq);
         }
