@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
+import { ProcessGauge } from '../common/process-gauge.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import { version } from '../common/version.ts';
 import {
@@ -13,6 +14,7 @@ import {
   saveRenewed,
   type AgentEnvironment,
 } from './config.ts';
+import { agentGauges } from './gauges.ts';
 import { loadPolicy } from './policy.ts';
 import { formatDuration } from '../common/durations.ts';
 import { CutOff } from './session/cut-off.ts';
@@ -76,6 +78,8 @@ export async function serveAgent(
   await offerScript(config.stacks, launcher, { socket, name: config.name }, log);
   const inventory = (): ReturnType<typeof takeInventory> =>
     takeInventory(config.stacks, hooksParser, services);
+  using processGauge = new ProcessGauge();
+  const gauged = { process: processGauge, tasks, localRuns };
   const host = {
     version,
     name: config.name,
@@ -91,6 +95,7 @@ export async function serveAgent(
     watchInventory: (watchSignal: AbortSignal) => watchInventory(inventory, watchSignal),
     askStatus: () => askStatus(config.stacks, agentEnv),
     maskWords: (words: WordsToMask) => maskWords(words, taskHost),
+    readGauges: (reports: number) => agentGauges(gauged, reports),
   };
   using cutOff = new CutOff(patienceMs, () =>
     tasks.cancelWatched(`cut off from the controller for ${formatDuration(patienceMs)}: nobody watches it`),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { isSystemError, KomposeError } from '../common/errors.ts';
+import { ProcessGauge } from '../common/process-gauge.ts';
 import { maxMessageBytes } from '../proto/channel-options.ts';
 import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
@@ -16,6 +17,7 @@ import { AuditNotary } from './audit/audit-notary.ts';
 import { Refusals } from './audit/refusals.ts';
 import { findAuditKey, loadState, type ControllerSettings } from './config.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { controllerGauges } from './gauges.ts';
 import { Authorities } from './identity/authorities.ts';
 import { EnrolmentDesk } from './identity/enrolment.ts';
 import { Roles } from './identity/roles.ts';
@@ -93,6 +95,7 @@ export async function serveController(
   runs.onEnded((bytes) => sweeper.runEnded(bytes));
   const held = new HeldBytes(limits.heldBytes);
   const handlers = new Handlers(log, held);
+  const processGauge = new ProcessGauge();
   const refusals = new Refusals({ store, clock, log, windowMs, mostRecords, mostAddresses });
   const lives = { hostCertificateMs, userCertificateMs };
   const desk = new EnrolmentDesk({ store, authorities, clock, refusals, roster, ...lives });
@@ -151,6 +154,7 @@ export async function serveController(
       authorities,
       expel,
       notary,
+      readGauges: () => controllerGauges({ process: processGauge, fleet, runs, store, held }),
     }),
   );
   const identities = (): Promise<ServerIdentity[]> => createServerIdentities(authorities, addresses, clock());
@@ -193,6 +197,7 @@ export async function serveController(
     await tell('controller.stopped');
     await notary.close();
     await store.close();
+    processGauge[Symbol.dispose]();
   };
   return { address: where.replace(/:\d+$/, `:${port}`), close };
 }

@@ -5,7 +5,7 @@
 export const protocolVersion = 1;
 
 /** What this version can do beyond the first one; sent at hello, both ways. */
-export const capabilities: readonly string[] = ['mask-words'];
+export const capabilities: readonly string[] = ['mask-words', 'gauges'];
 
 /** The metadata key in which a client states its protocol version with each call. */
 export const protocolMetadataKey = 'kompose-protocol';

@@ -92,6 +92,11 @@ export class LocalRuns {
     if (!this.#waiting.has(run) && !this.#followed.has(run)) rmSync(this.#path(run), { force: true });
   }
 
+  /** How many runs the controller does not know of yet. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
   /** Whether the controller does not know of the task's run yet. */
   isWaiting(task: string): boolean {
     return [...this.#waiting.values()].some(({ targets }) => targets.some((target) => target.task === task));

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { HeadWitness } from '../../common/audit/head-witness.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { entriesAMessage } from '../../common/roster/entry.ts';
 import type { RosterFile } from '../../common/roster/roster-file.ts';
@@ -49,6 +50,8 @@ export interface SessionHost {
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
   askStatus(): Promise<StackStatus[]>;
   maskWords(words: WordsToMask): Promise<string[]>;
+  /** What this agent takes; `reports` are the streams of this link beside it. */
+  readGauges(reports: number): Gauges;
 }
 
 interface SessionOptions {
@@ -77,6 +80,8 @@ export class Session {
   readonly #closed = new AbortController();
   /** Tasks that are being opened; why, of those that are cancelled meanwhile. */
   readonly #opening = new Map<string, string | undefined>();
+  /** Streams that tell of tasks. */
+  #reports = 0;
   #silence: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
@@ -152,6 +157,12 @@ export class Session {
       case 'maskWords':
         void this.#tellMasked(kind.value);
         return;
+      case 'gauges': {
+        const { requestId } = kind.value;
+        const gauges = this.#options.host.readGauges(this.#reports);
+        this.#send({ $case: 'gauges', value: { requestId, gauges } });
+        return;
+      }
       case undefined: {
         const message = 'the controller asked for something that this agent does not know: upgrade the agent';
         this.#options.end(new KomposeError('protocol', message));
@@ -272,6 +283,7 @@ export class Session {
   /** Once a task and link; the next link takes up what is left. */
   async #report(spool: TaskSpool): Promise<void> {
     const { client, host, log, end } = this.#options;
+    this.#reports++;
     try {
       const cancel = (reason: string): void => host.tasks.cancel(spool.task, reason);
       await reportTask(client, spool, this.#closed.signal, cancel);
@@ -284,6 +296,8 @@ export class Session {
         return;
       }
       end(new KomposeError('controller-unreachable', 'a report was cut off', { cause: error }));
+    } finally {
+      this.#reports--;
     }
   }
 

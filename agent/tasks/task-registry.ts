@@ -210,6 +210,11 @@ export class TaskRegistry {
     return this.#running.get(task);
   }
 
+  /** How many run now. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
   /** Resolves when no task runs. */
   async settled(): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));

@@ -139,6 +139,11 @@ export class TaskSpool {
     return this.log.isEnded && this.#unacknowledged.acknowledged >= this.log.count;
   }
 
+  /** Events that the controller may not have. */
+  get unacknowledgedCount(): number {
+    return this.log.count - this.#unacknowledged.acknowledged;
+  }
+
   /** Resolves with the next acknowledgement; rejects with the signal's reason. */
   nextAcknowledgement(signal: AbortSignal): Promise<void> {
     return this.#unacknowledged.next(signal);

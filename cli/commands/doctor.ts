@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isSignedBy, type SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { jsonLine } from '../../common/printable.ts';
 import {
   certificateFinding,
   clockFinding,
@@ -8,6 +9,7 @@ import {
   findingLines,
   findingsExitCode,
   ok,
+  warn,
   type Finding,
 } from '../../common/finding.ts';
 import type { Host, WhoAmIResponse } from '../../proto/gen/kompose/v1/fleet.ts';
@@ -15,24 +17,46 @@ import { askAuditHead } from '../audit-head.ts';
 import type { Call } from '../call.ts';
 import type { Fleet } from '../client.ts';
 import { loadContext } from '../contexts.ts';
-import type { Noun } from '../noun.ts';
+import type { Noun, VerbOptions } from '../noun.ts';
+import { hostOption, labelFilterOption } from '../options.ts';
+import { gaugesFinding, gaugesTable, type ToldGauges } from '../output/gauges-table.ts';
 import { timeText } from '../output/values.ts';
 
 export const doctor: Noun = {
   name: 'doctor',
-  summary: 'Looks at your login, the controller and all hosts: what is wrong, and its remedy.',
+  summary:
+    'Looks at your login, the controller and all hosts: what is wrong, and its remedy. Shows admins what the controller takes, and the agents of the hosts that are named.',
   verbs: [
     {
       name: '',
       summary: '',
-      run: async (call) => {
-        const findings = [await examineLogin(call), ...(await examineFleet(call))];
-        call.terminal.stdout(findingLines(findings, call.globals.output === 'json'));
-        return findingsExitCode(findings);
+      options: () => [hostOption(), labelFilterOption()],
+      run: async (call, _, options) => {
+        const { findings, gauges } = await examineFleet(call, options);
+        const all = [await examineLogin(call), ...findings];
+        show(call, all, gauges);
+        return findingsExitCode(all);
       },
     },
   ],
 };
+
+interface Examined {
+  readonly findings: readonly Finding[];
+  /** Of those programs that told. */
+  readonly gauges: readonly ToldGauges[];
+}
+
+function show(
+  { terminal, globals }: Call,
+  findings: readonly Finding[],
+  gauges: readonly ToldGauges[],
+): void {
+  const isJson = globals.output === 'json';
+  terminal.stdout(findingLines(findings, isJson));
+  if (isJson) for (const each of gauges) terminal.stdout(`${jsonLine(gaugesFinding(each))}\n`);
+  else if (gauges.length > 0) terminal.stdout(`\n${gaugesTable(gauges, terminal.columns)}`);
+}
 
 const login = 'ask an admin for a token (kompose tokens create), then kompose login TOKEN';
 
@@ -46,24 +70,50 @@ async function examineLogin({ settings, globals }: Call): Promise<Finding> {
   }
 }
 
-async function examineFleet(call: Call): Promise<Finding[]> {
+async function examineFleet(call: Call, options: VerbOptions): Promise<Examined> {
   try {
     using fleet = await call.connect();
-    const own = [await examineController(fleet), await examineRoster(fleet), await examineAudit(fleet)];
-    return [...own, ...(await examineHosts(fleet))];
+    const me = await fleet.ask<WhoAmIResponse>((answer) => fleet.client.whoAmI({}, answer));
+    const own = [controllerFinding(fleet, me), await examineRoster(fleet), await examineAudit(fleet)];
+    const hosts = await examineHosts(fleet);
+    const { findings, gauges } = await readGauges(fleet, me, options);
+    return { findings: [...own, ...hosts, ...findings], gauges };
   } catch (error) {
     const { code, message } = KomposeError.from(error);
     const isRefused = code === 'unauthenticated' || code === 'denied';
-    return [fail('controller', message, isRefused ? login : 'see that kompose controller serve runs there')];
+    const remedy = isRefused ? login : 'see that kompose controller serve runs there';
+    return { findings: [fail('controller', message, remedy)], gauges: [] };
   }
 }
 
-async function examineController(fleet: Fleet): Promise<Finding> {
-  const me = await fleet.ask<WhoAmIResponse>((answer) => fleet.client.whoAmI({}, answer));
-  return ok(
-    'controller',
-    `${fleet.address} answers (version ${me.controllerVersion}) to ${me.name} (${me.role})`,
-  );
+function controllerFinding({ address }: Fleet, { controllerVersion, name, role }: WhoAmIResponse): Finding {
+  return ok('controller', `${address} answers (version ${controllerVersion}) to ${name} (${role})`);
+}
+
+/** What the controller takes, and the agents of the hosts that are named; who may not see it hears so if they named some. */
+async function readGauges(
+  fleet: Fleet,
+  { role }: WhoAmIResponse,
+  { host: hosts = [], label: labels = [] }: VerbOptions,
+): Promise<Examined> {
+  const isNamed = hosts.length + labels.length > 0;
+  if (role !== 'admin') {
+    const why = warn('gauges', 'only admins see what programs take', 'ask one of them');
+    return { findings: isNamed ? [why] : [], gauges: [] };
+  }
+  const filter = isNamed ? { hosts: [...hosts], labels: [...labels] } : undefined;
+  const told: ToldGauges[] = [];
+  const findings: Finding[] = [];
+  try {
+    for await (const { host, gauges, error } of fleet.read(fleet.client.listGauges({ filter }))) {
+      if (gauges?.loopDelay !== undefined)
+        told.push({ host, gauges: { ...gauges, loopDelay: gauges.loopDelay } });
+      else findings.push(warn(`gauges of ${host}`, error, 'on the host: kompose agent doctor'));
+    }
+  } catch (error) {
+    findings.push(fail('gauges', KomposeError.from(error).message, 'name other hosts: kompose hosts'));
+  }
+  return { findings, gauges: told };
 }
 
 /** Whether hosts that know this controller's roster do what this login signs. */

@@ -1,4 +1,5 @@
 import type { TerminalSize } from '../../common/client-terminal.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type { RosterEntry } from '../../common/roster/entry.ts';
 import type { OrderValues } from '../../common/signing/order.ts';
@@ -59,6 +60,8 @@ export interface HostSession {
   askStatus(): Promise<readonly StackStatus[]>;
   /** Rejects with `unsupported` for an agent that cannot. */
   maskWords(question: MaskQuestion, timeoutMs: number): Promise<readonly string[]>;
+  /** Rejects with `unsupported` for an agent that cannot. */
+  askGauges(): Promise<Gauges>;
   /** Asks the agent to end its link, and to come back after a pause; resolves when the link has ended. */
   dismiss(returnAfterMs: number): Promise<void>;
   /** Ends the link and tells the agent why: `conflict` and `denied` make it stay away. */

@@ -32,9 +32,7 @@ export function resolveTargets(
   hosts: readonly HostRecord[],
 ): ResolvedTarget[] {
   const parsed = parsePattern(pattern);
-  const isHost = hostFilter(filter.hosts);
-  const hasLabels = labelFilter(filter.labels);
-  const chosen = hosts.filter(({ name, labels }) => isHost(name) && hasLabels(labels));
+  const chosen = filtered(filter, hosts);
   const known = targetsOf(chosen);
   const named = namedOnAwayHosts(pattern, filter, chosen);
   const matched = matchPattern(parsed, [...known, ...named]);
@@ -42,6 +40,19 @@ export function resolveTargets(
   const unheard = matchPattern(parsed, namedOnUnheardHosts(pattern, chosen));
   if (unheard.length > 0) return unheard;
   throw new KomposeError('not-found', noMatch(pattern, filter, hosts, chosen));
+}
+
+/** The hosts of a filter. Throws `usage` for a bad one, `not-found` if nothing matches. Pure. */
+export function chooseHosts(filter: HostFilter, hosts: readonly HostRecord[]): HostRecord[] {
+  const chosen = filtered(filter, hosts);
+  if (chosen.length > 0) return chosen;
+  throw new KomposeError('not-found', noMatch('*', filter, hosts, chosen));
+}
+
+function filtered(filter: HostFilter, hosts: readonly HostRecord[]): HostRecord[] {
+  const isHost = hostFilter(filter.hosts);
+  const hasLabels = labelFilter(filter.labels);
+  return hosts.filter(({ name, labels }) => isHost(name) && hasLabels(labels));
 }
 
 function targetsOf(hosts: readonly HostRecord[]): ResolvedTarget[] {

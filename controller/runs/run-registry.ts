@@ -229,6 +229,11 @@ export class RunRegistry implements FleetListener {
     await this.#keep(facts, tasks, undefined).begin(new Map());
   }
 
+  /** How many runs have not ended. */
+  get liveCount(): number {
+    return this.#runs.size;
+  }
+
   /** A run that has not ended. */
   live(id: string): Run | undefined {
     return this.#runs.get(id);

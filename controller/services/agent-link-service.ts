@@ -28,7 +28,7 @@ import { cancelSignal, type Handlers } from './handlers.ts';
 import type { Limits } from './limits.ts';
 import { clientAddress, lifeOf, requirePeer } from './peer.ts';
 import { RateLimit } from './rate-limit.ts';
-import { checkHello, checkLocalRun, checkStacks, checkStatus } from './told-by-agents.ts';
+import { checkGauges, checkHello, checkLocalRun, checkStacks, checkStatus } from './told-by-agents.ts';
 import { refuseForeignTask, takeReport } from './take-report.ts';
 
 export interface AgentLinkDeps {
@@ -169,6 +169,9 @@ class AttachedAgent {
         return this.#healRoster(session, kind.value);
       case 'maskWords':
         session.answer(kind.value.requestId, kind.value.words);
+        return undefined;
+      case 'gauges':
+        session.answer(kind.value.requestId, checkGauges(kind.value));
         return undefined;
       case undefined:
         throw new KomposeError(

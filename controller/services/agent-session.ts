@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { isSealingKey } from '../../common/sealing.ts';
 import { entriesAMessage, type RosterEntry } from '../../common/roster/entry.ts';
@@ -18,6 +19,7 @@ interface Answers {
   rescan: readonly StackSummary[];
   stackStatus: readonly StackStatus[];
   maskWords: readonly string[];
+  gauges: Gauges;
 }
 type Kind = keyof Answers;
 type Question = Extract<NonNullable<ControllerMessage['kind']>, { $case: Kind }>;
@@ -98,9 +100,7 @@ export class AgentSession implements HostSession {
     { words, stacks, env, network }: MaskQuestion,
     timeoutMs: number,
   ): Promise<readonly string[]> {
-    if (!this.#capabilities.has('mask-words')) {
-      throw new KomposeError('unsupported', `the agent of ${this.host} cannot mask words: upgrade it`);
-    }
+    this.#require('mask-words', 'mask words');
     const question = { words: [...words], stacks: [...stacks], env: { ...env }, network };
     const answer = await this.#ask<'maskWords'>(
       (requestId) => ({ $case: 'maskWords', value: { requestId, ...question } }),
@@ -108,6 +108,11 @@ export class AgentSession implements HostSession {
     );
     if (answer.length === words.length) return answer;
     throw new KomposeError('protocol', `the agent of ${this.host} masked ${answer.length} words`);
+  }
+
+  async askGauges(): Promise<Gauges> {
+    this.#require('gauges', 'tell what it takes');
+    return await this.#ask<'gauges'>((requestId) => ({ $case: 'gauges', value: { requestId } }));
   }
 
   dismiss(returnAfterMs: number): Promise<void> {
@@ -138,6 +143,11 @@ export class AgentSession implements HostSession {
 
   send(kind: NonNullable<ControllerMessage['kind']>): void {
     this.#writer.write({ kind });
+  }
+
+  #require(capability: string, what: string): void {
+    if (this.#capabilities.has(capability)) return;
+    throw new KomposeError('unsupported', `the agent of ${this.host} cannot ${what}: upgrade it`);
   }
 
   #ask<Asked extends Kind>(

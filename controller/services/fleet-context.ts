@@ -1,4 +1,5 @@
 import type { AuditNotary } from '../audit/audit-notary.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Authorities } from '../identity/authorities.ts';
 import type { Roles } from '../identity/roles.ts';
@@ -24,6 +25,8 @@ export interface FleetServiceDeps {
   /** Ends the connections of certificates that are good no more. */
   readonly expel: (certificates: readonly string[]) => void;
   readonly notary: AuditNotary;
+  /** This controller's own. */
+  readonly readGauges: () => Gauges;
 }
 
 /** What all calls of users share. */

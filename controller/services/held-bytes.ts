@@ -66,6 +66,11 @@ export class HeldBytes {
     return [...this.#peers.values()].reduce((sum, { held }) => sum + held, 0);
   }
 
+  /** How many streams are open. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
   /** Counts what this stream holds from now on; gives the name under which `taken` knows it. */
   follow(stream: ServerHttp2Stream, peer: string): string {
     const id = String(this.#next++);

@@ -5,15 +5,16 @@ import { ruleTarget } from '../fleet/rule-target.ts';
 import { certificatesOf, findHostRow } from '../identity/directory.ts';
 import { checkedLabels } from './checked-labels.ts';
 import type { FleetContext } from './fleet-context.ts';
+import { listGauges } from './list-gauges.ts';
 import { listStacks } from './list-stacks.ts';
 import { clientAddress } from './peer.ts';
 import { toWireHost } from './wire-rows.ts';
 
-type HostMethods = 'listHosts' | 'listStacks' | 'labelHost' | 'removeHost';
+type HostMethods = 'listHosts' | 'listStacks' | 'listGauges' | 'labelHost' | 'removeHost';
 
 /** The calls about hosts and their stacks. */
 export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods> {
-  const { store, fleet, roles, runs, handlers, clock, watches, callers, expel } = context;
+  const { store, fleet, roles, runs, handlers, clock, watches, callers, expel, readGauges } = context;
   return {
     listHosts: handlers.stream(async function* (call) {
       const { role } = await callers.user(call);
@@ -33,6 +34,10 @@ export function hostCalls(context: FleetContext): Pick<FleetServer, HostMethods>
         withServices,
         isShown: ({ host, stack }) => roles.sees(role, ruleTarget(fleet, host, stack)),
       });
+    }),
+    listGauges: handlers.stream(async function* (call) {
+      await callers.admin(call, 'seeing what programs take');
+      yield* listGauges(readGauges(), fleet, call.request.filter);
     }),
     labelHost: handlers.unary(async (call) => {
       const actor = await callers.admin(call, 'labelling a host');

@@ -3,10 +3,11 @@
  * throws `protocol`, which ends the call.
  */
 import { KomposeError } from '../../common/errors.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { checkCommand, checkId, checkStackName } from '../../common/names.ts';
 import { isPrintable } from '../../common/printable.ts';
-import type { AgentHello, LocalRun } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { AgentHello, GaugesReply, LocalRun } from '../../proto/gen/kompose/v1/agent_link.ts';
 
 const mostWords = 10_000;
 const longestName = 255;
@@ -49,6 +50,11 @@ export function checkLocalRun(run: LocalRun): LocalRun {
   if (!Number.isSafeInteger(run.startedUnixMs) || Number.isNaN(new Date(run.startedUnixMs).getTime()))
     throw new KomposeError('protocol', 'the agent told of a time that is none');
   return run;
+}
+
+export function checkGauges({ gauges }: GaugesReply): Gauges {
+  if (gauges?.loopDelay !== undefined) return { ...gauges, loopDelay: gauges.loopDelay };
+  throw new KomposeError('protocol', 'the agent told nothing of itself');
 }
 
 function onlyNames(names: readonly string[]): string[] {

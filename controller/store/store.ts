@@ -59,6 +59,11 @@ export class Store {
     });
   }
 
+  /** Writes that were asked for, and no transaction has taken up. */
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
   async close(): Promise<void> {
     await this.#writing;
     await this.db.destroy();

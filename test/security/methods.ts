@@ -38,6 +38,7 @@ const fleet = {
   listStacks: 'user',
   listRuns: 'user',
   getRun: 'user',
+  listGauges: 'admin',
   listAudit: 'admin',
   getAudit: 'admin',
   exportAudit: 'admin',

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { agentGauges } from '../../../agent/gauges.ts';
 import { LocalRuns } from '../../../agent/local/local-runs.ts';
 import { AgentCertificate } from '../../../agent/session/renewal.ts';
 import { keepLinked } from '../../../agent/session/link.ts';
@@ -18,6 +19,7 @@ import { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
 import { HeadWitness } from '../../../common/audit/head-witness.ts';
 import { RosterFile } from '../../../common/roster/roster-file.ts';
 import { createSealingSeed, sealingKey } from '../../../common/sealing.ts';
+import { ProcessGauge } from '../../../common/process-gauge.ts';
 import { version } from '../../../common/version.ts';
 import type { Identity } from '../../../proto/enrol.ts';
 
@@ -38,6 +40,8 @@ export interface LightAgentOptions {
   readonly onLost: () => void;
 }
 
+/** Of the process, which all its agents share. */
+const processGauge = new ProcessGauge();
 /** There are no programs on it, so that no step is kept by a bash of its own. */
 const agentEnv = { PATH: '/nonexistent', HOME: '/nonexistent' };
 const witnessPeriodMs = 10_000;
@@ -85,6 +89,8 @@ async function lightHost(
     compose,
     scripts: new SentScripts(),
   };
+  const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
+  const localRuns = new LocalRuns(join(folder, 'local-runs'));
   const inventory = (): ReturnType<typeof takeInventory> => takeInventory(stacks, hooksParser, services);
   return {
     version,
@@ -92,8 +98,8 @@ async function lightHost(
     roster: RosterFile.open(join(folder, 'roster'), root),
     sealingKey: await sealingKey(createSealingSeed()),
     journal: TaskJournal.open(join(folder, 'begun-tasks'), Date.now),
-    tasks: await TaskRegistry.open(taskHost, join(folder, 'tasks'), log),
-    localRuns: new LocalRuns(join(folder, 'local-runs')),
+    tasks,
+    localRuns,
     auditWitness: new HeadWitness(join(folder, 'audit-head.json'), witnessPeriodMs),
     instanceId: randomUUID(),
     startedMs: Date.now(),
@@ -104,5 +110,6 @@ async function lightHost(
     },
     askStatus: async () => [],
     maskWords: (words) => maskWords(words, taskHost),
+    readGauges: (reports) => agentGauges({ process: processGauge, tasks, localRuns }, reports),
   };
 }

@@ -3,6 +3,8 @@ import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { pino } from 'pino';
+import { agentGauges } from '../../../agent/gauges.ts';
+import { ProcessGauge } from '../../../common/process-gauge.ts';
 import { LocalRuns } from '../../../agent/local/local-runs.ts';
 import { Session } from '../../../agent/session/session.ts';
 import { TaskJournal } from '../../../agent/tasks/task-journal.ts';
@@ -31,6 +33,7 @@ import { Bench } from './bench.ts';
 
 const ada = createSigningKey();
 const root = rootEntry('ada', ada);
+const processGauge = new ProcessGauge();
 const runId = '01J0000000000000000000000R';
 const firstTask = '01J0000000000000000000000T';
 const secondTask = '01J0000000000000000000000V';
@@ -84,6 +87,7 @@ class Host {
     this.#tasks = tasks;
     this.roster = RosterFile.open(join(folder, 'roster'), keyFingerprint(ada.publicKey));
     this.#journal = journal;
+    const localRuns = new LocalRuns(join(folder, 'local-runs'));
     const host = {
       version: '0',
       name: 'prod-1',
@@ -93,12 +97,13 @@ class Host {
       roster: this.roster,
       sealingKey: key,
       journal: this.#journal,
-      localRuns: new LocalRuns(join(folder, 'local-runs')),
+      localRuns,
       auditWitness: new HeadWitness(join(folder, 'head')),
       takeInventory: async () => [],
       watchInventory: async function* () {},
       askStatus: async () => [],
       maskWords: async () => [],
+      readGauges: (reports: number) => agentGauges({ process: processGauge, tasks, localRuns }, reports),
     };
     const stream: EventEmitter = Object.assign(new EventEmitter(), {
       write: (message: AgentMessage) => this.sent.push(message) > 0 && stream.emit('sent'),

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Gauges } from '../../../common/gauges.ts';
 import { runCli } from '../cli/cli-process.ts';
 import { StubFleet } from './stub-fleet.ts';
 
@@ -60,6 +61,78 @@ test('leaves the linked agent alone', async () => {
   await fleet.run('prod-1', ['agent', 'doctor']);
   const [host] = await fleet.objects('hosts', 'show', 'prod-1');
   assert.equal(host?.['online'], true);
+});
+
+/** What `doctor` says of the programs by themselves, by host; the controller's is empty. */
+async function gaugesOf(...args: string[]): Promise<Map<string, Gauges>> {
+  const objects = await fleet.objects('doctor', ...args);
+  const told = objects.filter((each) => 'gauges' in each) as { host: string; gauges: Gauges }[];
+  return new Map(told.map(({ host, gauges }) => [host, gauges]));
+}
+
+test('shows an admin what the controller takes and has under way, and the hosts that are named', async () => {
+  const resident = async (pid: number): Promise<number> => {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) * 1024;
+  };
+  const alone = await gaugesOf();
+  assert.deepEqual([...alone.keys()], ['']);
+  const controller = alone.get('');
+  assert.ok(controller !== undefined);
+  const expected = await resident(fleet.controllerPid);
+  assert.ok(Math.abs(controller.residentBytes - expected) < expected / 4, String(controller.residentBytes));
+  assert.ok(controller.heapBytes > 0 && controller.heapBytes < controller.residentBytes);
+  assert.ok(controller.fileDescriptors > 10 && controller.handles > 0 && controller.uptimeMs > 0);
+  assert.equal(controller.links, 2);
+  assert.equal(controller.runs, 0);
+
+  const { stdout } = await fleet.kompose('doctor', '-H', 'prod-*');
+  assert.match(stdout, /\n\nPROGRAM +UP +MEMORY .*\ncontroller +.* MB .*\nprod-1 +.* MB .*\nprod-2 +.*\n$/);
+  assert.deepEqual([...(await gaugesOf('--host', 'prod-2')).keys()], ['', 'prod-2']);
+});
+
+test('counts what is under way on the controller and on a host', async () => {
+  const gate = join(fleet.folder, 'gate');
+  await fleet.writeStack('prod-1', 'sexy', {
+    'action.sh': `echo begun; while [[ ! -e ${gate} ]]; do sleep 0.05; done\n`,
+  });
+  const run = fleet.spawn('admin', ['prod-1:sexy', 'up', '-d']);
+  await run.shows('stdout', 'begun');
+  const during = await gaugesOf('-H', 'prod-1');
+  await writeFile(gate, '');
+  assert.equal(await run.ended, 0);
+  assert.deepEqual(
+    ['', 'prod-1'].map((host) => during.get(host)?.runs),
+    [1, 1],
+  );
+  const onHost = during.get('prod-1');
+  assert.equal(onHost?.streams, 2);
+  assert.ok(onHost.spooledBytes > 0);
+  await fleet.until('nothing is left of it', async () => {
+    const [controller, agent] = [...(await gaugesOf('-H', 'prod-1')).values()];
+    if (controller === undefined || agent === undefined) return false;
+    const { streams, runs, spooledBytes, queuedRecords } = agent;
+    return controller.runs + runs + spooledBytes + queuedRecords === 0 && streams === 1;
+  });
+});
+
+test('says of hosts that cannot be asked why, and of a filter that matches none', async () => {
+  const none = await fleet.kompose('doctor', '-H', 'prod-9');
+  assert.equal(none.code, 1);
+  assert.match(none.stdout, /^fail {2}gauges +no host matches prod-9/m);
+  const bad = await fleet.kompose('doctor', '-H', 'a:b');
+  assert.equal(bad.code, 2);
+});
+
+test('shows others nothing of that', async () => {
+  const token = await fleet.must('tokens', 'create', '--role', 'viewer', '--name', 'vera');
+  await fleet.run('vera', ['login', token.trim()]);
+  const own = await fleet.run('vera', ['doctor']);
+  assert.equal(own.code, 0, own.stdout);
+  assert.doesNotMatch(own.stdout, /PROGRAM|gauges/);
+  const named = await fleet.run('vera', ['doctor', '-o', 'json', '-H', 'prod-1']);
+  assert.equal(statuses(named.stdout)['gauges'], 'warn');
+  assert.doesNotMatch(named.stdout, /residentBytes/);
 });
 
 test('names what is wrong with hooks and a foreign kompose.sh, each with its remedy', async () => {
@@ -128,9 +201,12 @@ test('finds the fleet well, then a host that is away, then the controller', asyn
     'signing key': 'ok',
     audit: 'ok',
     hosts: 'ok',
+    gauges: 'ok',
   });
 
   await fleet.stopAgent('prod-2');
+  const named = await fleet.kompose('doctor', '-H', 'prod-2', '-o', 'json');
+  assert.equal(statuses(named.stdout)['gauges of prod-2'], 'warn');
   const away = await fleet.kompose('doctor');
   assert.equal(away.code, 1);
   assert.match(

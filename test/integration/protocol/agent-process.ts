@@ -1,3 +1,5 @@
+import { agentGauges } from '../../../agent/gauges.ts';
+import { ProcessGauge } from '../../../common/process-gauge.ts';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -42,6 +44,8 @@ const journal = TaskJournal.open(join(folder, 'begun-tasks'), Date.now);
 const bench = taskHost(root, { PATH: path }, process.getuid?.() ?? 0);
 const wasBegun = (task: string): boolean => journal.has(task);
 const tasks = await TaskRegistry.open(bench, join(folder, 'tasks'), log, wasBegun);
+const localRuns = new LocalRuns(join(folder, 'local-runs'));
+const processGauge = new ProcessGauge();
 const host = {
   version: '0',
   name: 'prod-1',
@@ -51,12 +55,13 @@ const host = {
   roster: RosterFile.open(join(folder, 'roster'), rosterRoot),
   sealingKey: await sealingKey(createSealingSeed()),
   journal,
-  localRuns: new LocalRuns(join(folder, 'local-runs')),
+  localRuns,
   auditWitness: new HeadWitness(join(folder, 'head')),
   takeInventory: async () => [],
   watchInventory: async function* () {},
   askStatus: async () => [],
   maskWords: async () => [],
+  readGauges: (reports: number) => agentGauges({ process: processGauge, tasks, localRuns }, reports),
 };
 let session: Session | undefined;
 let links = 0;

@@ -68,6 +68,10 @@ export class ModelLink implements HostSession {
     return Promise.reject(new KomposeError('unsupported', 'it cannot'));
   }
 
+  askGauges(): Promise<never> {
+    return Promise.reject(new KomposeError('unsupported', 'it cannot'));
+  }
+
   dismiss(): Promise<void> {
     return Promise.resolve();
   }

@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { AuditHead } from "./audit.ts";
 import { StdinProgress, Target, TerminalSize } from "./event.ts";
+import { Gauges } from "./gauges.ts";
 import { RosterPart, Variable } from "./signing.ts";
 
 export const protobufPackage = "kompose.v1";
@@ -53,6 +54,7 @@ export interface AgentMessage {
     | //
     /** What the controller lacks of the roster: it was restored from an older backup. */
     { $case: "roster"; value: RosterPart }
+    | { $case: "gauges"; value: GaugesReply }
     | undefined;
 }
 
@@ -72,6 +74,7 @@ export interface ControllerMessage {
      * the agent has, from the root that it trusts, is not taken.
      */
     { $case: "roster"; value: RosterPart }
+    | { $case: "gauges"; value: GaugesRequest }
     | //
     /** The controller is stopping. The agent ends the link, goes on with its tasks, and comes back. */
     { $case: "farewell"; value: Farewell }
@@ -212,6 +215,16 @@ export interface MaskWordsRequest_EnvEntry {
 export interface MaskWordsReply {
   requestId: string;
   words: string[];
+}
+
+/** What the agent takes, and what it has under way. Needs the capability `gauges`. */
+export interface GaugesRequest {
+  requestId: string;
+}
+
+export interface GaugesReply {
+  requestId: string;
+  gauges: Gauges | undefined;
 }
 
 /**
@@ -486,6 +499,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "roster":
         RosterPart.encode(message.kind.value, writer.uint32(66).fork()).join();
         break;
+      case "gauges":
+        GaugesReply.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -567,6 +583,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "roster", value: RosterPart.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "gauges", value: GaugesReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -613,6 +637,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       case "roster":
         RosterPart.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
+      case "gauges":
+        GaugesRequest.encode(message.kind.value, writer.uint32(82).fork()).join();
         break;
       case "farewell":
         Farewell.encode(message.kind.value, writer.uint32(162).fork()).join();
@@ -704,6 +731,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             }
 
             message.kind = { $case: "roster", value: RosterPart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "gauges", value: GaugesRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 20: {
@@ -1732,6 +1767,109 @@ export const MaskWordsReply: MessageFns<MaskWordsReply> = {
             }
 
             message.words.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGaugesRequest(): GaugesRequest {
+  return { requestId: "" };
+}
+
+export const GaugesRequest: MessageFns<GaugesRequest> = {
+  encode(message: GaugesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GaugesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGaugesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGaugesReply(): GaugesReply {
+  return { requestId: "", gauges: undefined };
+}
+
+export const GaugesReply: MessageFns<GaugesReply> = {
+  encode(message: GaugesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.gauges !== undefined) {
+      Gauges.encode(message.gauges, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GaugesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGaugesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gauges = Gauges.decode(reader, reader.uint32());
             continue;
           }
         }

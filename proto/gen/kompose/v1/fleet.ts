@@ -24,6 +24,7 @@ import {
 } from "@grpc/grpc-js";
 import { AuditHead, AuditKeyChange } from "./audit.ts";
 import { Dump, RunEvent, Terminal, TerminalSize } from "./event.ts";
+import { Gauges } from "./gauges.ts";
 import { RosterEntry, RosterPart, Variable } from "./signing.ts";
 
 export const protobufPackage = "kompose.v1";
@@ -363,6 +364,19 @@ export interface GetAuditHeadResponse {
   contradictions: number[];
   /** All changes of the key that signs the audit, oldest first; at most a hundred. */
   keyChanges: AuditKeyChange[];
+}
+
+export interface ListGaugesRequest {
+  /** Absent means no host: the controller alone. */
+  filter: HostFilter | undefined;
+}
+
+export interface HostGauges {
+  /** Empty for the controller. */
+  host: string;
+  /** Absent where the agent is away or did not answer; then `error` says so. */
+  gauges: Gauges | undefined;
+  error: string;
 }
 
 export interface LabelHostRequest {
@@ -3572,6 +3586,120 @@ export const GetAuditHeadResponse: MessageFns<GetAuditHeadResponse> = {
   },
 };
 
+function createBaseListGaugesRequest(): ListGaugesRequest {
+  return { filter: undefined };
+}
+
+export const ListGaugesRequest: MessageFns<ListGaugesRequest> = {
+  encode(message: ListGaugesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      HostFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListGaugesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListGaugesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = HostFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHostGauges(): HostGauges {
+  return { host: "", gauges: undefined, error: "" };
+}
+
+export const HostGauges: MessageFns<HostGauges> = {
+  encode(message: HostGauges, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.gauges !== undefined) {
+      Gauges.encode(message.gauges, writer.uint32(18).fork()).join();
+    }
+    if (message.error !== "") {
+      writer.uint32(26).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostGauges {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostGauges();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gauges = Gauges.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseLabelHostRequest(): LabelHostRequest {
   return { name: "", labels: {}, remove: [] };
 }
@@ -5596,6 +5724,19 @@ export const FleetService = {
     responseSerialize: (value: PruneAuditResponse): Buffer => Buffer.from(PruneAuditResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PruneAuditResponse => PruneAuditResponse.decode(value),
   },
+  /**
+   * What programs take, and what they have under way: the controller, then the hosts that are asked for, by name. For
+   * admins. NOT_FOUND: no host matches.
+   */
+  listGauges: {
+    path: "/kompose.v1.Fleet/ListGauges" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListGaugesRequest): Buffer => Buffer.from(ListGaugesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListGaugesRequest => ListGaugesRequest.decode(value),
+    responseSerialize: (value: HostGauges): Buffer => Buffer.from(HostGauges.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HostGauges => HostGauges.decode(value),
+  },
   labelHost: {
     path: "/kompose.v1.Fleet/LabelHost" as const,
     requestStream: false as const,
@@ -5784,6 +5925,11 @@ export interface FleetServer extends UntypedServiceImplementation {
   getAuditHead: handleUnaryCall<GetAuditHeadRequest, GetAuditHeadResponse>;
   /** Removes the oldest records. A signed stub stands in for them, and a record tells. */
   pruneAudit: handleUnaryCall<PruneAuditRequest, PruneAuditResponse>;
+  /**
+   * What programs take, and what they have under way: the controller, then the hosts that are asked for, by name. For
+   * admins. NOT_FOUND: no host matches.
+   */
+  listGauges: handleServerStreamingCall<ListGaugesRequest, HostGauges>;
   labelHost: handleUnaryCall<LabelHostRequest, Host>;
   /** Ends the host's session and its certificate at once. */
   removeHost: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
@@ -5968,6 +6114,16 @@ export interface FleetClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PruneAuditResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * What programs take, and what they have under way: the controller, then the hosts that are asked for, by name. For
+   * admins. NOT_FOUND: no host matches.
+   */
+  listGauges(request: ListGaugesRequest, options?: Partial<CallOptions>): ClientReadableStream<HostGauges>;
+  listGauges(
+    request: ListGaugesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<HostGauges>;
   labelHost(request: LabelHostRequest, callback: (error: ServiceError | null, response: Host) => void): ClientUnaryCall;
   labelHost(
     request: LabelHostRequest,

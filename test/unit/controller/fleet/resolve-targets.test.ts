@@ -18,6 +18,7 @@ const session: HostSession = {
   rescan: async () => [],
   askStatus: async () => [],
   maskWords: async () => [],
+  askGauges: () => Promise.reject(new KomposeError('unsupported', 'it cannot')),
   dismiss: async () => undefined,
   end: () => undefined,
 };
