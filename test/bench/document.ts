@@ -10,7 +10,12 @@ const path = new URL('../../docs/performance.md', import.meta.url);
  * Puts what a bench has found in the place of what it found before, in its own section of docs/performance.md, with the
  * machine, versions and date; all else there is left alone. A new section comes last.
  */
-export async function writeSection(name: string, about: string, body: string): Promise<void> {
+export async function writeSection(
+  name: string,
+  about: string,
+  body: string,
+  command = `npm run bench -- ${name}`,
+): Promise<void> {
   const before = await readFile(path, 'utf8');
   const start = `<!-- bench ${name} -->`;
   const end = `<!-- end of ${name} -->`;
@@ -18,7 +23,7 @@ export async function writeSection(name: string, about: string, body: string): P
     start,
     `## ${name}`,
     '',
-    `${about.charAt(0).toUpperCase()}${about.slice(1)}. \`npm run bench -- ${name}\``,
+    `${about.charAt(0).toUpperCase()}${about.slice(1)}. \`${command}\``,
     '',
     body.trim(),
     '',

@@ -132,6 +132,11 @@ export class StubFleet {
     return this.#controller?.child.pid ?? 0;
   }
 
+  /** Of a host's agent; 0 while there is none. */
+  agentPid(host: string): number {
+    return this.#agents.get(host)?.child.pid ?? 0;
+  }
+
   async startController(): Promise<void> {
     this.#controller = this.spawn('controller', ['controller', 'serve', '--listen', this.address]);
     await this.#controller.shows('stdout', 'listening on');

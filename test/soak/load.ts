@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { kompose } from '../fleet/release.ts';
+import type { Random } from '../shuffle/random.ts';
+import type { SoakFleet } from './soak-fleet.ts';
+
+/** How a client is to be treated. */
+interface Treatment {
+  /** It is killed after so long. */
+  readonly killAfterMs?: number;
+  /** So many bytes of its output are read, twenty times a second. */
+  readonly bytesATurn?: number;
+}
+
+export interface Counts {
+  readonly ended: number;
+  readonly killed: number;
+  readonly vanished: number;
+}
+
+/** Succeeded, or a host was away: agents vanish. */
+const expected = new Set<number | null>([0, 4]);
+
+/**
+ * Clients of all kinds, each kind one after the other: runs on the whole fleet and on a few hosts, commands with hooks,
+ * slow readers, clients that are killed, one that follows all the time; and agents that vanish and return. Goes on until
+ * the signal fires.
+ */
+export class Load {
+  readonly faults: string[] = [];
+  readonly #fleet: SoakFleet;
+  readonly #random: Random;
+  #ended = 0;
+  #killed = 0;
+  #vanished = 0;
+  #followerPid = 0;
+
+  constructor(fleet: SoakFleet, random: Random) {
+    this.#fleet = fleet;
+    this.#random = random;
+  }
+
+  get counts(): Counts {
+    return { ended: this.#ended, killed: this.#killed, vanished: this.#vanished };
+  }
+
+  /** The client that follows all the time. */
+  get followerPid(): number {
+    return this.#followerPid;
+  }
+
+  /** Resolves when every client has ended and every agent is back. */
+  async run(signal: AbortSignal): Promise<void> {
+    const between = (low: number, high: number): number => this.#random.between(low, high);
+    const light = (): string => `light-${between(0, 44)}*:*`;
+    await Promise.all([
+      this.#repeat(signal, 10_000, () => this.#client(['*', 'ps'])),
+      this.#repeat(signal, 2_000, () => this.#client([light(), 'ps'])),
+      this.#repeat(signal, 3_000, () => this.#client(['prod-*:*', 'up', '-d'])),
+      this.#repeat(signal, 5_000, () => this.#client(['prod-1:sexy', 'logs'], { bytesATurn: 65_536 })),
+      this.#repeat(signal, 5_000, () => this.#client(['*', 'ps'], { killAfterMs: between(200, 3_000) })),
+      this.#repeat(signal, 5_000, () =>
+        this.#client(['prod-1:*', 'logs'], { killAfterMs: between(200, 800) }),
+      ),
+      this.#repeat(signal, 1_000, () => this.#client(['prod-1:news', 'logs', '-f'], { killAfterMs: 6_000 })),
+      this.#repeat(signal, 2_000, () => this.#client(['prod-1:news', 'up', '-d'], { killAfterMs: 300 })),
+      this.#follow(signal),
+      this.#repeat(signal, 40_000, () => this.#agentVanishes()),
+      this.#repeat(signal, 25_000, () => this.#lightAgentsVanish()),
+    ]);
+  }
+
+  async #repeat(signal: AbortSignal, pauseMs: number, act: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      await act().catch((error: unknown) => this.faults.push(String(error)));
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #client(args: readonly string[], treatment: Treatment = {}): Promise<void> {
+    const client = this.#spawn(args);
+    const { killAfterMs, bytesATurn } = treatment;
+    const timer =
+      killAfterMs === undefined ? undefined : setTimeout(() => client.kill('SIGKILL'), killAfterMs);
+    let said = '';
+    client.stderr.on('data', (chunk: Buffer) => (said = `${said}${chunk.toString()}`.slice(-500)));
+    const closed = once(client, 'close') as Promise<[code: number | null, signal: string | null]>;
+    if (bytesATurn === undefined) client.stdout.resume();
+    else await readSlowly(client.stdout, bytesATurn);
+    const [code, killed] = await closed;
+    clearTimeout(timer);
+    if (killed !== null && killAfterMs !== undefined) this.#killed++;
+    else if (expected.has(code)) this.#ended++;
+    else this.faults.push(`kompose ${args.join(' ')} ended with ${String(code ?? killed)}: ${said}`);
+  }
+
+  /** From the first moment to the last; ended by SIGINT, as by Ctrl-C. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    const client = this.#spawn(['prod-1:sexy', 'logs', '-f']);
+    this.#followerPid = client.pid ?? 0;
+    const closed = once(client, 'close') as Promise<[code: number | null]>;
+    client.stdout.resume();
+    client.stderr.resume();
+    signal.addEventListener('abort', () => client.kill('SIGINT'), { once: true });
+    const [code] = await closed;
+    if (signal.aborted && code === 130) this.#ended++;
+    else this.faults.push(`the client that follows ended with ${String(code)}`);
+  }
+
+  #spawn(args: readonly string[]) {
+    const env = { PATH: process.env['PATH'], KOMPOSE_HOME: this.#fleet.stubs.home('admin') };
+    return spawn(process.execPath, [kompose, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  async #agentVanishes(): Promise<void> {
+    await this.#fleet.stubs.stopAgent('prod-2', 'SIGKILL');
+    await this.#fleet.stubs.startAgent('prod-2');
+    this.#vanished++;
+  }
+
+  async #lightAgentsVanish(): Promise<void> {
+    await this.#fleet.lightVanish();
+    await this.#fleet.lightReturn();
+    this.#vanished += 50;
+  }
+}
+
+async function readSlowly(stream: NodeJS.ReadableStream, bytes: number): Promise<void> {
+  let read = 0;
+  for await (const chunk of stream) {
+    read += chunk.length;
+    if (read < bytes) continue;
+    read = 0;
+    await delay(50);
+  }
+}

@@ -1,0 +1,52 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Gauges } from '../../common/gauges.ts';
+import type { AdminClient } from './admin-client.ts';
+import type { Program } from './soak-fleet.ts';
+
+/** What a process takes at one moment, from /proc and, where it has them, by its gauges. */
+export interface Sample {
+  /** Seconds since the first. */
+  readonly second: number;
+  readonly residentKb: number;
+  /** What it shares with nobody and with no file. */
+  readonly privateKb: number;
+  readonly files: number;
+  readonly gauges: Gauges | undefined;
+}
+
+const periodMs = 1_000;
+
+/** Samples each program every second until the signal fires; by name. What is away has no sample. */
+export async function sample(
+  programs: () => readonly Program[],
+  admin: AdminClient,
+  signal: AbortSignal,
+): Promise<Map<string, Sample[]>> {
+  const samples = new Map<string, Sample[]>();
+  const startMs = performance.now();
+  for (let at = 0; !signal.aborted; at++) {
+    const present = programs().filter(({ pid }) => pid > 0);
+    const gauges = await admin
+      .gauges(present.flatMap(({ host }) => host ?? []))
+      .catch(() => new Map<string, Gauges>());
+    const second = (performance.now() - startMs) / 1000;
+    for (const { name, host, pid } of present) {
+      const seen = await look(pid).catch(() => undefined);
+      if (seen === undefined) continue;
+      const row = samples.get(name) ?? [];
+      samples.set(name, row);
+      row.push({ second, ...seen, gauges: host === undefined ? undefined : gauges.get(host) });
+    }
+    const nextMs = startMs + (at + 1) * periodMs;
+    await delay(Math.max(0, nextMs - performance.now()), undefined, { signal }).catch(() => undefined);
+  }
+  return samples;
+}
+
+async function look(pid: number): Promise<Pick<Sample, 'residentKb' | 'privateKb' | 'files'>> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]);
+  const files = await readdir(`/proc/${pid}/fd`);
+  return { residentKb: field('VmRSS'), privateKb: field('RssAnon'), files: files.length };
+}
