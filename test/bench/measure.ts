@@ -63,3 +63,8 @@ export function summarise(name: string, all: readonly number[]): Samples {
 export function describe({ name, medianMs, minMs, maxMs }: Samples): string {
   return `${name.padEnd(40)} ${medianMs.toFixed(0).padStart(6)} ms  (${minMs.toFixed(0)} to ${maxMs.toFixed(0)})`;
 }
+
+/** `123 (100–150)`. */
+export function describeWithin({ medianMs, minMs, maxMs }: Samples): string {
+  return `${medianMs.toFixed(0)} (${minMs.toFixed(0)}–${maxMs.toFixed(0)})`;
+}

@@ -53,7 +53,8 @@ export class Load {
   /** Resolves when every client has ended and every agent is back. */
   async run(signal: AbortSignal): Promise<void> {
     const between = (low: number, high: number): number => this.#random.between(low, high);
-    const light = (): string => `light-${between(0, 44)}*:*`;
+    // Ten of them.
+    const light = (): string => `light-${String(between(0, 49)).padStart(2, '0')}*:*`;
     await Promise.all([
       this.#repeat(signal, 10_000, () => this.#client(['*', 'ps'])),
       this.#repeat(signal, 2_000, () => this.#client([light(), 'ps'])),

@@ -78,10 +78,10 @@ export class LightUser {
     this.#client.close();
   }
 
-  /** Runs a command on all stacks to its end. */
-  run(command: string): Promise<LightRun> {
+  /** Runs a command on all stacks, or those of a pattern, to its end. */
+  run(command: string, pattern = '*'): Promise<LightRun> {
     const startMs = performance.now();
-    return end(this.#ask(command), startMs);
+    return end(this.#ask(command, pattern), startMs);
   }
 
   /** Starts a run; gives its id once all its tasks have begun their step. */
@@ -107,8 +107,8 @@ export class LightUser {
     return end(this.#client.watchRun({ runId, afterSeq: 0 }, versionMetadata()), startMs);
   }
 
-  #ask(command: string): RunStream {
-    const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern: '*', command };
+  #ask(command: string, pattern = '*'): RunStream {
+    const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern, command };
     const stream = this.#client.startRun(versionMetadata());
     stream.on('data', ({ kind }: RunEvent) => {
       if (kind?.$case !== 'proposal') return;
