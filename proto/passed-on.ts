@@ -1,10 +1,5 @@
-import type { CallOptions, ClientDuplexStream } from '@grpc/grpc-js';
-import {
-  AgentLinkService,
-  TaskReport,
-  type AgentLinkClient,
-  type TaskControl,
-} from './gen/kompose/v1/agent_link.ts';
+import { makeGenericClientConstructor } from '@grpc/grpc-js';
+import { AgentLinkService, TaskReport, type AgentLinkClient } from './gen/kompose/v1/agent_link.ts';
 import { RunEvent } from './gen/kompose/v1/event.ts';
 import { FleetService } from './gen/kompose/v1/fleet.ts';
 import { LongBytesWriter } from './long-bytes-writer.ts';
@@ -14,14 +9,11 @@ import { LongBytesWriter } from './long-bytes-writer.ts';
  * them copies each message six times.
  */
 
-/** As `client.report()`. */
-export function openReport(
-  client: AgentLinkClient,
-  options: CallOptions = {},
-): ClientDuplexStream<TaskReport, TaskControl> {
-  const { path, responseDeserialize } = AgentLinkService.report;
-  return client.makeBidiStreamRequest(path, serializeReport, responseDeserialize, options);
-}
+/** `AgentLinkClient`, which copies what is reported once. */
+export const PassingAgentLinkClient = makeGenericClientConstructor(
+  { ...AgentLinkService, report: { ...AgentLinkService.report, requestSerialize: serializeReport } },
+  'kompose.v1.AgentLink',
+) as unknown as typeof AgentLinkClient;
 
 function serializeReport(report: TaskReport): Buffer {
   return asBuffer(TaskReport.encode(report, new LongBytesWriter()).finish());

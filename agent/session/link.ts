@@ -5,10 +5,11 @@ import { KomposeError } from '../../common/errors.ts';
 import { channelOptionsFor } from '../../proto/channel-options.ts';
 import { identityCredentials } from '../../proto/enrol.ts';
 import {
-  AgentLinkClient,
+  type AgentLinkClient,
   type AgentMessage,
   type ControllerMessage,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
+import { PassingAgentLinkClient } from '../../proto/passed-on.ts';
 import { fromStatus } from '../../proto/status.ts';
 import { trustOf } from '../../proto/trust.ts';
 import type { AgentCertificate } from './renewal.ts';
@@ -72,7 +73,7 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
 async function serveOnce(options: TryOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
   // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
   const identity = options.certificate.current;
-  const client = new AgentLinkClient(
+  const client = new PassingAgentLinkClient(
     address,
     identityCredentials(identity),
     channelOptionsFor(identity.caCertificate),

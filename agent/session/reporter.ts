@@ -3,7 +3,6 @@ import type { AgentLinkClient, TaskControl, TaskReport } from '../../proto/gen/k
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
 import type { StdinPiece } from '../tasks/task-stdin.ts';
-import { openReport } from '../../proto/passed-on.ts';
 import { fromStatus } from '../../proto/status.ts';
 import { send } from '../../proto/streams.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
@@ -25,7 +24,7 @@ export async function reportTask(
   signal: AbortSignal,
   cancel: (reason: string) => void,
 ): Promise<void> {
-  const stream = openReport(client);
+  const stream = client.report();
   const ended = new AbortController();
   const opened = Promise.withResolvers<number>();
   opened.promise.catch(() => undefined);

@@ -94,7 +94,7 @@ function link(): void {
     host,
     linkNumber: ++links,
     trusts: [],
-    client: { makeBidiStreamRequest: openReport, getChannel: () => ({ getTarget: () => 'the test' }) } as never,
+    client: { report: openReport, getChannel: () => ({ getTarget: () => 'the test' }) } as never,
     stream: stream as never,
     end: () => undefined,
     onWelcome: () => undefined,
