@@ -6,14 +6,14 @@ import { PassThrough } from 'node:stream';
 
 /*
  * Runs the tests: `npm test` all of them, `npm test -- unit` or `npm test -- e2e/rig` those whose path holds the
- * word. Each file is a process of its own, four at a time: those on real hosts come first, the longest before all
+ * word. Each file is a process of its own, five at a time: those on real hosts come first, the longest before all
  * others, since they wait more than they work; the rest fills what they leave of the processor.
  *
  * A file that does not end is killed and fails, by its name. A file that fails is run once more when all others are
  * through, alone: what fails again fails the whole; what passes then depended on the machine's load, and is named at
  * the end as unsteady, which is a bug of the test or of kompose to be looked into.
  */
-const atOnce = 4;
+const atOnce = 5;
 /** Milliseconds that one file may take, on a machine that is busy. */
 const fileLimitMs = 10 * 60_000;
 
