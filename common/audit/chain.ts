@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { jsonLine } from '../printable.ts';
 
 /*
@@ -31,7 +31,7 @@ export function recordText(previous: ChainEnd, fields: object): string {
 
 /** Lower-case hex. */
 export function hashRecord(text: string | Uint8Array): string {
-  return createHash('sha256').update(text).digest('hex');
+  return digest('sha256', text, 'hex');
 }
 
 /** A record with its hash, as it is listed and exported. */

@@ -1,9 +1,10 @@
-import type { CompiledQuery, Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Dump } from '../../common/task-event.ts';
 import { hashRecord, recordText, type ChainEnd } from '../../common/audit/chain.ts';
 import type { KeyChange } from '../../common/audit/key-change.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { version } from '../../common/version.ts';
+import { insertLater, readHot } from '../store/hot-statement.ts';
 import type { Schema } from '../store/schema.ts';
 import { chainEnd } from './chain-rows.ts';
 import type { KeptScript } from './kept-scripts.ts';
@@ -127,14 +128,17 @@ export async function record(
   { type, ...entry }: AuditEntry,
 ): Promise<void> {
   const full = { type, time: new Date(timeMs).toISOString(), ...entry, controllerVersion: version };
-  const before = ends.get(transaction) ?? (await chainEnd(transaction));
+  const before = ends.get(transaction) ?? newest(transaction) ?? (await chainEnd(transaction));
   const text = recordText(before, full);
   const end = { seq: before.seq + 1, hash: hashRecord(text) };
-  const { seq, hash } = end;
-  insertion ??= transaction.insertInto('audit').values({ seq, hash, record: text }).compile();
-  await transaction.executeQuery({ ...insertion, parameters: [seq, hash, text] });
+  insertLater(transaction, insertion, [end.seq, end.hash, text]);
   ends.set(transaction, end);
 }
 
-/** Put together once: it is what the controller's tables are asked for most. */
-let insertion: CompiledQuery | undefined;
+/** Undefined where all records were pruned, or there was none yet. */
+function newest(transaction: Transaction<Schema>): ChainEnd | undefined {
+  const [row] = readHot(transaction, 'select seq, hash from audit order by seq desc limit 1');
+  return row as ChainEnd | undefined;
+}
+
+const insertion = 'insert into audit (seq, hash, record) values';

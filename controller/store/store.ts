@@ -2,9 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kysely, SqliteDialect, type SqliteDatabase, type Transaction } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { KomposeError } from '../../common/errors.ts';
+import { gatheringRows, type GatheringDatabase } from './later-rows.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import { damaged, isDamage, refusingDamage } from './damage.ts';
+import { serveHotStatements } from './hot-statement.ts';
 import { openSqlite } from './sqlite-database.ts';
 
 export type Write<Result> = (transaction: Transaction<Schema>) => Promise<Result>;
@@ -26,11 +28,13 @@ interface Waiting {
  */
 export class Store {
   readonly db: Kysely<Schema>;
+  readonly #database: GatheringDatabase;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
-  private constructor(db: Kysely<Schema>) {
+  private constructor(db: Kysely<Schema>, database: GatheringDatabase) {
     this.db = db;
+    this.#database = database;
   }
 
   /**
@@ -38,14 +42,15 @@ export class Store {
    * `unavailable` if that fails.
    */
   static async open(path: string): Promise<Store> {
-    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openChecked(path) }) });
+    const database = gatheringRows(openChecked(path));
+    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database }) });
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();
     if (error !== undefined) {
       await db.destroy();
       throw cannotOpen(path, error);
     }
-    return new Store(db);
+    return new Store(db, database);
   }
 
   /**
@@ -83,6 +88,7 @@ export class Store {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     try {
       const results = await this.db.transaction().execute(async (transaction) => {
+        serveHotStatements(transaction, this.#database);
         const done: unknown[] = [];
         for (const { write } of batch) done.push(await write(transaction));
         return done;
