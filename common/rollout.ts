@@ -32,7 +32,7 @@ export const allAtOnce: RolloutOptions = {
 /** A task, as far as the rollout looks at it. */
 export interface RolloutTask {
   readonly host: string;
-  readonly phase: 'queued' | 'sent' | 'running' | 'ended';
+  readonly phase: 'queued' | 'sent' | 'running' | 'ending' | 'ended';
   readonly end: { readonly state: TaskState } | undefined;
 }
 

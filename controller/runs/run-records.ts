@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
 import { record, type Actor, type AuditEntry } from '../audit/audit.ts';
 import { keepScript } from '../audit/kept-scripts.ts';
+import { runHot } from '../store/hot-statement.ts';
 import type { Schema } from '../store/schema.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { Store } from '../store/store.ts';
@@ -51,6 +52,14 @@ export interface Repeatable {
   readonly signed: Pick<SignedRun, 'order' | 'signatures'> | undefined;
   /** By task, what its host alone can open; empty where nothing of the request is secret. */
   readonly sealed: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What is new of a task. */
+export interface TaskNews {
+  readonly hasBegun: boolean;
+  /** Those that have ended, with their places in the task. */
+  readonly steps: readonly { readonly place: number; readonly step: StepFinished }[];
+  readonly end: TaskFinished | undefined;
 }
 
 /** Who has ended a run, and why. */
@@ -112,76 +121,32 @@ export class RunRecords {
     });
   }
 
-  /** Its host has it: what was sealed is needed no more. */
-  taskStarted(task: TaskFacts): Promise<void> {
+  /**
+   * What an agent tells of a task, or the controller of its end. Does nothing for what is recorded already: an event may
+   * arrive again after a crash.
+   */
+  told(run: RunFacts, task: TaskFacts, news: TaskNews, agentVersion: string): Promise<void> {
     return this.#store.write(async (transaction) => {
-      await transaction
-        .updateTable('tasks')
-        .set({ state: 'running', started_at: this.#clock(), sealed: null })
-        .where('id', '=', task.id)
-        .execute();
-    });
-  }
-
-  /** Does nothing for a step that is recorded already: an event may arrive again after a crash. */
-  stepFinished(
-    run: RunFacts,
-    task: TaskFacts,
-    place: number,
-    step: StepFinished,
-    agentVersion: string,
-  ): Promise<void> {
-    return this.#store.write(async (transaction) => {
-      const { numInsertedOrUpdatedRows } = await transaction
-        .insertInto('steps')
-        .values({
-          task_id: task.id,
-          place,
-          step: step.step,
-          name: step.name,
+      const timeMs = this.#clock();
+      const facts = { ...about(run), ...aboutTask(task) };
+      // Its host has it: what was sealed is needed no more.
+      if (news.hasBegun) runHot(transaction, hot.begin, [timeMs, task.id]);
+      for (const { place, step } of news.steps) {
+        if (insertStep(transaction, task, place, step) === 0) continue;
+        await keepTold(transaction, timeMs, step, { ...facts, agentVersion });
+        await record(transaction, timeMs, {
+          ...whatRan(step),
+          ...facts,
+          agentVersion,
           outcome: step.outcome,
-          exit_code: step.exitCode,
-          duration_ms: step.durationMs,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirst();
-      if (numInsertedOrUpdatedRows === 0n) return;
-      const facts = { ...about(run), ...aboutTask(task), agentVersion };
-      await keepTold(transaction, this.#clock(), step, facts);
-      await record(transaction, this.#clock(), { ...whatRan(step), ...facts, outcome: step.outcome });
-    });
-  }
-
-  /** Does nothing for a task that is recorded as ended already. */
-  taskFinished(run: RunFacts, task: TaskFacts, end: TaskFinished, agentVersion: string): Promise<void> {
-    return this.#store.write(async (transaction) => {
-      const { state, reason, exitCode, dump } = end;
-      const { numUpdatedRows } = await transaction
-        .updateTable('tasks')
-        .set({
-          state,
-          reason,
-          exit_code: exitCode ?? null,
-          finished_at: this.#clock(),
-          dump: dump === undefined ? null : JSON.stringify(dump),
-          sealed: null,
-        })
-        .where('id', '=', task.id)
-        .where('finished_at', 'is', null)
-        .executeTakeFirst();
-      if (numUpdatedRows === 0n) return;
-      const outcome = {
-        outcome: state,
-        ...(reason === '' ? {} : { reason }),
-        ...(exitCode === undefined ? {} : { exitCode }),
-        ...(dump === undefined ? {} : { dump }),
-        ...(agentVersion === '' ? {} : { agentVersion }),
-      };
-      await record(transaction, this.#clock(), {
+        });
+      }
+      if (news.end === undefined || endTask(transaction, timeMs, task, news.end) === 0) return;
+      await record(transaction, timeMs, {
         type: 'task.finished',
-        ...about(run),
-        ...aboutTask(task),
-        ...outcome,
+        ...facts,
+        ...outcomeOf(news.end),
+        ...(agentVersion === '' ? {} : { agentVersion }),
       });
     });
   }
@@ -257,6 +222,46 @@ async function insertRequest(
       signed_order: toBase64(signed?.order),
     })
     .execute();
+}
+
+/** Each task of a run asks for these. */
+const hot = {
+  begin: `update tasks set state = 'running', started_at = ?, sealed = null where id = ? and finished_at is null`,
+  step: `insert into steps (task_id, place, step, name, outcome, exit_code, duration_ms)
+    values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing`,
+  end: `update tasks set state = ?, reason = ?, exit_code = ?, finished_at = ?, dump = ?, sealed = null
+    where id = ? and finished_at is null`,
+};
+
+/** Gives how many rows are new. */
+function insertStep(
+  transaction: Transaction<Schema>,
+  { id }: TaskFacts,
+  place: number,
+  { step, name, outcome, exitCode, durationMs }: StepFinished,
+): number {
+  return runHot(transaction, hot.step, [id, place, step, name, outcome, exitCode, durationMs]);
+}
+
+/** Gives how many rows have ended by it. */
+function endTask(
+  transaction: Transaction<Schema>,
+  timeMs: number,
+  { id }: TaskFacts,
+  { state, reason, exitCode, dump }: TaskFinished,
+): number {
+  const told = dump === undefined ? null : JSON.stringify(dump);
+  return runHot(transaction, hot.end, [state, reason, exitCode ?? null, timeMs, told, id]);
+}
+
+/** As records have it. */
+function outcomeOf({ state, reason, exitCode, dump }: TaskFinished): Partial<AuditEntry> {
+  return {
+    outcome: state,
+    ...(reason === '' ? {} : { reason }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(dump === undefined ? {} : { dump }),
+  };
 }
 
 /** SQLite takes some thousand values a statement. */

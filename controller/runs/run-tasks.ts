@@ -1,10 +1,16 @@
 import { KomposeError } from '../../common/errors.ts';
-import type { NumberedTaskEvent, RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
+import type {
+  NumberedTaskEvent,
+  RunEvent,
+  StepFinished,
+  TaskFinished,
+  TaskState,
+} from '../../common/task-event.ts';
 import { decodeTaskEvent } from '../../proto/event-codec.ts';
 import { briefEnd, briefStep, checkEvent } from './told-event.ts';
 import type { RunLog } from './run-log.ts';
-import type { RunFacts, RunRecords, TaskFacts } from './run-records.ts';
-import { checkAmount, checkOrder, newTask, replay, type TaskProgress } from './task-progress.ts';
+import type { RunFacts, RunRecords, TaskFacts, TaskNews } from './run-records.ts';
+import { isOver, newTask, noteEvent, replay, type TaskProgress } from './task-progress.ts';
 
 interface RunTasksDeps {
   readonly facts: RunFacts;
@@ -19,7 +25,8 @@ interface RunTasksDeps {
  * The tasks of a run, and what their agents tell of them.
  *
  * INVARIANTS
- * - Every task ends in exactly one state: who sets its phase to `ended` writes its end.
+ * - Every task ends in exactly one state: who sets its phase to `ending` writes its end. It has ended once that is recorded
+ *   and in the log: until then its agent keeps what it has.
  * - What the audit must hold is durable before the event log shows it. Only an end of the controller's own is shown where it
  *   cannot be recorded; the next process records it from the log.
  * - Each event of an agent enters the log once, in order: `lastSeq` decides.
@@ -75,87 +82,119 @@ export class RunTasks {
   }
 
   /** Ends a task of which the agent has not told the end. */
-  end(task: TaskProgress, state: TaskState, reason: string): Promise<void> {
+  async end(task: TaskProgress, state: TaskState, reason: string): Promise<void> {
+    if (isOver(task)) return;
     const end = { type: 'task.finished', state, reason, durationMs: 0, actionDecided: false } as const;
-    const record = (): Promise<void> => this.#record(task, end).catch(this.#deps.complain);
-    return this.#end(task, end, record, () => this.#deps.log.own(task.place, end));
+    await this.#end(task, end, async () => {
+      await this.#record(task, { end: briefEnd(end) }).catch(this.#deps.complain);
+      this.#deps.log.tellUnkept(task.place);
+      this.#deps.log.own(task.place, end);
+    });
   }
 
   /** Records the end of a task that the log of an earlier process tells of; nothing happens if it is recorded. */
   async recordEnd(task: TaskProgress): Promise<void> {
-    if (task.end !== undefined) await this.#record(task, task.end);
+    if (task.end !== undefined) await this.#record(task, { end: briefEnd(task.end) });
   }
 
   async #takeAll(task: TaskProgress, events: readonly Uint8Array[], agentVersion: string): Promise<void> {
-    for (const bytes of events) {
-      const numbered = checkEvent(decodeTaskEvent(bytes));
-      if (numbered.seq <= task.lastSeq || task.phase === 'ended') continue;
-      checkOrder(task, numbered);
-      checkAmount(task, numbered.event, bytes.length);
-      await this.#takeEvent(task, numbered, bytes, agentVersion);
+    // Whether what is being recorded is the task's end is known soon.
+    while (task.phase === 'ending') await task.ending;
+    if (task.phase === 'ended') return;
+    const batch = readNew(task, events);
+    const end = batch.at(-1)?.numbered.event;
+    if (end?.type !== 'task.finished') {
+      await this.#takeSome(task, batch, agentVersion);
+      return;
     }
-  }
-
-  async #takeEvent(
-    task: TaskProgress,
-    numbered: NumberedTaskEvent,
-    bytes: Uint8Array,
-    agentVersion: string,
-  ): Promise<void> {
-    const { facts, records, log } = this.#deps;
-    const { seq, event } = numbered;
-    if (task.phase !== 'running') await this.#begin(task);
-    if (event.type === 'step.finished')
-      await records.stepFinished(facts, task, task.steps + 1, briefStep(event), agentVersion);
-    const write = (): void => log.task(task.place, numbered, bytes);
-    if (event.type === 'task.finished') {
+    await this.#end(task, end, async () => {
       // What cannot be recorded is not taken: the agent tells it again.
-      return this.#end(task, event, () => this.#record(task, event), write);
-    }
-    if (this.#byId.get(task.id)?.phase === 'ended') return undefined;
-    write();
-    if (event.type === 'step.finished') task.steps++;
-    task.lastSeq = seq;
-    return undefined;
+      await this.#record(task, newsOf(task, batch, end), agentVersion);
+      this.#write(task, batch.slice(0, -1));
+      this.#deps.log.tellUnkept(task.place);
+      this.#write(task, batch.slice(-1));
+    });
   }
 
-  async #begin(task: TaskProgress): Promise<void> {
+  /** Of a task that goes on. */
+  async #takeSome(task: TaskProgress, batch: readonly ReadEvent[], agentVersion: string): Promise<void> {
+    if (batch.length === 0) return;
     const { phase } = task;
+    const news = newsOf(task, batch);
     task.phase = 'running';
     try {
-      await this.#deps.records.taskStarted(task);
+      if (news.hasBegun || news.steps.length > 0) await this.#record(task, news, agentVersion);
     } catch (error) {
-      if (this.#byId.get(task.id)?.phase === 'running') task.phase = phase;
+      if (this.get(task.id).phase === 'running') task.phase = phase;
       throw error;
+    }
+    if (!isOver(this.get(task.id))) this.#write(task, batch);
+  }
+
+  /** Notes each once it is in the log: where that has no room for the next, the agent goes on from there. */
+  #write(task: TaskProgress, batch: readonly ReadEvent[]): void {
+    for (const { numbered, bytes } of batch) {
+      this.#deps.log.task(task.place, numbered, bytes);
+      noteEvent(task, task.id, numbered, bytes.length);
     }
   }
 
-  #record(task: TaskProgress, end: TaskFinished): Promise<void> {
-    const { facts, records, agentVersion } = this.#deps;
-    return records.taskFinished(facts, task, briefEnd(end), agentVersion(task.host));
+  #record(
+    task: TaskProgress,
+    news: Partial<TaskNews>,
+    agentVersion = this.#deps.agentVersion(task.host),
+  ): Promise<void> {
+    const { facts, records } = this.#deps;
+    return records.told(facts, task, { hasBegun: false, steps: [], end: undefined, ...news }, agentVersion);
   }
 
-  /** The only way for a task to end; the second of two ends is dropped. Where it throws, the task has not ended. */
-  async #end(
-    task: TaskProgress,
-    end: TaskFinished,
-    record: () => Promise<void>,
-    write: () => void,
-  ): Promise<void> {
-    if (task.phase === 'ended') return;
+  /** The only way for a task to end. Where `write` throws, it has not ended. */
+  async #end(task: TaskProgress, end: TaskFinished, write: () => Promise<void>): Promise<void> {
     const { phase } = task;
-    const { log, clock } = this.#deps;
-    task.phase = 'ended';
+    task.phase = 'ending';
+    const written = write();
+    task.ending = written.catch(() => undefined);
     try {
-      await record();
-      log.tellUnkept(task.place);
-      write();
+      await written;
     } catch (error) {
       task.phase = phase;
       throw error;
     }
+    task.phase = 'ended';
     task.end = end;
-    task.endedMs = clock();
+    task.endedMs = this.#deps.clock();
     this.#unended--;
   }
+}
+
+interface ReadEvent {
+  readonly numbered: NumberedTaskEvent;
+  readonly bytes: Uint8Array;
+}
+
+/** Those that are new, up to the task's last. Throws `protocol`. */
+function readNew(task: TaskProgress, events: readonly Uint8Array[]): ReadEvent[] {
+  const { lastSeq, hasHole, steps, toldBytes } = task;
+  const told = { lastSeq, hasHole, steps, toldBytes };
+  const batch: ReadEvent[] = [];
+  for (const bytes of events) {
+    const numbered = checkEvent(decodeTaskEvent(bytes));
+    if (numbered.seq <= told.lastSeq) continue;
+    noteEvent(told, task.id, numbered, bytes.length);
+    batch.push({ numbered, bytes });
+    if (numbered.event.type === 'task.finished') break;
+  }
+  return batch;
+}
+
+/** What the records are to hold of it. */
+function newsOf({ phase, steps }: TaskProgress, batch: readonly ReadEvent[], end?: TaskFinished): TaskNews {
+  const finished = batch
+    .map(({ numbered }) => numbered.event)
+    .filter((event) => event.type === 'step.finished');
+  return {
+    hasBegun: phase !== 'running',
+    steps: finished.map((step: StepFinished, at) => ({ place: steps + at + 1, step: briefStep(step) })),
+    end: end === undefined ? undefined : briefEnd(end),
+  };
 }

@@ -17,7 +17,7 @@ import { runOutcome } from '../../common/run-outcome.ts';
 import type { Cancellation, RunFacts, RunRecords, TaskFacts } from './run-records.ts';
 import { RunTasks } from './run-tasks.ts';
 import { TaskOrders } from './task-orders.ts';
-import type { TaskProgress } from './task-progress.ts';
+import { isOver, type TaskProgress } from './task-progress.ts';
 import { endsUnwatched, isOfHost } from './watcher-needs.ts';
 import { Watchers, type Watcher } from './watchers.ts';
 
@@ -149,8 +149,8 @@ export class Run {
     return { command: this.facts.command, args, envNames: (envNames ?? []).toSorted() };
   }
 
-  get unended(): readonly TaskFacts[] {
-    return this.#tasks.all.filter(({ phase }) => phase !== 'ended');
+  get unended(): readonly TaskProgress[] {
+    return this.#tasks.all.filter((task) => !isOver(task));
   }
 
   /**
@@ -159,7 +159,7 @@ export class Run {
    */
   async deny(reasons: ReadonlyMap<string, string>): Promise<void> {
     this.#denied = reasons;
-    const denied = this.#tasks.all.filter(({ id, phase }) => phase !== 'ended' && reasons.has(id));
+    const denied = this.unended.filter(({ id }) => reasons.has(id));
     for (const task of denied) {
       const reason = reasons.get(task.id) ?? '';
       if (this.#mayBeUnderWay(task)) continue;
@@ -292,9 +292,9 @@ export class Run {
   }
 
   /** Why a task that its host has open is to be ended there; undefined if it goes on. */
-  #whyEnd({ id, phase }: TaskProgress): string | undefined {
-    if (phase === 'ended' || this.#cancelledBy !== undefined) return 'the run was cancelled';
-    return this.#livesByItsClient ? this.#denied.get(id) : undefined;
+  #whyEnd(task: TaskProgress): string | undefined {
+    if (isOver(task) || this.#cancelledBy !== undefined) return 'the run was cancelled';
+    return this.#livesByItsClient ? this.#denied.get(task.id) : undefined;
   }
 
   /** A host of this run is away for so long that its tasks are given up. */
@@ -382,7 +382,7 @@ export class Run {
     } else if (!this.#orders.isOnline(task.host)) {
       const message = `host ${task.host} is away: its task may go on until it is back and hears of the cancel`;
       await this.#tasks.end(task, 'lost', message);
-    } else if (task.phase !== 'ended') {
+    } else if (!isOver(task)) {
       this.#orders.cancel(task, reason);
     }
   }
