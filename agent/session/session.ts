@@ -16,6 +16,7 @@ import type {
   ControllerMessage,
   MaskWordsRequest,
   StartTask,
+  TaskAcks,
   Welcome,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
@@ -27,6 +28,7 @@ import type { TaskJournal } from '../tasks/task-journal.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
 import { decodeSealedTask } from '../../proto/sealed-task-codec.ts';
 import { examineTask } from './examine-task.ts';
+import { reportOnLink } from './report-on-link.ts';
 import { reportTask } from './reporter.ts';
 
 /** What a session serves. */
@@ -82,6 +84,8 @@ export class Session {
   readonly #opening = new Map<string, string | undefined>();
   /** Streams that tell of tasks. */
   #reports = 0;
+  /** Tasks of the hello, until the controller has said how far it has their events. */
+  readonly #resuming = new Set<string>();
   #silence: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
@@ -93,6 +97,8 @@ export class Session {
   open(): void {
     const { version, instanceId, startedMs, tasks, auditWitness, roster, sealingKey } = this.#options.host;
     this.#expectWord(welcomeTimeoutMs);
+    const openTasks = tasks.open.map(({ task }) => task);
+    for (const task of openTasks) this.#resuming.add(task);
     this.#send({
       $case: 'hello',
       value: {
@@ -101,7 +107,7 @@ export class Session {
         agentVersion: version,
         instanceId,
         startedUnixMs: startedMs,
-        openTasks: tasks.open.map((spool) => spool.task),
+        openTasks,
         nowUnixMs: Date.now(),
         auditHead: auditWitness.newest,
         rosterRoot: roster.root,
@@ -141,6 +147,9 @@ export class Session {
         return;
       case 'cancelTask':
         this.#cancelTask(kind.value);
+        return;
+      case 'taskAcks':
+        this.#takeAcks(kind.value);
         return;
       case 'localRunAck':
         this.#reportLocalRun(kind.value.runId);
@@ -189,9 +198,9 @@ export class Session {
     void this.#tellInventory();
     const { tasks, localRuns } = this.#options.host;
     const report = (spool: TaskSpool): void => {
-      if (!localRuns.isWaiting(spool.task)) void this.#report(spool);
+      if (!localRuns.isWaiting(spool.task)) void this.#report(spool, 0);
     };
-    tasks.open.forEach(report);
+    for (const spool of tasks.open) if (!this.#resuming.has(spool.task)) report(spool);
     tasks.listen(report);
     localRuns.listen((run) => this.#tellLocalRun(run));
   }
@@ -280,25 +289,55 @@ export class Session {
     this.#send({ $case: 'taskRefused', value: { taskId, reason, denied } });
   }
 
-  /** Once a task and link; the next link takes up what is left. */
-  async #report(spool: TaskSpool): Promise<void> {
-    const { client, host, log, end } = this.#options;
+  /** Once a task and link; the next link takes up what is left. The acknowledgements come as they come. */
+  async #report(spool: TaskSpool, afterSeq: number): Promise<void> {
+    try {
+      const { signal } = this.#closed;
+      const isTold =
+        spool.stdin === undefined && (await reportOnLink(this.#options.stream, spool, afterSeq, signal));
+      if (!isTold) await this.#reportAlone(spool);
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      const cut = new KomposeError('controller-unreachable', 'a report was cut off', { cause: error });
+      this.#options.end(cut);
+    }
+  }
+
+  async #reportAlone(spool: TaskSpool): Promise<void> {
+    const { client, host } = this.#options;
     this.#reports++;
     try {
       const cancel = (reason: string): void => host.tasks.cancel(spool.task, reason);
       await reportTask(client, spool, this.#closed.signal, cancel);
       host.tasks.forget(spool);
     } catch (error) {
-      if (this.#closed.signal.aborted) return;
-      if (error instanceof KomposeError && error.code === 'not-found') {
-        log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
-        host.tasks.forget(spool);
-        return;
-      }
-      end(new KomposeError('controller-unreachable', 'a report was cut off', { cause: error }));
+      if (!(error instanceof KomposeError && error.code === 'not-found')) throw error;
+      this.#forgetUnknown(spool);
     } finally {
       this.#reports--;
     }
+  }
+
+  /** A task of the hello goes on from there, but for one of a local run that the controller is yet to hear of. */
+  #takeAcks({ known, unknown }: TaskAcks): void {
+    const { tasks, localRuns } = this.#options.host;
+    for (const { taskId, seq } of known) {
+      const spool = tasks.spool(taskId);
+      if (spool === undefined || localRuns.isWaiting(taskId)) continue;
+      spool.acknowledge(seq);
+      if (spool.isAcknowledged) tasks.forget(spool);
+      else if (this.#resuming.delete(taskId)) void this.#report(spool, seq);
+    }
+    for (const taskId of unknown) {
+      const spool = tasks.spool(taskId);
+      if (spool !== undefined && !localRuns.isWaiting(taskId)) this.#forgetUnknown(spool);
+    }
+  }
+
+  #forgetUnknown(spool: TaskSpool): void {
+    const { host, log } = this.#options;
+    log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
+    host.tasks.forget(spool);
   }
 
   #tellLocalRun({ run, parent, targets, startedMs, ...rest }: LocalRun): void {
@@ -320,7 +359,7 @@ export class Session {
   #reportLocalRun(run: string): void {
     const { tasks, localRuns } = this.#options.host;
     const acknowledged = new Set(localRuns.acknowledge(run).map(({ task }) => task));
-    for (const spool of tasks.open) if (acknowledged.has(spool.task)) void this.#report(spool);
+    for (const spool of tasks.open) if (acknowledged.has(spool.task)) void this.#report(spool, 0);
   }
 
   async #tellInventory(): Promise<void> {

@@ -113,6 +113,11 @@ export class TaskRegistry {
     this.#listener = listener;
   }
 
+  /** Of a task that was accepted and is not forgotten. */
+  spool(task: string): TaskSpool | undefined {
+    return this.#spools.get(task);
+  }
+
   /** Whether a task was accepted and is not forgotten. */
   has(task: string): boolean {
     return this.#spools.has(task);
@@ -229,8 +234,7 @@ export class TaskRegistry {
   /** Called when the controller has everything, or does not know the task. */
   forget(spool: TaskSpool): void {
     if (this.#stops.has(spool.task) || this.#held.has(spool.task)) return;
-    this.#spools.delete(spool.task);
-    spool.remove();
+    if (this.#spools.delete(spool.task)) spool.remove();
   }
 
   /** Keeps what a task tells, also once the controller has it, until it is released. */

@@ -12,6 +12,7 @@ import type {
   Heartbeat,
   Inventory,
   LocalRun,
+  TaskAcks,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
 import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
@@ -25,10 +26,18 @@ import type { RunRegistry } from '../runs/run-registry.ts';
 import type { Store } from '../store/store.ts';
 import { AgentSession } from './agent-session.ts';
 import { cancelSignal, type Handlers } from './handlers.ts';
+import { LinkReports } from './link-reports.ts';
 import type { Limits } from './limits.ts';
 import { clientAddress, lifeOf, requirePeer } from './peer.ts';
 import { RateLimit } from './rate-limit.ts';
-import { checkGauges, checkHello, checkLocalRun, checkStacks, checkStatus } from './told-by-agents.ts';
+import {
+  checkGauges,
+  checkHello,
+  checkLocalRun,
+  checkNews,
+  checkStacks,
+  checkStatus,
+} from './told-by-agents.ts';
 import { refuseForeignTask, takeReport } from './take-report.ts';
 
 export interface AgentLinkDeps {
@@ -93,6 +102,7 @@ class AttachedAgent {
   readonly #deps: AttachDeps;
   readonly #call: AttachCall;
   #session: AgentSession | undefined;
+  #reports: LinkReports | undefined;
   #silence: NodeJS.Timeout | undefined;
   readonly #over = new AbortController();
   #underWay = 0;
@@ -149,6 +159,8 @@ class AttachedAgent {
         this.#deps.fleet.heard(session, kind.value.nowUnixMs);
         session.send({ $case: 'heartbeat', value: this.#heartbeat() });
         return undefined;
+      case 'taskNews':
+        return this.#reports?.take(checkNews(kind.value));
       case 'taskRefused':
         refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
         return this.#deps.runs
@@ -219,7 +231,12 @@ class AttachedAgent {
     this.#welcome(session);
     this.#tellRoster(session, hello);
     const { agentVersion, openTasks } = hello;
+    const send = (value: TaskAcks): void => {
+      if (!this.#over.signal.aborted) session.send({ $case: 'taskAcks', value });
+    };
+    this.#reports = new LinkReports({ runs: this.#deps.runs, host: peer.name, agentVersion, send });
     this.#deps.fleet.connect(session, { agentVersion, trusts: this.#trusts }, new Set(openTasks));
+    this.#reports.resume(openTasks);
     this.#deps.fleet.heard(session, hello.nowUnixMs);
     this.#deps.log.info({ host: peer.name, address: this.#call.getPeer() }, 'a host is online');
   }

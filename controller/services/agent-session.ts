@@ -169,6 +169,8 @@ export class AgentSession implements HostSession {
 function sizeOf(message: ControllerMessage): number {
   const { kind } = message;
   if (kind?.$case === 'heartbeat') return someMessage;
+  if (kind?.$case === 'taskAcks')
+    return someMessage + longestAck * (kind.value.known.length + kind.value.unknown.length);
   if (kind?.$case !== 'startTask') return ControllerMessage.encode(message).finish().length;
   const { order, signature, sealed, env } = kind.value;
   const values = env.reduce((sum, { value }) => sum + value.length, 0);
@@ -177,6 +179,8 @@ function sizeOf(message: ControllerMessage): number {
 
 /** One with nothing in it that may be long. */
 const someMessage = 512;
+/** A task's id and a number. */
+const longestAck = 64;
 
 function toWireSigned(
   signed: SignedPart,

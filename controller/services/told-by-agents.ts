@@ -7,7 +7,7 @@ import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { checkCommand, checkId, checkStackName } from '../../common/names.ts';
 import { isPrintable } from '../../common/printable.ts';
-import type { AgentHello, GaugesReply, LocalRun } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { AgentHello, GaugesReply, LocalRun, TaskNews } from '../../proto/gen/kompose/v1/agent_link.ts';
 
 const mostWords = 10_000;
 const longestName = 255;
@@ -16,7 +16,13 @@ export function checkHello(hello: AgentHello): AgentHello {
   const { agentVersion, instanceId, capabilities, openTasks, rosterRoot } = hello;
   for (const word of [agentVersion, instanceId, rosterRoot, ...capabilities]) mustBeName(word);
   mustBeFew(openTasks);
+  asProtocol(() => openTasks.forEach(checkId));
   return hello;
+}
+
+export function checkNews(news: TaskNews): TaskNews {
+  asProtocol(() => checkId(news.taskId));
+  return news;
 }
 
 /** A service or hook whose name is none is left out: it says something of a file on the host, not of its agent. */

@@ -14,6 +14,8 @@ import {
   type AgentMessage,
   type ControllerMessage,
   type StartTask,
+  type TaskAcks,
+  type TaskNews,
   type TaskReport,
 } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import { RunRequest } from '../../../proto/gen/kompose/v1/fleet.ts';
@@ -64,8 +66,8 @@ export class AgentWorld {
   readonly #bench: Bench;
   #agent: ChildProcess | undefined;
   readonly #down: ControllerMessage[] = [];
-  readonly #up: { readonly report: number; readonly message: TaskReport }[] = [];
-  readonly #acks: { readonly report: number; readonly seq: number }[] = [];
+  readonly #up: ({ readonly report: number; readonly message: TaskReport } | TaskNews)[] = [];
+  readonly #acks: ({ readonly report: number; readonly seq: number } | TaskAcks)[] = [];
   readonly #taskOf = new Map<number, ModelTask>();
   /** Says what kinds of messages have come. */
   readonly #heard = new EventEmitter();
@@ -144,28 +146,43 @@ export class AgentWorld {
 
   async deliverUp(place: number, isRepeated: boolean): Promise<void> {
     const next = take(this.#up, place, isRepeated);
-    if (next?.message.kind === undefined) return;
-    const { report, message } = next;
-    if (message.kind?.$case === 'opening') {
-      const { taskId } = message.kind.value;
-      const task = this.tasks.find(({ id }) => id === taskId);
-      assert.ok(task?.isAsked === true, 'a task is reported that nobody has asked for');
+    if (next === undefined) return;
+    if ('taskId' in next) this.#takeNews(next);
+    else this.#takeReport(next.report, next.message);
+  }
+
+  #takeNews({ taskId, events }: TaskNews): void {
+    const task = this.#asked(taskId);
+    takeEvents(task, events);
+    this.#acks.push({ known: [{ taskId, seq: lastSeq(task) }], unknown: [] });
+  }
+
+  #takeReport(report: number, { kind }: TaskReport): void {
+    if (kind?.$case === 'opening') {
+      const task = this.#asked(kind.value.taskId);
       this.#taskOf.set(report, task);
       this.#acks.push({ report, seq: lastSeq(task) });
       return;
     }
     const task = this.#taskOf.get(report);
-    if (task === undefined || message.kind?.$case !== 'events') return;
-    for (const event of message.kind.value.events.map((bytes) => decodeTaskEvent(bytes))) {
-      // As the controller does: what it has is dropped, what leaves a hole is not taken.
-      if (event.seq === lastSeq(task) + 1) task.events.push(event);
-    }
+    if (task === undefined || kind?.$case !== 'events') return;
+    takeEvents(task, kind.value.events);
     this.#acks.push({ report, seq: lastSeq(task) });
+  }
+
+  #asked(taskId: string): ModelTask {
+    const task = this.tasks.find(({ id }) => id === taskId);
+    assert.ok(task?.isAsked === true, 'a task is reported that nobody has asked for');
+    return task;
   }
 
   async deliverAck(place: number, isRepeated: boolean): Promise<void> {
     const ack = take(this.#acks, place, isRepeated);
     if (ack === undefined) return;
+    if ('known' in ack) {
+      await this.#tell({ kind: 'down', message: { kind: { $case: 'taskAcks', value: ack } } });
+      return;
+    }
     const { report, seq } = ack;
     await this.#tell({
       kind: 'control',
@@ -253,6 +270,7 @@ export class AgentWorld {
 
   #hearLink({ kind }: AgentMessage): void {
     if (kind?.$case === 'hello') this.#welcome(new Set(kind.value.openTasks));
+    if (kind?.$case === 'taskNews') this.#up.push(kind.value);
     if (kind?.$case !== 'taskRefused') return;
     const task = this.tasks.find(({ id }) => id === kind.value.taskId);
     if (task !== undefined && task.end === undefined) task.refusal = kind.value.reason;
@@ -267,6 +285,8 @@ export class AgentWorld {
       message: { kind: { $case: 'roster', value: { after: 0, entries: [root] } } },
     });
     void this.#tell({ kind: 'down', message: { kind: { $case: 'welcome', value } } });
+    for (const taskId of openTasks)
+      this.#acks.push({ known: [{ taskId, seq: lastSeq(this.#asked(taskId)) }], unknown: [] });
     for (const task of this.tasks) {
       if (!task.isAsked || task.end !== undefined) continue;
       if (!openTasks.has(task.id)) {
@@ -290,6 +310,12 @@ export function stackName(place: number): string {
 
 function lastSeq({ events }: ModelTask): number {
   return events.at(-1)?.seq ?? 0;
+}
+
+/** As the controller does: what it has is dropped, what leaves a hole is not taken. */
+function takeEvents(task: ModelTask, events: readonly Uint8Array[]): void {
+  for (const event of events.map((bytes) => decodeTaskEvent(bytes)))
+    if (event.seq === lastSeq(task) + 1) task.events.push(event);
 }
 
 /** One of what is on its way; once more later, if it is repeated. */

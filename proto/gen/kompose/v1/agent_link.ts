@@ -55,6 +55,7 @@ export interface AgentMessage {
     /** What the controller lacks of the roster: it was restored from an older backup. */
     { $case: "roster"; value: RosterPart }
     | { $case: "gauges"; value: GaugesReply }
+    | { $case: "taskNews"; value: TaskNews }
     | undefined;
 }
 
@@ -75,6 +76,7 @@ export interface ControllerMessage {
      */
     { $case: "roster"; value: RosterPart }
     | { $case: "gauges"; value: GaugesRequest }
+    | { $case: "taskAcks"; value: TaskAcks }
     | //
     /** The controller is stopping. The agent ends the link, goes on with its tasks, and comes back. */
     { $case: "farewell"; value: Farewell }
@@ -97,7 +99,10 @@ export interface AgentHello {
    * whatever its clock shows.
    */
   startedUnixMs: number;
-  /** Tasks that this agent accepted and whose events are not all acknowledged. */
+  /**
+   * Tasks that this agent accepted and whose events are not all acknowledged. After the welcome the controller says of
+   * each how far it has them (TaskAcks): the agent goes on from there.
+   */
   openTasks: string[];
   /** The agent's clock, to show a skew. */
   nowUnixMs: number;
@@ -321,6 +326,30 @@ export interface CancelTask {
   reason: string;
 }
 
+/**
+ * Events of a task, in order of seq, over the control stream: what most tasks have to tell is little, and spares a call
+ * of its own. Of a task of the hello, from where the controller has said; of one that was accepted since, from the first.
+ * An agent sends at most 64 KiB of a task so and goes on in a Report; what arrives by both ways is taken once.
+ */
+export interface TaskNews {
+  taskId: string;
+  /** As in TaskEvents. */
+  events: Uint8Array[];
+}
+
+/** How far the controller has the events of tasks; of several together what is known at once. */
+export interface TaskAcks {
+  known: KnownTask[];
+  /** The controller knows no such tasks: the agent drops what it kept of them. */
+  unknown: string[];
+}
+
+export interface KnownTask {
+  taskId: string;
+  /** As of a TaskAck. */
+  seq: number;
+}
+
 export interface TaskReport {
   kind: { $case: "opening"; value: TaskReportOpening } | { $case: "events"; value: TaskEvents } | {
     $case: "stdinProgress";
@@ -358,7 +387,7 @@ export interface StdinChunk {
 
 /**
  * Every event up to and including `seq` is in the run's event log, and the watcher who sets the pace, if there is one,
- * has been sent it: the agent may forget it. The first ack
+ * has been sent it: the agent may forget it. The first ack of a Report
  * answers the opening and says where to go on.
  */
 export interface TaskAck {
@@ -502,6 +531,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "gauges":
         GaugesReply.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
+      case "taskNews":
+        TaskNews.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
     }
     return writer;
   },
@@ -591,6 +623,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "gauges", value: GaugesReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "taskNews", value: TaskNews.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -640,6 +680,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       case "gauges":
         GaugesRequest.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
+      case "taskAcks":
+        TaskAcks.encode(message.kind.value, writer.uint32(90).fork()).join();
         break;
       case "farewell":
         Farewell.encode(message.kind.value, writer.uint32(162).fork()).join();
@@ -739,6 +782,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             }
 
             message.kind = { $case: "gauges", value: GaugesRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.kind = { $case: "taskAcks", value: TaskAcks.decode(reader, reader.uint32()) };
             continue;
           }
           case 20: {
@@ -2516,6 +2567,177 @@ export const CancelTask: MessageFns<CancelTask> = {
   },
 };
 
+function createBaseTaskNews(): TaskNews {
+  return { taskId: "", events: [] };
+}
+
+export const TaskNews: MessageFns<TaskNews> = {
+  encode(message: TaskNews, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    for (const v of message.events) {
+      writer.uint32(18).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskNews {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskNews();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.events.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTaskAcks(): TaskAcks {
+  return { known: [], unknown: [] };
+}
+
+export const TaskAcks: MessageFns<TaskAcks> = {
+  encode(message: TaskAcks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.known) {
+      KnownTask.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unknown) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskAcks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskAcks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.known.push(KnownTask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unknown.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKnownTask(): KnownTask {
+  return { taskId: "", seq: 0 };
+}
+
+export const KnownTask: MessageFns<KnownTask> = {
+  encode(message: KnownTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(16).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KnownTask {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKnownTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseTaskReport(): TaskReport {
   return { kind: undefined };
 }
@@ -2896,9 +3118,10 @@ export const AgentLinkService = {
     responseDeserialize: (value: Buffer): ControllerMessage => ControllerMessage.decode(value),
   },
   /**
-   * One stream per task, opened by the agent when it accepts a StartTask and again whenever the link was
-   * lost, until every event is acknowledged. The first message is `opening`; then events in order of seq,
-   * from the number that the first ack asks for. HTTP/2 flow control is the back-pressure of the task.
+   * One stream for a task that has more to tell than fits the control stream (see TaskNews), or is given stdin: opened
+   * by the agent, and again whenever the link was lost, until every event is acknowledged. The first message is
+   * `opening`; then events in order of seq, from the number that the first ack asks for. HTTP/2 flow control is the
+   * back-pressure of the task.
    * NOT_FOUND: the controller knows no such task; the agent drops what it kept of it.
    */
   report: {
@@ -2935,9 +3158,10 @@ export interface AgentLinkServer extends UntypedServiceImplementation {
    */
   attach: handleBidiStreamingCall<AgentMessage, ControllerMessage>;
   /**
-   * One stream per task, opened by the agent when it accepts a StartTask and again whenever the link was
-   * lost, until every event is acknowledged. The first message is `opening`; then events in order of seq,
-   * from the number that the first ack asks for. HTTP/2 flow control is the back-pressure of the task.
+   * One stream for a task that has more to tell than fits the control stream (see TaskNews), or is given stdin: opened
+   * by the agent, and again whenever the link was lost, until every event is acknowledged. The first message is
+   * `opening`; then events in order of seq, from the number that the first ack asks for. HTTP/2 flow control is the
+   * back-pressure of the task.
    * NOT_FOUND: the controller knows no such task; the agent drops what it kept of it.
    */
   report: handleBidiStreamingCall<TaskReport, TaskControl>;
@@ -2960,9 +3184,10 @@ export interface AgentLinkClient extends Client {
   attach(options: Partial<CallOptions>): ClientDuplexStream<AgentMessage, ControllerMessage>;
   attach(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<AgentMessage, ControllerMessage>;
   /**
-   * One stream per task, opened by the agent when it accepts a StartTask and again whenever the link was
-   * lost, until every event is acknowledged. The first message is `opening`; then events in order of seq,
-   * from the number that the first ack asks for. HTTP/2 flow control is the back-pressure of the task.
+   * One stream for a task that has more to tell than fits the control stream (see TaskNews), or is given stdin: opened
+   * by the agent, and again whenever the link was lost, until every event is acknowledged. The first message is
+   * `opening`; then events in order of seq, from the number that the first ack asks for. HTTP/2 flow control is the
+   * back-pressure of the task.
    * NOT_FOUND: the controller knows no such task; the agent drops what it kept of it.
    */
   report(): ClientDuplexStream<TaskReport, TaskControl>;
