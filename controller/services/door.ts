@@ -3,28 +3,48 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { KomposeError } from '../../common/errors.ts';
 import type { Limits } from './limits.ts';
 
-type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers' | 'connectionsPerCertificate'>;
+type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers' | 'waiting' | 'connectionsPerCertificate'>;
 
 /** How long whoever is expelled may be told why. */
 const lastWordsMs = 250;
 
+/** So many are let in before those who are in are served on. */
+const letInATurn = 8;
+const lookMs = 250;
+/** Who has sent nothing from one look to the next but one lingers. */
+const quietLooks = 2;
+/** Who is not known by then lingers, whatever they send. */
+const lingeringMs = 5_000;
+
 interface Newcomer {
   readonly socket: Socket;
   readonly deadline: NodeJS.Timeout;
+  readonly sinceMs: number;
+  /** Bytes that had come at the last look, and how many looks ago that was so. */
+  bytes: number;
+  looks: number;
 }
 
 /*
  * The port that the controller listens on.
  *
  * INVARIANTS
- * - A connection is a newcomer from its first packet until it is known or closed; a newcomer has a deadline.
- * - There are never more newcomers than the limit: the oldest makes room. Those who know their way are known within
- *   a round trip or two, so that the oldest are those who linger.
+ * - A connection waits, unread, until it is let in: in the order in which they came, few a turn, so that those who are in
+ *   are served on however many come. A storm of agents that come back queues.
+ * - A connection is a newcomer from then until it is known or closed; a newcomer has a deadline.
+ * - There are never more newcomers than the limit. Where others wait, those who linger make room, the oldest first: they
+ *   have sent nothing for a while, or have been here for longer than anybody takes who knows their way. So nobody keeps
+ *   the others out by being slow.
+ * - There are never more who wait than the limit: the next is cut.
  * - Nobody is known over more connections than the limit: those beyond it stay newcomers.
  */
 export class Door {
   readonly #limits: DoorLimits;
+  readonly #admit: (socket: Socket) => void;
   readonly #newcomers = new Map<string, Newcomer>();
+  readonly #waiting = new Set<Socket>();
+  #isLettingIn = false;
+  #looking: NodeJS.Timeout | undefined;
   /** Connections by certificate. */
   readonly #known = new Map<string, Map<string, Socket>>();
   readonly #server: Server;
@@ -32,10 +52,9 @@ export class Door {
   /** `admit` takes over each connection, as it came. */
   constructor(limits: DoorLimits, admit: (socket: Socket) => void) {
     this.#limits = limits;
-    this.#server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-      this.#await(socket);
-      admit(socket);
-    });
+    this.#admit = admit;
+    const options = { noDelay: true, keepAlive: true, pauseOnConnect: true };
+    this.#server = createServer(options, (socket) => this.#queue(socket));
   }
 
   get newcomers(): number {
@@ -70,6 +89,7 @@ export class Door {
     const { socket, deadline } = newcomer;
     clearTimeout(deadline);
     this.#newcomers.delete(peer);
+    this.#letInSoon();
     this.#known.set(certificate, connections.set(peer, socket));
     socket.once('close', () => {
       connections.delete(peer);
@@ -94,29 +114,82 @@ export class Door {
   /** Takes no more connections and cuts those that stand: grpc-js knows its own only where it traces them. */
   close(): void {
     this.#server.close();
+    clearInterval(this.#looking);
+    for (const socket of this.#waiting) socket.destroy();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
     for (const connections of this.#known.values())
       for (const socket of connections.values()) socket.destroy();
   }
 
-  /** At once: many may come before a socket says that it is closed. */
-  #makeRoom(): void {
-    const [oldest] = this.#newcomers;
-    if (oldest === undefined) return;
-    const [peer, { socket, deadline }] = oldest;
-    clearTimeout(deadline);
-    this.#newcomers.delete(peer);
-    socket.destroy();
+  #queue(socket: Socket): void {
+    if (this.#waiting.size >= this.#limits.waiting) {
+      socket.destroy();
+      return;
+    }
+    this.#waiting.add(socket);
+    socket.once('close', () => this.#waiting.delete(socket));
+    this.#letInSoon();
+  }
+
+  #letInSoon(): void {
+    if (this.#isLettingIn || this.#waiting.size === 0) return;
+    this.#isLettingIn = true;
+    setImmediate(() => {
+      this.#isLettingIn = false;
+      this.#letSomeIn();
+    });
+  }
+
+  #letSomeIn(): void {
+    let left = letInATurn;
+    for (const socket of this.#waiting) {
+      if (left-- === 0) {
+        this.#letInSoon();
+        return;
+      }
+      if (!this.#hasRoom()) return;
+      this.#waiting.delete(socket);
+      this.#await(socket);
+      this.#admit(socket);
+    }
+  }
+
+  /** Whoever lingers goes at once: many may come before a socket says that it is closed. */
+  #hasRoom(): boolean {
+    if (this.#newcomers.size < this.#limits.newcomers) return true;
+    this.#looking ??= setInterval(() => this.#look(), lookMs).unref();
+    const nowMs = performance.now();
+    for (const [peer, { socket, deadline, sinceMs, looks }] of this.#newcomers) {
+      if (looks < quietLooks && nowMs - sinceMs < lingeringMs) continue;
+      clearTimeout(deadline);
+      this.#newcomers.delete(peer);
+      socket.destroy();
+      return true;
+    }
+    return false;
+  }
+
+  /** As long as there is no room, notes who is quiet. */
+  #look(): void {
+    for (const newcomer of this.#newcomers.values()) {
+      const { bytesRead } = newcomer.socket;
+      newcomer.looks = bytesRead === newcomer.bytes ? newcomer.looks + 1 : 0;
+      newcomer.bytes = bytesRead;
+    }
+    this.#letInSoon();
+    if (this.#newcomers.size >= this.#limits.newcomers) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   #await(socket: Socket): void {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    if (this.#newcomers.size >= this.#limits.newcomers) this.#makeRoom();
     const deadline = setTimeout(() => socket.destroy(), this.#limits.newcomerMs);
-    this.#newcomers.set(peer, { socket, deadline });
+    this.#newcomers.set(peer, { socket, deadline, sinceMs: performance.now(), bytes: 0, looks: 0 });
     socket.once('close', () => {
       clearTimeout(deadline);
       if (this.#newcomers.get(peer)?.socket === socket) this.#newcomers.delete(peer);
+      this.#letInSoon();
     });
   }
 }

@@ -13,8 +13,10 @@ export interface Limits {
   readonly newcomerMs: number;
   /** Of that, for the TLS handshake. */
   readonly handshakeMs: number;
-  /** Newcomers at a time; one more, and the oldest goes. */
+  /** Newcomers at a time; where others wait, whoever lingers makes room. */
   readonly newcomers: number;
+  /** Connections that wait, unread, to become newcomers; one more is cut. */
+  readonly waiting: number;
   /** What a connection without a certificate may send, all its calls together. */
   readonly newcomerBytes: number;
   /** A connection with a certificate, without an open call. */
@@ -56,6 +58,7 @@ export const defaultLimits: Limits = {
   newcomerMs: 30_000,
   handshakeMs: 20_000,
   newcomers: 1_000,
+  waiting: 20_000,
   newcomerBytes: 64 * 1024,
   idleMs: 300_000,
   streamsPerConnection: 1_000,

@@ -89,17 +89,18 @@ describe('a connection without a certificate', () => {
     await serves(controller);
   });
 
-  test('makes room at once, however many come together', async (t) => {
+  test('waits to be let in, however many come together, and is', async (t) => {
     let [came, most] = [0, 0];
     const all = Promise.withResolvers<void>();
-    const door = new Door({ newcomerMs: 10_000, newcomers: 5, connectionsPerCertificate: 1 }, (socket) => {
+    const few = { newcomerMs: 10_000, newcomers: 5, waiting: 100, connectionsPerCertificate: 1 };
+    const door = new Door(few, (socket) => {
       socket.on('error', () => undefined);
       most = Math.max(most, door.newcomers);
-      if (++came === 100) all.resolve();
+      if (++came === 30) all.resolve();
     });
     t.after(() => door.close());
     const port = await door.listen('127.0.0.1:0');
-    for (let count = 0; count < 100; count++) {
+    for (let count = 0; count < 30; count++) {
       const socket = connectPlain(port, '127.0.0.1').on('error', () => undefined);
       t.after(() => socket.destroy());
     }
