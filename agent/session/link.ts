@@ -15,8 +15,8 @@ import { trustOf } from '../../proto/trust.ts';
 import type { AgentCertificate } from './renewal.ts';
 import { Session, type SessionHost } from './session.ts';
 
-/** A controller that a whole fleet comes back to takes some seconds for each thousand of agents: who gives up begins anew. */
-const connectTimeoutMs = 30_000;
+/** A controller that a whole fleet comes back to takes some seconds for each thousand of agents: who gives up queues anew. */
+const connectTimeoutMs = 60_000;
 const firstPauseMs = 200;
 const longestPauseMs = 15_000;
 const healthyMs = 60_000;
@@ -35,6 +35,8 @@ export interface LinkOptions {
 
 interface TryOptions extends LinkOptions {
   readonly linkNumber: number;
+  /** A link stands; says within how long to come back if it is lost. */
+  readonly onWelcome: (returnWithinMs: number) => void;
   /** The controller is stopping, and says when to come back. */
   readonly onFarewell: (returnAfterMs: number) => void;
 }
@@ -51,16 +53,21 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
     const address = options.addresses[tries % options.addresses.length] ?? '';
     const startedMs = performance.now();
     let returnAfterMs: number | undefined;
+    let spreadMs = 0;
+    const onWelcome = (ms: number): void => {
+      spreadMs = Math.min(ms, longestPauseMs);
+    };
     const onFarewell = (ms: number): void => {
       returnAfterMs = Math.min(ms, longestPauseMs);
     };
-    const error = await serveOnce({ ...options, linkNumber: tries + 1, onFarewell }, address, signal);
+    const hooks = { linkNumber: tries + 1, onWelcome, onFarewell };
+    const error = await serveOnce({ ...options, ...hooks }, address, signal);
     options.onLost();
     if (signal.aborted) return;
     if (['conflict', 'denied', 'unauthenticated', 'protocol', 'unsupported'].includes(error.code))
       throw error;
     if (performance.now() - startedMs > healthyMs) backoff.reset();
-    const pauseMs = returnAfterMs ?? backoff.next();
+    const pauseMs = returnAfterMs ?? backoff.next() + Math.random() * spreadMs;
     options.log.warn(
       { address, pauseMs: Math.round(pauseMs) },
       `no link to the controller: ${error.message}`,
@@ -110,7 +117,10 @@ async function serveStream(
     ended.resolve(error);
     stream.cancel();
   };
-  const onWelcome = (): void => options.onConnected(address);
+  const onWelcome = (returnWithinMs: number): void => {
+    options.onWelcome(returnWithinMs);
+    options.onConnected(address);
+  };
   /** What was begun on this link goes on over the next one, which stands on the new certificate. */
   const onRenewalDue = (): void => {
     void options.certificate.renew(address).then((isNew) => {

@@ -66,7 +66,8 @@ interface SessionOptions {
   readonly stream: ClientDuplexStream<AgentMessage, ControllerMessage>;
   /** Ends the link; only the first call counts. */
   readonly end: (error: KomposeError) => void;
-  readonly onWelcome: () => void;
+  /** `returnWithinMs`: after a lost link. */
+  readonly onWelcome: (returnWithinMs: number) => void;
   /** The controller is stopping: the link is to end, and to stand again after so long. */
   readonly onFarewell: (returnAfterMs: number) => void;
   /** The controller says that this host's certificate is to be renewed; may come often. */
@@ -129,7 +130,7 @@ export class Session {
   receive({ kind }: ControllerMessage): void {
     switch (kind?.$case) {
       case 'welcome':
-        this.#begin(kind.value.protocolVersion, kind.value.heartbeatPeriodMs);
+        this.#begin(kind.value);
         this.#witness(kind.value.auditHead);
         this.#giveRoster(kind.value);
         return;
@@ -179,7 +180,7 @@ export class Session {
     }
   }
 
-  #begin(version: number, heartbeatPeriodMs: number): void {
+  #begin({ protocolVersion: version, heartbeatPeriodMs, returnWithinMs }: Welcome): void {
     if (version !== protocolVersion) {
       const message = `the controller speaks protocol ${version}, this agent ${protocolVersion}: upgrade the older one`;
       this.#options.end(new KomposeError('protocol', message));
@@ -194,7 +195,7 @@ export class Session {
         }),
       heartbeatPeriodMs,
     );
-    this.#options.onWelcome();
+    this.#options.onWelcome(returnWithinMs);
     void this.#tellInventory();
     const { tasks, localRuns } = this.#options.host;
     const report = (spool: TaskSpool): void => {

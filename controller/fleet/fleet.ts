@@ -38,6 +38,8 @@ const dismissalMs = 2_000;
 /** A controller that is started again at once is there by then. */
 const leastReturnMs = 500;
 const spreadMsAHost = 10;
+/** Of those whose link is lost: half of what their handshakes take, so that whoever serves them is never idle. */
+const lostMsAHost = 1;
 const longestSpreadMs = 15_000;
 
 /*
@@ -69,6 +71,11 @@ export class Fleet {
 
   listen(listener: FleetListener): void {
     this.#listener = listener;
+  }
+
+  /** Within so long a host whose link was lost is to try again. */
+  get returnWithinMs(): number {
+    return Math.min(longestSpreadMs, lostMsAHost * this.#hosts.size);
   }
 
   /** All hosts by name. */

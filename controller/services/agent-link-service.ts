@@ -265,6 +265,7 @@ class AttachedAgent {
       rosterRoot: this.#deps.roster.current.root ?? '',
       rosterCount: this.#deps.roster.current.count,
       rosterHead: this.#deps.roster.current.head,
+      returnWithinMs: fleet.returnWithinMs,
     };
     session.send({ $case: 'welcome', value });
   }

@@ -101,7 +101,13 @@ export class TakenOver implements AsyncDisposable {
     this.#link = call;
     this.#inbox = new Inbox(call);
     const welcome = { protocolVersion, capabilities: [], controllerVersion: '0', heartbeatPeriodMs: 60_000 };
-    const claims = { rosterRoot: '', rosterCount: 0, rosterHead: '', auditHead: undefined };
+    const claims = {
+      rosterRoot: '',
+      rosterCount: 0,
+      rosterHead: '',
+      returnWithinMs: 0,
+      auditHead: undefined,
+    };
     void once(call, 'data').then(() => {
       this.say({ $case: 'welcome', value: { ...welcome, ...claims } });
       this.#linked.resolve();

@@ -465,7 +465,13 @@ describe('the roster of an agent whose controller was taken over', () => {
     host.hear({ $case: 'roster', value: { after: 1, entries: known.entries.slice(1) } });
     const welcome = { protocolVersion: 1, capabilities: [], controllerVersion: '', heartbeatPeriodMs: 5_000 };
     const { head } = alone;
-    const has = { rosterRoot: host.roster.root, rosterCount: 1, rosterHead: head, auditHead: undefined };
+    const has = {
+      rosterRoot: host.roster.root,
+      rosterCount: 1,
+      rosterHead: head,
+      returnWithinMs: 0,
+      auditHead: undefined,
+    };
     host.hear({ $case: 'welcome', value: { ...welcome, ...has } });
     const given = host.sent.find(({ kind }) => kind?.$case === 'roster')?.kind;
     assert.deepEqual(given, { $case: 'roster', value: { after: 1, entries: known.entries.slice(1) } });

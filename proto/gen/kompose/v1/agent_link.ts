@@ -135,6 +135,11 @@ export interface Welcome {
   rosterCount: number;
   /** The hash that the entries come to (common/roster/roster.ts). */
   rosterHead: string;
+  /**
+   * When this link is lost, the agent tries again at a random moment within this time, and then after growing pauses: a
+   * fleet that lost its controller does not come back in one moment.
+   */
+  returnWithinMs: number;
 }
 
 export interface Heartbeat {
@@ -1061,6 +1066,7 @@ function createBaseWelcome(): Welcome {
     rosterRoot: "",
     rosterCount: 0,
     rosterHead: "",
+    returnWithinMs: 0,
   };
 }
 
@@ -1089,6 +1095,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.rosterHead !== "") {
       writer.uint32(66).string(message.rosterHead);
+    }
+    if (message.returnWithinMs !== 0) {
+      writer.uint32(72).uint32(message.returnWithinMs);
     }
     return writer;
   },
@@ -1168,6 +1177,14 @@ export const Welcome: MessageFns<Welcome> = {
             }
 
             message.rosterHead = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.returnWithinMs = reader.uint32();
             continue;
           }
         }
