@@ -4,7 +4,7 @@ import { KomposeError } from '../common/errors.ts';
 import { stdinText } from '../common/signing/signed-text.ts';
 import { signText, type SigningKey } from '../common/signing/signing-key.ts';
 import type { RunEvent } from '../common/task-event.ts';
-import { fromWireRunEvent } from '../proto/event-codec.ts';
+import { eventsIn, fromWireRunEvent } from '../proto/event-codec.ts';
 import type { RunEvent as WireRunEvent, RunProposal } from '../proto/gen/kompose/v1/event.ts';
 import type { StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
@@ -117,9 +117,11 @@ export class RunWatch {
           );
           continue;
         }
-        if (message.auditHead !== undefined) fleet.auditWitness.saw(message.auditHead);
-        const event = fromWireRunEvent(message);
-        if (event.seq > this.#seq) yield this.#taken(event);
+        for (const each of eventsIn(message)) {
+          if (each.auditHead !== undefined) fleet.auditWitness.saw(each.auditHead);
+          const event = fromWireRunEvent(each);
+          if (event.seq > this.#seq) yield this.#taken(event);
+        }
       }
     } finally {
       this.#sendCancel = undefined;

@@ -185,8 +185,14 @@ function fromWireScript({ textSha256, text }: wire.HookScript): HookScript {
   return text === undefined ? { textSha256 } : { textSha256, text };
 }
 
-/** In the log; a client gets the last event with a head. */
-const unsigned = { auditHead: undefined };
+/** In the log; a client gets the last event with a head, and small ones together. */
+const unsigned = { auditHead: undefined, more: [] };
+
+/** The events that a message of a run holds. Throws `protocol`. */
+export function* eventsIn(message: wire.RunEvent): Generator<wire.RunEvent> {
+  yield message;
+  for (const bytes of message.more) yield read(() => wire.RunEvent.decode(bytes));
+}
 
 /** The bytes of one of the run's own events, as logged and as sent to clients. */
 export function encodeRunEvent(seq: number, timeMs: number, event: RunStarted | RunFinished): Uint8Array {

@@ -1,3 +1,4 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
 import { AgentLinkService, TaskReport, type AgentLinkClient } from './gen/kompose/v1/agent_link.ts';
 import { RunEvent } from './gen/kompose/v1/event.ts';
@@ -27,6 +28,24 @@ export function decodeLogged(bytes: Uint8Array): RunEvent {
   const event = RunEvent.decode(bytes);
   asLogged.set(event, bytes);
   return event;
+}
+
+/** Field 10, `more`, as protobuf tags it. */
+const moreTag = (10 << 3) | 2;
+
+/** One message of events that `decodeLogged` gave, or was given other forms of, in order; at least one. */
+export function joinEvents([first, ...others]: readonly [RunEvent, ...RunEvent[]]): RunEvent {
+  if (others.length === 0) return first;
+  const writer = new BinaryWriter().raw(serializeEvent(first));
+  for (const event of others) writer.uint32(moreTag).bytes(serializeEvent(event));
+  const joined = { ...first };
+  asLogged.set(joined, writer.finish());
+  return joined;
+}
+
+/** Bytes of an event that goes out as it is here; undefined of any other. */
+export function sizeAsLogged(event: RunEvent): number | undefined {
+  return asLogged.get(event)?.length;
 }
 
 function serializeEvent(event: RunEvent): Buffer {

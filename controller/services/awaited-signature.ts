@@ -20,7 +20,7 @@ export class AwaitedSignature {
   readonly ask = async ({ run, targets }: Proposal): Promise<RunSignature> => {
     const named = targets.map(({ task, host, stack }) => ({ taskId: task, host, stack }));
     const kind = { $case: 'proposal', value: { runId: run, targets: named } } as const;
-    this.#send({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined });
+    this.#send({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined, more: [] });
     const late = setTimeout(() => this.giveUp('the client did not sign the run in time'), patienceMs);
     try {
       return await this.#answer.promise;

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { checkTerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
+import type { LogRecord } from '../../common/event-log.ts';
 import type { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
 import type {
   FleetServer,
@@ -8,7 +9,7 @@ import type {
   RunRequest as WireRunRequest,
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
-import { decodeLogged } from '../../proto/passed-on.ts';
+import { decodeLogged, joinEvents, sizeAsLogged } from '../../proto/passed-on.ts';
 import type { Actor } from '../audit/audit.ts';
 import { keptValues } from '../runs/kept-request.ts';
 import { planRetry } from '../runs/retry.ts';
@@ -53,11 +54,16 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     const log = await runs.openLog(id);
     try {
       for await (const records of log.read(afterSeq, signal)) {
-        for (const { seq, bytes, isFleeting } of records) {
-          const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
-          const event = isShown ? view.show(decodeLogged(bytes)) : undefined;
-          if (event !== undefined) yield await withHead(event);
-          watcher?.at(seq);
+        for (const some of smallTogether(records)) {
+          const events = [];
+          for (const { bytes, isFleeting } of some) {
+            const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
+            const event = isShown ? view.show(decodeLogged(bytes)) : undefined;
+            if (event !== undefined) events.push(await withHead(event));
+          }
+          const [first, ...others] = events;
+          if (first !== undefined) yield joinEvents([first, ...others]);
+          watcher?.at(some.at(-1)?.seq ?? 0);
         }
       }
     } finally {
@@ -183,8 +189,28 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
 
 const usualBytes = 256;
 
-function sizeOfEvent({ kind }: RunEvent): number {
-  return usualBytes + (kind?.$case === 'taskEvent' ? kind.value.length : 0);
+function sizeOfEvent(event: RunEvent): number {
+  const { kind } = event;
+  return usualBytes + (sizeAsLogged(event) ?? (kind?.$case === 'taskEvent' ? kind.value.length : 0));
+}
+
+/** What one message holds, unless a single event is more. */
+const joinedBytes = 16 * 1024;
+
+/** Records in order, in groups of which none is large: each message costs more than a small event. */
+function* smallTogether(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
+  let some: LogRecord[] = [];
+  let size = 0;
+  for (const record of records) {
+    size += record.bytes.length;
+    if (some.length > 0 && size > joinedBytes) {
+      yield some;
+      some = [];
+      size = record.bytes.length;
+    }
+    some.push(record);
+  }
+  if (some.length > 0) yield some;
 }
 
 function sizeOfRun({ args, pattern }: WireRun): number {
@@ -199,7 +225,7 @@ function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
   stdin.reportTo((taken) => {
     if (signal.aborted) return;
     const kind = { $case: 'stdinProgress', value: { taken } } as const;
-    newest.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined });
+    newest.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined, more: [] });
   });
   signal.addEventListener('abort', () => {
     if (stdin.terminal !== undefined) run.abandon('the terminal that it ran on is gone');

@@ -11,6 +11,7 @@ import { channelOptionsFor } from '../../../proto/channel-options.ts';
 import { identityCredentials, type Identity } from '../../../proto/enrol.ts';
 import { EnrolmentClient, type LoginResponse } from '../../../proto/gen/kompose/v1/enrolment.ts';
 import type { RunEvent } from '../../../proto/gen/kompose/v1/event.ts';
+import { eventsIn } from '../../../proto/event-codec.ts';
 import { FleetClient, RunRequest, type StartRunInput } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { call } from '../../integration/controller/call.ts';
 import { loginWords } from '../../integration/controller/test-controller.ts';
@@ -92,7 +93,7 @@ export class LightUser {
       let events = 0;
       let targets = Number.POSITIVE_INFINITY;
       stream.on('error', reject);
-      stream.on('data', ({ kind }: RunEvent) => {
+      onEvent(stream, ({ kind }) => {
         if (kind?.$case === 'started') {
           id = kind.value.runId;
           targets = kind.value.targets.length;
@@ -123,11 +124,17 @@ export class LightUser {
 /** `task.started` and `step.started`. */
 const eventsUntilStep = 2;
 
+function onEvent(stream: Pick<Readable, 'on'>, heard: (event: RunEvent) => void): void {
+  stream.on('data', (message: RunEvent) => {
+    for (const event of eventsIn(message)) heard(event);
+  });
+}
+
 function end(stream: Pick<Readable, 'on'>, startMs: number): Promise<LightRun> {
   return new Promise((resolve, reject) => {
     let id = '';
     stream.on('error', reject);
-    stream.on('data', ({ kind }: RunEvent) => {
+    onEvent(stream, ({ kind }) => {
       if (kind?.$case === 'started') id = kind.value.runId;
       if (kind?.$case !== 'finished') return;
       resolve({ id, ms: performance.now() - startMs, counts: kind.value.counts });

@@ -18,9 +18,10 @@ export class Inbox<Message> {
   #changed = Promise.withResolvers<void>();
   #seen = 0;
 
-  constructor(stream: EventEmitter) {
+  /** `split` gives what one message holds, where that is several. */
+  constructor(stream: EventEmitter, split: (message: Message) => Iterable<Message> = (one) => [one]) {
     stream.on('data', (message: Message) => {
-      this.all.push(message);
+      this.all.push(...split(message));
       this.#wake();
     });
     stream.on('error', (error: unknown) => this.#finish(streamEnd(error)));

@@ -1,6 +1,6 @@
 import type { ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import type { RunEvent, RunFinished, RunStarted, TaskFinished } from '../../../common/task-event.ts';
-import { fromWireRunEvent } from '../../../proto/event-codec.ts';
+import { eventsIn, fromWireRunEvent } from '../../../proto/event-codec.ts';
 import type { Identity } from '../../../proto/enrol.ts';
 import type { RunEvent as WireRunEvent } from '../../../proto/gen/kompose/v1/event.ts';
 import {
@@ -83,7 +83,7 @@ export class TestUser {
 
   /** All events of a run from this number on, to its end. */
   async watch(runId: string, afterSeq = 0): Promise<RunEvent[]> {
-    const inbox = new Inbox<WireRunEvent>(this.client.watchRun({ runId, afterSeq }, this.metadata));
+    const inbox = new Inbox<WireRunEvent>(this.client.watchRun({ runId, afterSeq }, this.metadata), eventsIn);
     await inbox.ended;
     return inbox.all.map(fromWireRunEvent);
   }
@@ -96,7 +96,7 @@ export class WatchedRun {
 
   constructor(stream: ClientDuplexStream<StartRunInput, WireRunEvent>) {
     this.stream = stream;
-    this.inbox = new Inbox(stream);
+    this.inbox = new Inbox(stream, eventsIn);
   }
 
   /** The proposal is none. */

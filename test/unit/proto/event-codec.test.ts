@@ -253,7 +253,8 @@ describe('a run’s event', () => {
   for (const word of ['exploded', '', 'constructor']) {
     test(`with the unknown state ${JSON.stringify(word)} is refused by name`, () => {
       const ended = (value: wire.RunFinished): wire.RunEvent => {
-        return { seq: 1, task: 0, timeUnixMs: 1, kind: { $case: 'finished', value }, auditHead: undefined };
+        const kind = { $case: 'finished', value } as const;
+        return { seq: 1, task: 0, timeUnixMs: 1, kind, auditHead: undefined, more: [] };
       };
       const numbers = { exitCode: 0, durationMs: 0 };
       const name = new RegExp(`unknown state ${JSON.stringify(word)}`);

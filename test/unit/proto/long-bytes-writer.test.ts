@@ -32,8 +32,9 @@ test('writes many bytes in one message, and what comes behind them', () => {
     seq: 1,
     task: 2,
     timeUnixMs: 3,
-    kind: { $case: 'taskEvent', value: bytesOf(70_000) },
+    kind: { $case: 'taskEvent', value: bytesOf(70_000) } as const,
     auditHead,
-  } as const;
+    more: [bytesOf(7), bytesOf(70_000)],
+  };
   assert.deepEqual(RunEvent.encode(event, new LongBytesWriter()).finish(), RunEvent.encode(event).finish());
 });

@@ -259,7 +259,14 @@ export interface RunEvent {
     { $case: "proposal"; value: RunProposal }
     | undefined;
   /** With RunFinished, as a client gets it: the audit's newest head, which stands over all of this run. */
-  auditHead: AuditHead | undefined;
+  auditHead:
+    | AuditHead
+    | undefined;
+  /**
+   * In what a client gets: the events that follow this one at once, RunEvents without `more`, encoded. Small ones that are
+   * at hand together come so.
+   */
+  more: Uint8Array[];
 }
 
 /** The ids and targets of a run that is to be signed; nothing is recorded yet. */
@@ -1546,7 +1553,7 @@ export const RunFinished_CountsEntry: MessageFns<RunFinished_CountsEntry> = {
 };
 
 function createBaseRunEvent(): RunEvent {
-  return { seq: 0, task: 0, timeUnixMs: 0, kind: undefined, auditHead: undefined };
+  return { seq: 0, task: 0, timeUnixMs: 0, kind: undefined, auditHead: undefined, more: [] };
 }
 
 export const RunEvent: MessageFns<RunEvent> = {
@@ -1579,6 +1586,9 @@ export const RunEvent: MessageFns<RunEvent> = {
     }
     if (message.auditHead !== undefined) {
       AuditHead.encode(message.auditHead, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.more) {
+      writer.uint32(82).bytes(v!);
     }
     return writer;
   },
@@ -1666,6 +1676,14 @@ export const RunEvent: MessageFns<RunEvent> = {
             }
 
             message.auditHead = AuditHead.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.more.push(reader.bytes());
             continue;
           }
         }
