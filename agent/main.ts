@@ -13,7 +13,7 @@ import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
 import { endLeftBehind, endLeftBehindVerb, type WatchedRun } from './local/left-behind.ts';
 import { serveAgent } from './serve.ts';
-import { agentUnit } from './unit.ts';
+import { agentUnit, frugalNode } from './unit.ts';
 
 /** Options that stood before the word `agent`. */
 export interface AgentGlobals {
@@ -127,7 +127,8 @@ async function serve(): Promise<void> {
 
 async function install({ print, to, force }: InstallOptions): Promise<void> {
   const { env, folder } = readEnvironment();
-  const argv = [...launcher('install'), 'serve'];
+  const [node, ...program] = launcher('install');
+  const argv = [node, ...frugalNode, ...program, 'serve'];
   const place = { env, path: servicePath(env), komposeHome: dirname(folder) };
   if (print === true) {
     process.stdout.write(unitText(agentUnit({ argv, ...place, user: await ownerOf(folder) })));
@@ -139,9 +140,10 @@ async function install({ print, to, force }: InstallOptions): Promise<void> {
   process.stderr.write(`wrote ${path}; now: ${enable(unit.name)}\n`);
 }
 
-/** This program, without the verb that it was called with and the options before it. */
+/** This program, without the verb that it was called with and the options before it; what it starts need not be small. */
 function launcher(verb: string): Launcher {
   const [program = '', ...words] = process.argv.slice(1);
   const noun = words.slice(0, words.lastIndexOf(verb)).includes('agent') ? ['agent'] : [];
-  return [process.execPath, ...process.execArgv, program, ...noun];
+  const nodeArgs = process.execArgv.filter((arg) => !frugalNode.includes(arg));
+  return [process.execPath, ...nodeArgs, program, ...noun];
 }

@@ -10,6 +10,16 @@ export interface AgentService {
   readonly user: string;
 }
 
+/**
+ * Node's arguments that keep the agent small. Nearly all that it makes in a task is bytes of output, which V8 gives back
+ * when it cleans the young part of its heap: a small one is cleaned often. What it does while it idles is not worth the
+ * optimizing compiler, some 5 MB of Node's own code.
+ */
+export const frugalNode: readonly string[] = [
+  '--max-semi-space-size=1',
+  '--invocation-count-for-turbofan=30000',
+];
+
 /** What decides which engine the agent works with. */
 const engineVariables = ['DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'DOCKER_CERT_PATH'];
 
@@ -34,6 +44,8 @@ export function agentUnit({ argv, env, path, komposeHome, user }: AgentService):
       `ExecStart=${execLine(argv)}`,
       environmentLine('KOMPOSE_HOME', komposeHome),
       environmentLine('PATH', path),
+      // Each thread of Node's would have a heap of its own.
+      environmentLine('MALLOC_ARENA_MAX', '1'),
       ...engine,
       `User=${user}`,
       'Restart=always',
