@@ -17,9 +17,12 @@ export class LineBuffer {
   /** The lines (without line feed) that `chunk` completes. A line that grows too long comes in pieces. */
   push(chunk: Uint8Array): Uint8Array[] {
     const lines: Uint8Array[] = [];
+    const isAllVisible = !chunk.includes(carriageReturn);
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      lines.push(visible(this.#take(chunk.subarray(start, end))));
+      const line = this.#take(chunk.subarray(start, end));
+      // The first line may have begun in an earlier chunk.
+      lines.push(isAllVisible && start > 0 ? line : visible(line));
       start = end + 1;
     }
     if (start < chunk.length) this.#hold(chunk.slice(start));

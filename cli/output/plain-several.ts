@@ -18,7 +18,7 @@ import { painter, type Paint, type Style } from './style.ts';
 import { endOf, isFine, stateColour, summaryLines } from './summary.ts';
 import { padded } from './text-width.ts';
 
-const newline = Buffer.from('\n');
+const newline = 10;
 
 /** Output that has not reached the end of its line, and where it goes. */
 interface HeldOutput {
@@ -146,6 +146,19 @@ export class SeveralTargets implements TaskView {
     if (lines.length === 0) return;
     const prefix = Buffer.from(this.#prefixes[stream][task - 1] ?? '');
     const shown = this.#style.onTerminal[stream] ? lines.map(harmlessBytes) : lines;
-    this.#sink[stream](Buffer.concat(shown.flatMap((line) => [prefix, line, newline])));
+    this.#sink[stream](withPrefix(prefix, shown));
   }
+}
+
+/** Each line with what stands before it, and its end: there may be thousands in a piece of output. */
+function withPrefix(prefix: Uint8Array, lines: readonly Uint8Array[]): Uint8Array {
+  const all = Buffer.allocUnsafe(lines.reduce((sum, { length }) => sum + prefix.length + length + 1, 0));
+  let at = 0;
+  for (const line of lines) {
+    all.set(prefix, at);
+    all.set(line, at + prefix.length);
+    at += prefix.length + line.length + 1;
+    all[at - 1] = newline;
+  }
+  return all;
 }
