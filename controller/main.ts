@@ -180,12 +180,15 @@ interface InstallOptions {
 }
 
 async function install({ print, to, force }: InstallOptions): Promise<void> {
-  const [{ controllerUnit }, { loadState }] = await Promise.all([import('./unit.ts'), import('./config.ts')]);
+  const [{ controllerUnit, relayingNode }, { loadState }] = await Promise.all([
+    import('./unit.ts'),
+    import('./config.ts'),
+  ]);
   const { folder } = readSettings();
   if (print !== true) await loadState(folder);
   const [file = '', ...words] = process.argv.slice(1);
   const noun = words.slice(0, words.lastIndexOf('install')).includes('controller') ? ['controller'] : [];
-  const program = [process.execPath, ...process.execArgv, file, ...noun];
+  const program = [process.execPath, ...relayingNode, ...process.execArgv, file, ...noun];
   const where = { folder, komposeHome: dirname(folder), user: await ownerOf(folder) };
   const unit = controllerUnit({ argv: [...program, 'serve'], ...where });
   if (print === true) {

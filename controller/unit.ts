@@ -10,6 +10,16 @@ export interface ControllerService {
   readonly user: string;
 }
 
+/**
+ * Node's arguments for a controller through which much output passes. Each piece takes memory outside of V8's heap; left
+ * alone, V8 gives it back when 64 MiB are there, and looks through the whole heap each time, which is large where the
+ * fleet is: half of the controller's processor time. In a young heap of 4 MiB it is found soon.
+ */
+export const relayingNode: readonly string[] = [
+  '--max-semi-space-size=4',
+  '--external-memory-accounted-in-global-limit',
+];
+
 /** The controller as a service: it needs its folder and the network, and gets nothing else. Pure. */
 export function controllerUnit({ argv, folder, komposeHome, user }: ControllerService): SystemdUnit {
   return {
