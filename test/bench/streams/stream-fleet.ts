@@ -26,8 +26,8 @@ export interface StreamFleetOptions {
 }
 
 /**
- * The released controller, one released agent as its unit starts it, and the released command line, on this machine
- * and with its loopback addresses. There is no engine: the agent's `docker` is a script that prints. `docker compose
+ * The released controller and one released agent as their units start them, and the released command line, on this
+ * machine and with its loopback addresses. There is no engine: the agent's `docker` is a script that prints. `docker compose
  * logs FILE` is `cat FILE`, in the folder that `text` writes to.
  */
 export class StreamFleet implements AsyncDisposable {
@@ -105,16 +105,12 @@ export class StreamFleet implements AsyncDisposable {
     const address = (await this.#options.through?.(listen)) ?? listen;
     await this.#writeHost();
     const token = await this.#ask('controller', 'kompose-controller.js', ['init', '--address', address]);
-    const { controller = [], agent = [] } = this.#options.nodeArgs ?? {};
-    const serve = [...controller, program('kompose-controller.js'), 'serve', '--listen', listen];
-    this.#controller = await this.#serve('controller', [process.execPath, ...serve]);
+    this.#controller = await this.#serve('controller', ['--listen', listen]);
     await this.#ask('admin', 'kompose.js', ['login', token]);
     const forAgent = await this.#ask('admin', 'kompose.js', ['tokens', 'create', '--role', 'agent']);
     const stacks = join(this.folder, 'stacks');
     await this.#ask('agent', 'kompose-agent.js', ['join', forAgent, '--name', host, '--stacks', stacks]);
-    const { argv, env } = await this.#agentUnit();
-    const [node = '', ...rest] = argv;
-    this.#agent = await this.#serve('agent', [node, ...agent, ...rest], env);
+    this.#agent = await this.#serve('agent', []);
   }
 
   async #writeHost(): Promise<void> {
@@ -131,9 +127,9 @@ export class StreamFleet implements AsyncDisposable {
     }
   }
 
-  /** What `kompose agent install` tells systemd; no word of it has a blank here. */
-  async #agentUnit(): Promise<{ argv: string[]; env: Record<string, string> }> {
-    const unit = await this.#ask('agent', 'kompose-agent.js', ['install', '--print']);
+  /** What `install` tells systemd; no word of it has a blank here. */
+  async #unit(who: 'controller' | 'agent'): Promise<{ argv: string[]; env: Record<string, string> }> {
+    const unit = await this.#ask(who, `kompose-${who}.js`, ['install', '--print']);
     const argv = /^ExecStart=(.*)$/m.exec(unit)?.[1]?.split(' ') ?? [];
     const lines = [...unit.matchAll(/^Environment=([^=]+)=(.*)$/gm)];
     return { argv, env: Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value])) };
@@ -150,13 +146,11 @@ export class StreamFleet implements AsyncDisposable {
     return (await execa(process.execPath, [program(file), ...args], options)).stdout.trim();
   }
 
-  /** Resolves when it says that it serves. */
-  async #serve(
-    who: 'controller' | 'agent',
-    argv: readonly string[],
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<ChildProcess> {
-    const [file = '', ...args] = argv;
+  /** As its unit starts it; resolves when it says that it serves. */
+  async #serve(who: 'controller' | 'agent', more: readonly string[]): Promise<ChildProcess> {
+    const { argv, env } = await this.#unit(who);
+    const [file = '', ...rest] = argv;
+    const args = [...(this.#options.nodeArgs?.[who] ?? []), ...rest, ...more];
     const log = openSync(join(this.folder, `${who}.log`), 'a');
     const options = { env: { ...env, ...this.#env(who) }, cwd: this.folder };
     const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', log] as const });
