@@ -9,7 +9,10 @@ import type { TaskSpool } from '../tasks/task-spool.ts';
 import type { LogRecord } from '../../common/event-log.ts';
 
 const maxMessageBytes = 256 * 1024;
-/** After a message that is not full, what follows within so long goes together: each costs, here and there, more than it holds. */
+/**
+ * After a message that is not full, what follows within so long goes together: each costs, here and there, more than it
+ * holds. Not where a client asks something of a command, and waits for its answer.
+ */
 const gatherMs = 2;
 const gatheredBytes = 64 * 1024;
 
@@ -87,7 +90,8 @@ async function sendFrom(
       await send(stream, { kind: { $case: 'events', value: { events } } }, signal);
       size = events.reduce((sum, { length }) => sum + length, 0);
     }
-    if (size < gatheredBytes && !spool.log.isEnded) await delay(gatherMs, undefined, { signal });
+    if (size < gatheredBytes && !spool.log.isEnded && spool.stdin === undefined)
+      await delay(gatherMs, undefined, { signal });
   }
 }
 

@@ -89,8 +89,9 @@ async function begin(
   const env = { ...stepEnv, [markName]: task };
   if (stdin?.terminal !== undefined)
     return executeOnTerminal({ argv, env, cwd }, step, stdin, stdin.terminal);
-  const onStdin = stdin === undefined ? {} : { onStdin: (writable: Writable) => stdin.connect(writable) };
-  return startProcess({ argv, env, cwd, ...onStdin, onOutput });
+  if (stdin === undefined) return startProcess({ argv, env, cwd, onOutput });
+  const onStdin = (writable: Writable): void => stdin.connect(writable, () => step.output.expectAnswer());
+  return startProcess({ argv, env, cwd, onStdin, onOutput });
 }
 
 function executeOnTerminal(
@@ -103,7 +104,7 @@ function executeOnTerminal(
   return startOnTerminal({
     ...program,
     terminal,
-    onStart: (input, resize) => stdin.connectTerminal(input, resize),
+    onStart: (input, resize) => stdin.connectTerminal(input, resize, () => step.output.expectAnswer()),
     onOutput: (chunk) => step.write('stdout', chunk),
   });
 }

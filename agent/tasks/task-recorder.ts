@@ -38,6 +38,7 @@ export class OutputRecorder {
   #waiting: { stream: OutputStream; chunks: Uint8Array[]; size: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isForTerminal = false;
+  #isAsked = false;
   #release: NodeJS.Timeout | undefined;
   /** The reader is too far behind. */
   #held: Promise<void> | undefined;
@@ -66,6 +67,11 @@ export class OutputRecorder {
    */
   showAtOnce(): void {
     this.#isForTerminal = true;
+  }
+
+  /** What runs was just given some of its stdin: what it says next goes out at once. */
+  expectAnswer(): void {
+    this.#isAsked = true;
   }
 
   /** Pauses its caller while the promise is pending. */
@@ -105,7 +111,8 @@ export class OutputRecorder {
     this.#waiting.chunks.push(data);
     this.#waiting.size += data.length;
     if (this.#waiting.size >= maxChunkBytes) this.#flush();
-    else if (this.#isForTerminal && this.#timer === undefined) this.#flushAndGather();
+    else if (this.#isForTerminal && (this.#isAsked || this.#timer === undefined)) this.#flushAndGather();
+    else if (this.#isAsked) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), gatherMs);
     return this.#held;
   }
@@ -139,6 +146,7 @@ export class OutputRecorder {
     if (waiting === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isAsked = false;
     this.#waiting = undefined;
     const all = waiting.chunks.length === 1 ? waiting.chunks[0] : Buffer.concat(waiting.chunks);
     if (all !== undefined) this.#emit(waiting.stream, all);

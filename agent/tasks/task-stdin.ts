@@ -36,6 +36,7 @@ export class TaskStdin {
   readonly #isTheirs: IsTheirs;
   #terminal: ClientTerminal | undefined;
   #onResize: (size: TerminalSize) => void = () => undefined;
+  #onGiven: () => void = () => undefined;
 
   /** `terminal` is where it is typed; without one it comes from a pipe or a file. */
   constructor(terminal?: ClientTerminal, isTheirs: IsTheirs = () => true) {
@@ -56,10 +57,10 @@ export class TaskStdin {
   }
 
   /** The terminal that it is typed into: from now on that one follows the client's. */
-  connectTerminal(input: Writable, onResize: (size: TerminalSize) => void): void {
+  connectTerminal(input: Writable, onResize: (size: TerminalSize) => void, onGiven: () => void): void {
     this.#onResize = onResize;
     if (this.#terminal !== undefined) onResize(this.#terminal);
-    this.connect(input);
+    this.connect(input, onGiven);
   }
 
   /**
@@ -84,9 +85,10 @@ export class TaskStdin {
     void this.#pump();
   }
 
-  /** The process that reads it. */
-  connect(process: Writable): void {
+  /** The process that reads it; `onGiven` hears of each piece that it is given. */
+  connect(process: Writable, onGiven: () => void): void {
     this.#process = process;
+    this.#onGiven = onGiven;
     const close = (): void => {
       this.#isClosed = true;
       this.#closed.resolve();
@@ -101,6 +103,7 @@ export class TaskStdin {
     if (this.#isPumping || this.#process === undefined) return;
     this.#isPumping = true;
     for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
+      this.#onGiven();
       await this.#give(this.#process, piece);
       this.#taken += piece.length;
       if (!this.#isEnded) this.#tell(this.#taken);

@@ -4,12 +4,14 @@ import type { Readable } from 'node:stream';
 import { credentials, type ClientDuplexStream } from '@grpc/grpc-js';
 import { saveContext } from '../../../cli/contexts.ts';
 import { signRun } from '../../../cli/sign-run.ts';
-import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
+import { stdinText } from '../../../common/signing/signed-text.ts';
+import { createSigningKey, signText, type SigningKey } from '../../../common/signing/signing-key.ts';
 import { keyFingerprint } from '../../../common/audit/signed-head.ts';
 import { createCertificateRequest } from '../../../proto/certificate-request.ts';
 import { channelOptionsFor } from '../../../proto/channel-options.ts';
 import { identityCredentials, type Identity } from '../../../proto/enrol.ts';
 import { EnrolmentClient, type LoginResponse } from '../../../proto/gen/kompose/v1/enrolment.ts';
+import { decodeTaskEvent } from '../../../proto/event-codec.ts';
 import type { RunEvent } from '../../../proto/gen/kompose/v1/event.ts';
 import { eventsIn } from '../../../proto/event-codec.ts';
 import { FleetClient, RunRequest, type StartRunInput } from '../../../proto/gen/kompose/v1/fleet.ts';
@@ -108,8 +110,21 @@ export class LightUser {
     return end(this.#client.watchRun({ runId, afterSeq: 0 }, versionMetadata()), startMs);
   }
 
-  #ask(command: string, pattern = '*'): RunStream {
-    const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern, command };
+  /** Begins `exec` of something that gives back what it reads; resolves once it can be asked. */
+  async talk(pattern: string): Promise<Talk> {
+    const stream = this.#ask('exec', pattern, { args: ['-T', 'web', 'cat'], hasStdin: true });
+    const task = Promise.withResolvers<string>();
+    stream.on('error', task.reject);
+    stream.on('data', ({ kind }: RunEvent) => {
+      if (kind?.$case === 'proposal') task.resolve(kind.value.targets[0]?.taskId ?? '');
+    });
+    const talk = new Talk(stream, await task.promise, this.#key);
+    await talk.ask(Buffer.from('the first'));
+    return talk;
+  }
+
+  #ask(command: string, pattern = '*', more: Partial<RunRequest> = {}): RunStream {
+    const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern, command, ...more };
     const stream = this.#client.startRun(versionMetadata());
     stream.on('data', ({ kind }: RunEvent) => {
       if (kind?.$case !== 'proposal') return;
@@ -118,6 +133,53 @@ export class LightUser {
     });
     stream.write({ kind: { $case: 'request', value: request } });
     return stream;
+  }
+}
+
+/** An `exec` that says what it reads, held open: what is asked goes as its stdin, and comes back as its output. */
+export class Talk {
+  readonly #stream: RunStream;
+  readonly #task: string;
+  readonly #key: SigningKey;
+  #offset = 0;
+  #missing = 0;
+  #answered = Promise.withResolvers<void>();
+
+  constructor(stream: RunStream, task: string, key: SigningKey) {
+    this.#stream = stream;
+    this.#task = task;
+    this.#key = key;
+    stream.on('error', (error) => this.#answered.reject(error));
+    stream.on('data', (event: RunEvent) => this.#take(event));
+  }
+
+  /** Resolves once all of it has come back. */
+  async ask(data: Uint8Array): Promise<void> {
+    this.#answered = Promise.withResolvers();
+    this.#missing = data.length;
+    this.#send(data, false);
+    await this.#answered.promise;
+  }
+
+  /** Resolves when the run has ended. */
+  async end(): Promise<void> {
+    this.#answered = Promise.withResolvers();
+    this.#send(new Uint8Array(), true);
+    await this.#answered.promise;
+  }
+
+  #send(data: Uint8Array, isEnd: boolean): void {
+    const signature = signText(this.#key, stdinText(this.#task, this.#offset, isEnd, data));
+    this.#offset += data.length;
+    this.#stream.write({ kind: { $case: 'stdin', value: { data, isEnd, signature } } });
+  }
+
+  #take({ kind }: RunEvent): void {
+    if (kind?.$case === 'finished') this.#answered.resolve();
+    if (kind?.$case !== 'taskEvent') return;
+    const { event } = decodeTaskEvent(kind.value);
+    if (event.type === 'output') this.#missing -= event.data.length;
+    if (this.#missing === 0) this.#answered.resolve();
   }
 }
 

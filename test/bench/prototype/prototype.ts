@@ -78,7 +78,8 @@ export class Prototype implements AsyncDisposable {
     await writeFile(path, JSON.stringify(settings), { mode: 0o600 });
     const source = fileURLToPath(new URL(`${program}.ts`, import.meta.url));
     const argv = [...(where.argvPrefix ?? []), process.execPath, source, path];
-    this.#servers.push(await startServer(argv, where.env));
+    const first = program === 'controller' ? 'listening' : 'connected';
+    this.#servers.push(await startServer(argv, { env: where.env ?? {}, first }));
   }
 
   /** The command line, as a release of it would be. */

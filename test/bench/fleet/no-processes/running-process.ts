@@ -1,8 +1,9 @@
+import { Writable } from 'node:stream';
 import type { ProcessEnd, ProcessSpec, RunningProcess } from '../../../../agent/process/running-process.ts';
 
 /*
  * Stands in for agent/process/running-process.ts where light agents run: no process is begun. What would be one says a
- * line and ends well, at once, or once it is let go.
+ * line and ends well, at once, or once it is let go; one that reads its stdin says what it reads, until that ends.
  */
 
 const said = Buffer.from('NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n');
@@ -24,19 +25,35 @@ export function letGo(): void {
   held.clear();
 }
 
-export function startProcess({ onOutput }: ProcessSpec): RunningProcess {
+export function startProcess({ onOutput, onStdin }: ProcessSpec): RunningProcess {
   const end = Promise.withResolvers<ProcessEnd>();
+  const stop = (): Promise<ProcessEnd> => {
+    end.resolve(terminated);
+    return end.promise;
+  };
+  if (onStdin !== undefined) {
+    onStdin(echo(onOutput, () => end.resolve({ exitCode: 0 })));
+    return { pid: undefined, ended: end.promise, terminate: stop };
+  }
   const finish = async (): Promise<void> => {
     await onOutput('stdout', said);
     end.resolve({ exitCode: 0 });
   };
   if (isHolding) held.add(() => void finish());
   else setImmediate(() => void finish());
-  const stop = (): Promise<ProcessEnd> => {
-    end.resolve(terminated);
-    return end.promise;
-  };
   return { pid: undefined, ended: end.promise, terminate: stop };
+}
+
+function echo(onOutput: ProcessSpec['onOutput'], onEnd: () => void): Writable {
+  return new Writable({
+    write(bytes: Buffer, _, done) {
+      Promise.resolve(onOutput('stdout', bytes)).then(() => done(), done);
+    },
+    final(done) {
+      onEnd();
+      done();
+    },
+  });
 }
 
 export async function terminate(): Promise<ProcessEnd> {

@@ -28,6 +28,18 @@ describe('OutputRecorder', () => {
     assert.deepEqual(texts, ['ab']);
   });
 
+  test('gives out at once what answers a piece of stdin, and gathers what follows it', (t) => {
+    const { output, texts } = recorder(t);
+    write(output, 'a');
+    output.expectAnswer();
+    write(output, '!');
+    assert.deepEqual(texts, ['a!']);
+    write(output, '?');
+    assert.deepEqual(texts, ['a!']);
+    t.mock.timers.tick(4);
+    assert.deepEqual(texts, ['a!', '?']);
+  });
+
   test('holds the beginning of a secret to the end of its step', async (t) => {
     const { output, texts } = recorder(t);
     write(output, 'sword');
@@ -54,6 +66,18 @@ describe('OutputRecorder on a terminal', () => {
     t.mock.timers.tick(4);
     write(output, ',');
     assert.deepEqual(texts, ['!', '?;', ':', ',']);
+  });
+
+  test('shows what a key gives at once, however soon after another', (t) => {
+    const { output, texts } = recorder(t);
+    output.showAtOnce();
+    write(output, '!');
+    output.expectAnswer();
+    write(output, '?');
+    write(output, ';');
+    assert.deepEqual(texts, ['!', '?']);
+    t.mock.timers.tick(4);
+    assert.deepEqual(texts, ['!', '?', ';']);
   });
 
   test('holds the beginning of a secret for 100 ms, and still hides its rest', async (t) => {
