@@ -69,7 +69,7 @@ export class SshHosts implements AsyncDisposable {
       const [file, ...args] = [...argvPrefix, sshd, '-D', '-e', '-f', path];
       this.#servers.push(execa(file, args, { stdio: 'ignore', reject: false }));
     }
-    if (argvPrefix.length === 0) for (const address of this.addresses) await untilAnswered(address, port);
+    for (const address of this.addresses) await untilAnswered(address, port);
   }
 
   async #configureClient(port: number): Promise<void> {
