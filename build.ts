@@ -1,18 +1,15 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { build } from 'esbuild';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 /*
- * The release: one bundled file a program in dist/, and the parts that they load when a command needs them. Code
- * that no command of a start needs is split off, so that it is neither read nor compiled.
+ * The release, in dist/: the three programs, and the parts that they load when a command needs them. Code that no
+ * command of a start needs is split off, so that it is neither read nor compiled. The agent and the controller are
+ * bundled apart: what they share with the command line would be split off, too, into many small files, and each is one
+ * more that every command has to find and to link.
  */
 const programs = ['kompose', 'kompose-agent', 'kompose-controller'];
 
-rmSync('dist', { recursive: true, force: true });
-await build({
-  entryPoints: [
-    ...programs.map((name) => ({ in: `bin/${name}.ts`, out: name })),
-    { in: 'agent/database/hash-thread.ts', out: 'hash-thread' },
-  ],
+const options: BuildOptions = {
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -30,5 +27,30 @@ await build({
     js: "import { createRequire as komposeRequire } from 'node:module'; const require = komposeRequire(import.meta.url);",
   },
   logLevel: 'warning',
+};
+
+/** Where the programs look for the bundles of the agent and the controller. */
+const bundledApart: Plugin = {
+  name: 'bundled apart',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^\.\.\/(agent|controller)\/main\.ts$/ }, ({ path }) => {
+      return { path: `./${path.split('/')[1]}.js`, external: true };
+    });
+  },
+};
+
+rmSync('dist', { recursive: true, force: true });
+await build({
+  ...options,
+  entryPoints: programs.map((name) => ({ in: `bin/${name}.ts`, out: name })),
+  plugins: [bundledApart],
+});
+await build({
+  ...options,
+  entryPoints: [
+    { in: 'agent/main.ts', out: 'agent' },
+    { in: 'controller/main.ts', out: 'controller' },
+    { in: 'agent/database/hash-thread.ts', out: 'hash-thread' },
+  ],
 });
 for (const name of programs) chmodSync(`dist/${name}.js`, 0o755);

@@ -63,10 +63,15 @@ export class KomposeError extends Error {
 
   /** The only way in for what was caught: anything that is not a KomposeError is a bug, code `internal`. */
   static from(thrown: unknown): KomposeError {
-    if (thrown instanceof KomposeError) return thrown;
+    if (isKomposeError(thrown)) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new KomposeError('internal', message, { cause: thrown });
   }
+}
+
+/** Of this class or of another bundle's: the release has its agent and its controller apart from the command line. */
+function isKomposeError(thrown: unknown): thrown is KomposeError {
+  return thrown instanceof KomposeError || (thrown instanceof Error && thrown.name === 'KomposeError');
 }
 
 /** Whether a word that came from elsewhere is an error code. */

@@ -11,6 +11,14 @@ test('takes anything that is no KomposeError for a bug and keeps it as the cause
   assert.equal(KomposeError.from(expected), expected);
 });
 
+test('takes a KomposeError of another bundle for what it is', async () => {
+  const url = new URL('../../../common/errors.ts?another', import.meta.url).href;
+  const another = (await import(url)) as typeof import('../../../common/errors.ts');
+  const expected = new another.KomposeError('usage', 'bad');
+  assert.notEqual(another.KomposeError, KomposeError);
+  assert.equal(KomposeError.from(expected), expected);
+});
+
 test('gives each code the exit code of the contract', () => {
   const exitCodes = Object.entries(errorTraits).map(([code, { exitCode }]) => [code, exitCode]);
   assert.deepEqual(Object.fromEntries(exitCodes), {
