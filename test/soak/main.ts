@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../shuffle/random.ts';
@@ -11,7 +12,8 @@ import { SoakFleet, type Program } from './soak-fleet.ts';
 /*
  * `npm run soak [-- --minutes 20 --seed N --dry]`: the released controller, two agents with real bash under a program in
  * docker's place, and 500 light agents, under steady load; what each process takes, every second, goes to
- * docs/plots/soak-*.svg and docs/performance.md (`--dry`: nowhere). The exit code is 1 if anything is left at the end, a
+ * docs/plots/soak-*.svg and docs/performance.md (`--dry`: to bench-results/ only). `--node-options
+ * --heapsnapshot-signal=SIGUSR2`: to see what grows in the controller or the agent. The exit code is 1 if anything is left at the end, a
  * client ended otherwise than it should, or a run is not accounted for.
  */
 const { values } = parseArgs({
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '20' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     dry: { type: 'boolean', default: false },
+    'node-options': { type: 'string', default: '' },
   },
 });
 const minutes = Number(values.minutes);
@@ -29,7 +32,7 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
 }
 
 console.log(`seed ${seed}, ${minutes} minutes`);
-await using fleet = await SoakFleet.start();
+await using fleet = await SoakFleet.start(values['node-options']);
 using admin = await AdminClient.open(join(fleet.stubs.home('admin'), 'user'), fleet.stubs.address);
 const load = new Load(fleet, new Random(seed));
 const follower = (): Program => {
@@ -58,6 +61,12 @@ const found = {
   left,
   faults: [...load.faults, ...faults],
 };
+const results = new URL('../../bench-results/', import.meta.url);
+await mkdir(results, { recursive: true });
+await writeFile(
+  new URL('soak.json', results),
+  JSON.stringify({ ...found, samples: [...samples], staying: [...found.staying] }),
+);
 if (values.dry) console.log(JSON.stringify({ ...found, samples: undefined }));
 else console.log(await writeReport(found));
 process.exitCode = left.length + found.faults.length === 0 ? 0 : 1;

@@ -46,7 +46,11 @@ export async function sample(
 
 async function look(pid: number): Promise<Pick<Sample, 'residentKb' | 'privateKb' | 'files'>> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]);
+  const field = (name: string): number => {
+    const [, kilobytes] = new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status) ?? [];
+    if (kilobytes === undefined) throw new Error(`process ${pid} is ending`);
+    return Number(kilobytes);
+  };
   const files = await readdir(`/proc/${pid}/fd`);
   return { residentKb: field('VmRSS'), privateKb: field('RssAnon'), files: files.length };
 }

@@ -44,8 +44,8 @@ export class SoakFleet implements AsyncDisposable {
     this.#root = root;
   }
 
-  /** Resolves when all are linked. */
-  static async start(): Promise<SoakFleet> {
+  /** Resolves when all are linked. `nodeOptions` are the controller's and the agent's that stays. */
+  static async start(nodeOptions: string): Promise<SoakFleet> {
     const stubs = await StubFleet.start(...realHosts);
     try {
       for (const host of realHosts) {
@@ -59,10 +59,14 @@ export class SoakFleet implements AsyncDisposable {
         (_, at) => `light-${String(at).padStart(3, '0')}`,
       );
       const hosts = await joinInBulk(join(stubs.home('controller'), 'controller'), names);
+      stubs.env['NODE_OPTIONS'] = nodeOptions;
       await stubs.startController();
       const fleet = new SoakFleet(stubs, hosts, String(me?.['root']));
       fleet.#staying = await fleet.#link(hosts.slice(0, staying));
       await fleet.lightReturn();
+      await stubs.untilOnline('prod-1');
+      await stubs.stopAgent('prod-1', 'SIGTERM');
+      await stubs.startAgent('prod-1');
       for (const host of realHosts) await stubs.untilOnline(host);
       return fleet;
     } catch (error) {
