@@ -85,7 +85,12 @@ export class EventLog {
   private constructor(path: string) {
     this.#path = path;
     this.#main = LogSegment.open(path, (header) => this.#find(header));
-    this.#findRings();
+    try {
+      this.#findRings();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     this.#count = Math.max(this.#count, this.#reserved);
   }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
@@ -10,6 +10,7 @@ import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
 
 /** A task has one strand of output. */
 const strand = 1;
+const logFile = 'events.log';
 const retryMs = 500;
 
 /*
@@ -41,12 +42,12 @@ export class TaskSpool {
   private constructor(task: string, folder: string, clock: () => number, keptBytes: number) {
     this.task = task;
     this.folder = folder;
-    this.log = EventLog.open(join(folder, 'events.log'));
+    this.log = EventLog.open(join(folder, logFile));
     this.#clock = clock;
     this.#keptBytes = keptBytes;
   }
 
-  /** Journals the acceptance of a task. Throws `conflict` if it was accepted before. */
+  /** Journals the acceptance of a task. Throws `conflict` if it was accepted before, `unavailable` if it cannot. */
   static create(tasksFolder: string, task: string, clock: () => number, keptBytes: number): TaskSpool {
     const folder = join(tasksFolder, task);
     try {
@@ -59,7 +60,14 @@ export class TaskSpool {
         cause: error,
       });
     }
-    return new TaskSpool(task, folder, clock, keptBytes);
+    try {
+      return new TaskSpool(task, folder, clock, keptBytes);
+    } catch (error) {
+      removeUnbegun(folder);
+      throw new KomposeError('unavailable', `${folder} cannot be written: the task was not accepted`, {
+        cause: error,
+      });
+    }
   }
 
   /** The tasks that an earlier process of this agent accepted and did not get rid of. */
@@ -169,4 +177,14 @@ export class TaskSpool {
     const text = 'the host could not keep it until it was sent';
     return this.#encode(seq, { type: 'notice', text, outputAt: { ...this.#written } });
   }
+}
+
+/** By what needs no descriptor: there may be none left. */
+function removeUnbegun(folder: string): void {
+  try {
+    unlinkSync(join(folder, logFile));
+  } catch {
+    // It was not made.
+  }
+  rmdirSync(folder);
 }

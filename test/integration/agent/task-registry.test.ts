@@ -59,6 +59,30 @@ test('keeps a task for its owner’s eyes only until all of it is acknowledged',
   assert.deepEqual(await readdir(join(bench.folder, 'tasks')), []);
 });
 
+/** What is in a folder, and how many files this process has open. */
+async function leftIn(folder: string): Promise<unknown> {
+  return { names: await readdir(folder), open: (await readdir('/proc/self/fd')).length };
+}
+
+// The longest path that Linux takes is of 4,095 bytes: it ends the folder's events.log, or the rings beside that.
+for (const [what, length] of [
+  ['not be opened', 4_090],
+  ['be opened, but not read', 4_083],
+] as const) {
+  test(`leaves nothing of a task whose log could ${what}`, async (t) => {
+    const bench = await Bench.create(t);
+    const { task } = spec;
+    const deep = join(bench.folder, ...Array.from({ length: 19 }, () => 'd'.repeat(200)));
+    const folder = join(deep, 'e'.repeat(length - deep.length - task.length - 2));
+    const registry = await TaskRegistry.open(bench.host, folder, pino({ level: 'silent' }));
+    const before = await leftIn(folder);
+    for (const time of ['once', 'again'])
+      assert.throws(() => registry.start(spec), /cannot be written: the task was not accepted/, time);
+    assert.deepEqual(await leftIn(folder), before);
+    assert.equal(registry.has(task), false);
+  });
+}
+
 test('forgets no task that still runs', async (t) => {
   const bench = await Bench.create(t);
   const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });
