@@ -32,8 +32,8 @@ const options: BuildOptions = {
 /** Where the programs look for the bundles of the agent and the controller. */
 const bundledApart: Plugin = {
   name: 'bundled apart',
-  setup: ({ onResolve }) => {
-    onResolve({ filter: /^\.\.\/(agent|controller)\/main\.ts$/ }, ({ path }) => {
+  setup: (bundle) => {
+    bundle.onResolve({ filter: /^\.\.\/(agent|controller)\/main\.ts$/ }, ({ path }) => {
       return { path: `./${path.split('/')[1]}.js`, external: true };
     });
   },
