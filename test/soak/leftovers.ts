@@ -45,8 +45,7 @@ async function gaugesLeft(fleet: SoakFleet, admin: AdminClient): Promise<string[
 
 /** What tasks have on their hosts, and what of them is unmasked in memory. */
 async function filesLeft(fleet: SoakFleet): Promise<string[]> {
-  const tasks = realHosts.map((host) => join(fleet.stubs.home(host), 'agent/tasks'));
-  const kept = await Promise.all(tasks.map((folder) => readdir(folder)));
+  const kept = await Promise.all(fleet.taskFolders.map((folder) => readdir(folder)));
   const ids = new Set(readTables(fleet).tasks);
   const inMemory = (await readdir('/dev/shm')).filter((name) => ids.has(name.split('-')[1] ?? ''));
   return [...kept.flat(), ...inMemory].map((name) => `file ${name}`);

@@ -56,11 +56,11 @@ export class Load {
     // Ten of them.
     const light = (): string => `light-${String(between(0, 49)).padStart(2, '0')}*:*`;
     await Promise.all([
-      this.#repeat(signal, 10_000, () => this.#client(['*', 'ps'])),
+      this.#repeat(signal, 20_000, () => this.#client(['*', 'ps'])),
       this.#repeat(signal, 2_000, () => this.#client([light(), 'ps'])),
       this.#repeat(signal, 3_000, () => this.#client(['prod-*:*', 'up', '-d'])),
       this.#repeat(signal, 5_000, () => this.#client(['prod-1:sexy', 'logs'], { bytesATurn: 65_536 })),
-      this.#repeat(signal, 5_000, () => this.#client(['*', 'ps'], { killAfterMs: between(200, 3_000) })),
+      this.#repeat(signal, 20_000, () => this.#client(['*', 'ps'], { killAfterMs: between(200, 3_000) })),
       this.#repeat(signal, 5_000, () =>
         this.#client(['prod-1:*', 'logs'], { killAfterMs: between(200, 800) }),
       ),

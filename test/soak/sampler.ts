@@ -25,7 +25,8 @@ export async function sample(
 ): Promise<Map<string, Sample[]>> {
   const samples = new Map<string, Sample[]>();
   const startMs = performance.now();
-  for (let at = 0; !signal.aborted; at++) {
+  while (!signal.aborted) {
+    const nextMs = performance.now() + periodMs;
     const present = programs().filter(({ pid }) => pid > 0);
     const gauges = await admin
       .gauges(present.flatMap(({ host }) => host ?? []))
@@ -38,7 +39,6 @@ export async function sample(
       samples.set(name, row);
       row.push({ second, ...seen, gauges: host === undefined ? undefined : gauges.get(host) });
     }
-    const nextMs = startMs + (at + 1) * periodMs;
     await delay(Math.max(0, nextMs - performance.now()), undefined, { signal }).catch(() => undefined);
   }
   return samples;

@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from '../bench/fleet/child.ts';
 import { joinInBulk } from '../bench/fleet/join-in-bulk.ts';
@@ -37,6 +38,8 @@ export class SoakFleet implements AsyncDisposable {
   readonly #root: string;
   #staying: Child<LightAgentQuestions> | undefined;
   #leaving: Child<LightAgentQuestions> | undefined;
+  /** One of each process of light agents that there was. */
+  readonly #folders: string[] = [];
 
   private constructor(stubs: StubFleet, hosts: readonly LightHost[], root: string) {
     this.stubs = stubs;
@@ -77,7 +80,7 @@ export class SoakFleet implements AsyncDisposable {
 
   async #link(hosts: readonly LightHost[]): Promise<Child<LightAgentQuestions>> {
     const child = new Child<LightAgentQuestions>('light-agents.ts');
-    await child.ask('start', { address: this.stubs.address, root: this.#root, hosts });
+    this.#folders.push(await child.ask('start', { address: this.stubs.address, root: this.#root, hosts }));
     return child;
   }
 
@@ -109,6 +112,12 @@ export class SoakFleet implements AsyncDisposable {
         stays: false,
       },
     ];
+  }
+
+  /** Where agents keep what their tasks have told: nothing, once nothing runs. */
+  get taskFolders(): readonly string[] {
+    const light = this.#folders.flatMap((folder) => globSync(`${folder}/*/tasks`));
+    return [...realHosts.map((host) => join(this.stubs.home(host), 'agent/tasks')), ...light];
   }
 
   get hostCount(): number {

@@ -23,10 +23,10 @@ const { hold, letGo } = await import('./no-processes/running-process.ts');
 
 /** What may be asked of it. */
 export interface LightAgentQuestions {
-  /** Answers once all are linked for the first time. */
+  /** Answers once all are linked for the first time, with the folder that holds one of each. */
   start: {
     ask: { readonly address: string; readonly root: string; readonly hosts: readonly LightHost[] };
-    answer: undefined;
+    answer: string;
   };
   /** Answers, with the Unix time of the last, once each has been linked anew since this was asked. */
   linkedAnew: { ask: undefined; answer: number };
@@ -67,7 +67,7 @@ answerParent<LightAgentQuestions>({
       serveLightAgent(host, options, signal).catch((error: unknown) => all.reject(error));
     }
     await first;
-    return undefined;
+    return folder;
   },
   linkedAnew: expectAll,
   hold: async () => {
