@@ -64,6 +64,8 @@ function describe({ samples, staying, load, left, faults }: Found): string {
     'slope, kB an hour',
     'private, MB: median',
     'slope',
+    'heap, MB: lowest of the second quarter',
+    'of the last',
     'files: median',
     'slope an hour',
     'late, ms: median of p99',
@@ -72,8 +74,9 @@ function describe({ samples, staying, load, left, faults }: Found): string {
   const rows = [...samples].map(([name, all]) => row(name, all, staying.has(name)));
   const words = [
     `${load}. Sampled each second; slopes are those of the last three quarters, with a confidence of 95 %, from ${stretches}`,
-    'means each; a program that is started anew has none. Late is the delay of the event loop: the worse of the last',
-    'minute and the one that has begun.',
+    "means each; a program that is started anew has none. The heap's lowest points, just after a collection, tell what",
+    "JavaScript keeps in earnest; memory beside it is buffers and the allocator's. Late is the delay of the event loop: the",
+    'worse of the last minute and the one that has begun.',
   ];
   const end = [...left.map((one) => `left: ${one}`), ...faults];
   const verdict =
@@ -99,11 +102,22 @@ function row(name: string, all: readonly Sample[], stays: boolean): string[] {
     anHour(resident, 0),
     megabytes(median(of(own))),
     anHour(own, 0),
+    lowestHeap(all, 0.25, 0.5),
+    lowestHeap(all, 0.75, 1),
     median(of(files)).toFixed(0),
     anHour(files, 1),
     text(median(of(late))),
     text(Math.max(...of(most))),
   ];
+}
+
+/** Just after a collection: what is kept in earnest. */
+function lowestHeap(all: readonly Sample[], from: number, to: number): string {
+  const last = all.at(-1)?.second ?? 0;
+  const heaps = all
+    .filter(({ second }) => second >= last * from && second <= last * to)
+    .flatMap(({ gauges }) => gauges?.heapBytes ?? []);
+  return heaps.length === 0 ? '–' : (Math.min(...heaps) / 1e6).toFixed(0);
 }
 
 /** `+120 ± 300`, an hour. */
