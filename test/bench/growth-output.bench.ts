@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { markdownTable } from './document.ts';
 import { forgetPeak, residentKb } from './fleet/process-cost.ts';
-import { summarise, type Bench, type Samples } from './measure.ts';
+import { describeWithin, summarise, type Bench, type Samples } from './measure.ts';
+import { writePlot } from './plot.ts';
+import { slope, type Line, type Point } from './slope.ts';
 import { StreamFleet } from './streams/stream-fleet.ts';
 
 /** 1 kB to 1 GB, and how often each. */
@@ -26,12 +28,11 @@ interface Row {
 
 interface Result {
   readonly rows: readonly Row[];
-  /** Of the time over the size, by least squares: milliseconds for each MB, and for none. */
-  readonly msAMegabyte: number;
-  readonly startMs: number;
-  /** Megabytes of peak memory for each tenfold of the output. */
-  readonly controllerSlope: number;
-  readonly agentSlope: number;
+  /** Of the time, in milliseconds, over the megabytes. */
+  readonly time: Line;
+  /** Of the peak memory, in megabytes, over the logarithm of the bytes. */
+  readonly controller: Line;
+  readonly agent: Line;
 }
 
 /** How cost grows with what one task prints. */
@@ -49,27 +50,62 @@ export const bench: Bench<Result> = {
       );
       rows.push(row);
     }
-    const [msAByte, startMs] = line(rows.map(({ bytes, time }) => [bytes, time.medianMs]));
-    const [controllerSlope] = line(rows.map(({ bytes, controllerMb }) => [Math.log10(bytes), controllerMb]));
-    const [agentSlope] = line(rows.map(({ bytes, agentMb }) => [Math.log10(bytes), agentMb]));
-    return { rows, msAMegabyte: msAByte * 1e6, startMs, controllerSlope, agentSlope };
+    const memoryOf = (who: 'controllerMb' | 'agentMb'): Point[] => rows.map((row) => [row.bytes, row[who]]);
+    const logarithmic = (points: readonly Point[]): Point[] => points.map(([x, y]) => [Math.log10(x), y]);
+    await plot(rows, memoryOf('controllerMb'), memoryOf('agentMb'));
+    return {
+      rows,
+      time: slope(rows.map(({ bytes, time }) => [bytes / 1e6, time.medianMs])),
+      controller: slope(logarithmic(memoryOf('controllerMb'))),
+      agent: slope(logarithmic(memoryOf('agentMb'))),
+    };
   },
-  inDocs: ({ rows, msAMegabyte, startMs, controllerSlope, agentSlope }) => {
+  inDocs: ({ rows, time: { slope: msAMegabyte, intercept: startMs }, controller, agent }) => {
     const cells = rows.map(({ bytes, time, controllerMb, agentMb }) => [
       named(bytes),
-      `${time.medianMs.toFixed(0)} (${time.minMs.toFixed(0)}–${time.maxMs.toFixed(0)})`,
-      bytes < 1e7 ? '–' : (bytes / 1e6 / ((time.medianMs - startMs) / 1_000)).toFixed(0),
+      describeWithin(time),
+      bytes < 1e7
+        ? '–'
+        : (bytes / 1e6 / ((time.medianMs - (rows[0]?.time.medianMs ?? 0)) / 1_000)).toFixed(0),
       controllerMb.toFixed(0),
       agentMb.toFixed(0),
     ]);
     const head = ['output', 'time, ms', 'MB/s', 'controller, peak RSS in MB', 'agent'];
-    const fitted = [
-      `By least squares: time = ${startMs.toFixed(0)} ms + ${msAMegabyte.toFixed(2)} ms a MB;`,
-      `peak memory grows by ${controllerSlope.toFixed(1)} MB (controller) and ${agentSlope.toFixed(1)} MB (agent) for each tenfold of output.`,
-    ];
-    return `Median (least to most); the rate is without the start.\n\n${markdownTable([head, ...cells])}\n\n${fitted.join('\n')}`;
+    return [
+      'Median (least to most), from the start of the client to its end; the rate is without what 1 kB takes.',
+      markdownTable([head, ...cells]),
+      [
+        `By least squares the time is ${startMs.toFixed(0)} ms and ${msAMegabyte.toFixed(2)} ms a MB, and the peak memory grows`,
+        `by ${controller.slope.toFixed(1)} MB (controller) and ${agent.slope.toFixed(1)} MB (agent) with each tenfold of the output.`,
+      ].join('\n'),
+      '![Time of a task by what it prints](plots/growth-output.svg)',
+      '![Peak memory by what a task prints](plots/growth-output-memory.svg)',
+    ].join('\n\n');
   },
 };
+
+async function plot(
+  rows: readonly Row[],
+  controller: readonly Point[],
+  agent: readonly Point[],
+): Promise<void> {
+  const x = { label: 'bytes of output', isLog: true };
+  await writePlot('growth-output', {
+    title: 'Time of a task by what it prints',
+    x,
+    y: { label: 'ms', isLog: true },
+    series: [{ name: 'kompose', points: rows.map(({ bytes, time }) => [bytes, time.medianMs]) }],
+  });
+  await writePlot('growth-output-memory', {
+    title: 'Peak memory by what a task prints',
+    x,
+    y: { label: 'MB' },
+    series: [
+      { name: 'controller', points: controller },
+      { name: 'agent', points: agent },
+    ],
+  });
+}
 
 async function measure(fleet: StreamFleet, bytes: number, rounds: number): Promise<Row> {
   const file = await fleet.text(bytes);
@@ -82,15 +118,6 @@ async function measure(fleet: StreamFleet, bytes: number, rounds: number): Promi
     pids.map(async (pid) => (await residentKb(pid, 'VmHWM')) / 1024),
   );
   return { bytes, time: summarise(named(bytes), times), controllerMb, agentMb };
-}
-
-/** Slope and what it begins with, by least squares. */
-function line(points: readonly (readonly [number, number])[]): [number, number] {
-  const mean = (of: (point: readonly [number, number]) => number): number =>
-    points.reduce((sum, point) => sum + of(point), 0) / points.length;
-  const [x, y] = [mean(([at]) => at), mean(([, value]) => value)];
-  const slope = mean(([at, value]) => (at - x) * (value - y)) / mean(([at]) => (at - x) ** 2);
-  return [slope, y - slope * x];
 }
 
 function named(bytes: number): string {

@@ -28,8 +28,8 @@ export const bench: Bench<Result> = {
   async run(report) {
     await using fleet = await StreamFleet.start({ stacks: ['slow', 'app'] });
     const [all, endless] = await Promise.all([fleet.text(bytes), fleet.text(slowBytes)]);
-    // Once, so that what any output takes is there already.
-    await fleet.follow('app', all);
+    // Once, so that all that is to be loaded is.
+    await fleet.follow('app', await fleet.text(megabyte));
     const growth = await growthBeside(fleet, endless);
     const rates = { alone: [] as number[], beside: [] as number[] };
     for (let round = -1; round < rounds; round++) {
