@@ -12,6 +12,9 @@ export interface StdinPiece {
   readonly signature?: Uint8Array;
 }
 
+/** So much is taken before it is told again: of what is typed, each key would else be answered by one message more. */
+const toldEachBytes = 64 * 1024;
+
 /** Whether a piece is from the user whose task it is for. */
 export type IsTheirs = (piece: StdinPiece) => boolean;
 
@@ -26,6 +29,8 @@ export type IsTheirs = (piece: StdinPiece) => boolean;
 export class TaskStdin {
   #received = 0;
   #taken = 0;
+  /** So much of that has been told. */
+  #told = 0;
   #isEnded = false;
   #waiting: Uint8Array[] = [];
   #process: Writable | undefined;
@@ -64,12 +69,17 @@ export class TaskStdin {
   }
 
   /**
-   * `tell` hears at once, and with each piece, how many bytes were taken, until the last has been received. A later
+   * `tell` hears at once, and with each 64 KiB, how many bytes were taken, until the last has been received. A later
    * link's takes its place.
    */
   reportTo(tell: (taken: number) => void): void {
     this.#tell = tell;
-    if (!this.#isEnded) tell(this.#taken);
+    this.#report();
+  }
+
+  #report(): void {
+    this.#told = this.#taken;
+    if (!this.#isEnded) this.#tell(this.#taken);
   }
 
   /** Throws `denied` for a piece that is not the user's, `protocol` for one that comes after a gap. */
@@ -106,7 +116,7 @@ export class TaskStdin {
       this.#onGiven();
       await this.#give(this.#process, piece);
       this.#taken += piece.length;
-      if (!this.#isEnded) this.#tell(this.#taken);
+      if (this.#taken - this.#told >= toldEachBytes) this.#report();
     }
     this.#isPumping = false;
     if (this.#isEnded && !this.#isClosed) this.#process.end();

@@ -276,8 +276,8 @@ export interface RunProposal {
 }
 
 /**
- * `taken` bytes have reached the action. At most 1 MiB more may be under way, so that nobody keeps more; nothing is
- * sent before the first of these has come.
+ * `taken` bytes have reached the action; told at once, and again with each 64 KiB. At most 1 MiB more may be under way,
+ * so that nobody keeps more; nothing is sent before the first of these has come.
  */
 export interface StdinProgress {
   taken: number;
