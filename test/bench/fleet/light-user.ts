@@ -113,14 +113,15 @@ export class LightUser {
   /** Begins `exec` of something that gives back what it reads; resolves once it can be asked. */
   async talk(pattern: string): Promise<Talk> {
     const stream = this.#ask('exec', pattern, { args: ['-T', 'web', 'cat'], hasStdin: true });
-    const task = Promise.withResolvers<string>();
-    stream.on('error', task.reject);
+    const isWanted = Promise.withResolvers<void>();
+    let task = '';
+    stream.on('error', isWanted.reject);
     stream.on('data', ({ kind }: RunEvent) => {
-      if (kind?.$case === 'proposal') task.resolve(kind.value.targets[0]?.taskId ?? '');
+      if (kind?.$case === 'proposal') task = kind.value.targets[0]?.taskId ?? '';
+      else if (kind?.$case === 'stdinProgress') isWanted.resolve();
     });
-    const talk = new Talk(stream, await task.promise, this.#key);
-    await talk.ask(Buffer.from('the first'));
-    return talk;
+    await isWanted.promise;
+    return new Talk(stream, task, this.#key);
   }
 
   #ask(command: string, pattern = '*', more: Partial<RunRequest> = {}): RunStream {

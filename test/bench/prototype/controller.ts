@@ -1,6 +1,6 @@
 import { Server, ServerCredentials, type ServerDuplexStream, type ServerWritableStream } from '@grpc/grpc-js';
 import { readSettings } from './settings.ts';
-import { attach, run, type Asked, type Order, type Report, type Said } from './wire.ts';
+import { attach, converse, run, type Asked, type Order, type Report, type Said } from './wire.ts';
 
 type Link = ServerDuplexStream<Report, Order>;
 
@@ -24,16 +24,24 @@ function serveAgent(link: Link): void {
 }
 
 function serveUser(stream: ServerWritableStream<Asked, Said>): void {
-  const { hosts, command } = stream.request;
+  ask(stream.request, stream, () => stream.end());
+}
+
+function serveTalk(stream: ServerDuplexStream<Asked, Said>): void {
+  stream.on('error', () => {});
+  stream.on('data', (asked: Asked) => ask(asked, stream, () => undefined));
+}
+
+function ask({ hosts, command }: Asked, user: { write(said: Said): unknown }, onEnd: () => void): void {
   const asked = agents.slice(0, hosts);
   let missing = asked.length;
   for (const { name: host, link } of asked) {
     const id = ++newest;
     tasks.set(id, (report) => {
-      stream.write({ ...report, host });
+      user.write({ ...report, host });
       if (!('exitCode' in report)) return;
       tasks.delete(id);
-      if (--missing === 0) stream.end();
+      if (--missing === 0) onEnd();
     });
     link.write({ id, command });
   }
@@ -44,7 +52,7 @@ const [own] = identities;
 if (own === undefined) throw new Error('it has no certificate');
 const { caCertificate, privateKey, certificate } = own.identity;
 const server = new Server();
-server.addService({ attach, run }, { attach: serveAgent, run: serveUser });
+server.addService({ attach, converse, run }, { attach: serveAgent, converse: serveTalk, run: serveUser });
 const pair = { private_key: Buffer.from(privateKey), cert_chain: Buffer.from(certificate) };
 server.bindAsync(address, ServerCredentials.createSsl(Buffer.from(caCertificate), [pair], true), (error) => {
   if (error !== null) throw error;

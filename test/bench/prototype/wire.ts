@@ -48,6 +48,16 @@ export const attach: MethodDefinition<Report, Order> = {
   responseDeserialize: (bytes) => deserialize(bytes) as Order,
 };
 
+/** As `run`, for one command after the other: the stream stays open. */
+export const converse: MethodDefinition<Asked, Said> = {
+  ...codec,
+  path: '/prototype.Prototype/Converse',
+  requestStream: true,
+  responseStream: true,
+  requestDeserialize: (bytes) => deserialize(bytes) as Asked,
+  responseDeserialize: (bytes) => deserialize(bytes) as Said,
+};
+
 export const run: MethodDefinition<Asked, Said> = {
   ...codec,
   path: '/prototype.Prototype/Run',
