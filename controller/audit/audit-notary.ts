@@ -44,6 +44,7 @@ interface Contradiction {
 }
 
 const signEveryMs = 1000;
+const mostLooked = 1_000;
 const self: Witness = { actor: { name: 'controller', role: 'controller', certificate: '' } };
 
 /*
@@ -64,6 +65,8 @@ export class AuditNotary {
   #keys: AuditKeys;
   readonly #presented: RecordWindows<Contradiction>;
   #newest: SignedMark | undefined;
+  /** Heads that were presented since the last signature, and whether the chain lacks them: a fleet comes back with the same few. */
+  readonly #looked = new Map<string, Promise<boolean>>();
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
 
@@ -138,7 +141,7 @@ export class AuditNotary {
     const { store, log } = this.#deps;
     if (head.hash === this.#newest?.hash && head.signature === this.#newest.signature) return;
     try {
-      if (!isMark(head) || (await this.#firstBad(store.db, head)) === undefined) return;
+      if (!isMark(head) || !(await this.#isLacking(head))) return;
       if (await isRecorded(store.db, head)) return;
       await this.#presented.tell(witness.actor.certificate, { head, witness });
     } catch (error) {
@@ -161,6 +164,7 @@ export class AuditNotary {
 
   /** A store that cannot be written is told of once, and by those who need it. */
   async #signAnyway(): Promise<void> {
+    this.#looked.clear();
     try {
       await this.head();
       this.#isFailing = false;
@@ -214,6 +218,15 @@ export class AuditNotary {
     await store
       .write((transaction) => record(transaction, clock(), entry))
       .catch((error: unknown) => log.error({ err: error }, 'a contradiction cannot be recorded'));
+  }
+
+  #isLacking(head: SignedMark): Promise<boolean> {
+    const told = JSON.stringify([head.seq, head.hash, head.time, head.count, head.key, head.signature]);
+    const looked = this.#looked.get(told);
+    if (looked !== undefined) return looked;
+    const isLacking = this.#firstBad(this.#deps.store.db, head).then((seq) => seq !== undefined);
+    if (this.#looked.size < mostLooked) this.#looked.set(told, isLacking);
+    return isLacking;
   }
 
   /** Where the chain parts from what a head says, at the latest; undefined if it does not, or cannot be known. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { KomposeError } from '../../common/errors.ts';
 import type { StackSummary } from '../../common/inventory.ts';
 import { certificatesOf, type Peer } from '../identity/directory.ts';
@@ -56,6 +57,8 @@ export class Fleet {
   readonly #hosts = new Map<string, HostRecord>();
   /** Of each host, the latest link that there was. */
   readonly #latest = new Map<string, LinkAge>();
+  /** Hosts whose stacks the store could not take. */
+  readonly #unkept = new Set<string>();
   #listener: FleetListener | undefined;
 
   private constructor(store: Store, clock: () => number) {
@@ -138,6 +141,7 @@ export class Fleet {
     const session = this.#hosts.get(name)?.session;
     this.#hosts.delete(name);
     this.#latest.delete(name);
+    this.#unkept.delete(name);
     session?.end('denied', `the host ${name} was removed from the fleet`);
     if (session !== undefined) this.#listener?.hostOffline(name);
   }
@@ -212,9 +216,15 @@ export class Fleet {
 
   /** What the fleet knows from now on; resolves when the store has it, or cannot take it. */
   async setStacks(session: HostSession, stacks: readonly StackSummary[]): Promise<void> {
-    if (this.#hosts.get(session.host)?.session !== session) return;
-    this.#update(session.host, { stacks, lastSeenMs: this.#clock() });
-    await this.#keep(session.host, { inventory: JSON.stringify(stacks) });
+    const host = this.#hosts.get(session.host);
+    if (host?.session !== session) return;
+    // Each link tells them anew, most often the same.
+    const isNew = !isDeepStrictEqual(host.stacks, stacks);
+    this.#update(session.host, { stacks: isNew ? stacks : host.stacks, lastSeenMs: this.#clock() });
+    if (!isNew && !this.#unkept.has(session.host)) return;
+    const isKept = await this.#keep(session.host, { inventory: JSON.stringify(stacks) });
+    if (isKept) this.#unkept.delete(session.host);
+    else this.#unkept.add(session.host);
   }
 
   #update(name: string, change: Partial<HostRecord>): void {
@@ -223,10 +233,13 @@ export class Fleet {
   }
 
   /** What is kept here is for the next start only, so a store that cannot write holds up nothing. */
-  async #keep(name: string, change: Partial<HostsTable>): Promise<void> {
-    await this.#store
+  async #keep(name: string, change: Partial<HostsTable>): Promise<boolean> {
+    return this.#store
       .write((transaction) => transaction.updateTable('hosts').set(change).where('name', '=', name).execute())
-      .catch(() => undefined);
+      .then(
+        () => true,
+        () => false,
+      );
   }
 }
 
