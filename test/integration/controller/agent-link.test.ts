@@ -251,8 +251,10 @@ describe('a message', () => {
     return client;
   }
 
-  const hello = (openTasks: string[]): AgentMessage => {
-    const value = { ...AgentHello.decode(Buffer.alloc(0)), protocolVersion, instanceId: 'i', openTasks };
+  /** With so many bytes in it. */
+  const hello = (bytes: number): AgentMessage => {
+    const none = AgentHello.decode(Buffer.alloc(0));
+    const value = { ...none, protocolVersion, instanceId: 'i', sealingKey: Buffer.alloc(bytes) };
     return { kind: { $case: 'hello', value } };
   };
 
@@ -261,7 +263,7 @@ describe('a message', () => {
     const client = largeClient(t, controller, await controller.host('prod-1'));
     const stream = client.attach();
     const inbox = new Inbox(stream);
-    stream.write(hello(['x'.repeat(4 * 1024 * 1024 - 100)]));
+    stream.write(hello(4 * 1024 * 1024 - 100));
     await inbox.next('a welcome', (message) => message);
     stream.cancel();
     await inbox.ended;
@@ -272,7 +274,7 @@ describe('a message', () => {
     const { agent } = await controller.online('prod-2', ['sexy']);
     const client = largeClient(t, controller, await controller.host('prod-1'));
     const stream = client.attach();
-    stream.write(hello(['x'.repeat(4 * 1024 * 1024)]));
+    stream.write(hello(4 * 1024 * 1024));
     const { status, message } = await new Inbox(stream).ended;
     assert.equal(status, 'RESOURCE_EXHAUSTED');
     assert.match(message, /message larger than max/);
@@ -288,7 +290,7 @@ describe('a message', () => {
     const client = controller.agentLink(await controller.host('prod-1'));
     const stream = client.makeBidiStreamRequest(AgentLinkService.attach.path, raw, raw);
     const inbox = new Inbox<Buffer>(stream);
-    stream.write(Buffer.from(AgentMessage.encode(hello([])).finish()));
+    stream.write(Buffer.from(AgentMessage.encode(hello(0)).finish()));
     await inbox.next('a welcome', (message) => message);
     stream.write(unknownCase);
     const { code, message } = await inbox.ended;
@@ -302,7 +304,7 @@ describe('a message', () => {
     const client = controller.agentLink(await controller.host('prod-1'));
     const stream = client.makeBidiStreamRequest(AgentLinkService.attach.path, raw, raw);
     const inbox = new Inbox<Buffer>(stream);
-    stream.write(Buffer.from(AgentMessage.encode(hello([])).finish()));
+    stream.write(Buffer.from(AgentMessage.encode(hello(0)).finish()));
     await inbox.next('a welcome', (message) => message);
     stream.write(unknownCase);
     // proto/kompose/v1/agent_link.proto, at Attach.
