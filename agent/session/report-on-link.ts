@@ -1,5 +1,4 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentMessage, ControllerMessage } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
 
@@ -11,8 +10,8 @@ const mostBytes = 64 * 1024;
 const gatherMs = 2;
 
 /**
- * Sends a task's events after `afterSeq` over the agent's link as they come. True once all have been sent, false where
- * the rest is too much for it, or the link is full. Rejects with the signal's reason.
+ * Sends a task's events after `afterSeq` over the agent's link as they come, the last at once. True once all have been
+ * sent, false where the rest is too much for it, or the link is full. Rejects with the signal's reason.
  */
 export async function reportOnLink(
   stream: Stream,
@@ -22,21 +21,26 @@ export async function reportOnLink(
 ): Promise<boolean> {
   let room = mostBytes;
   let events: Uint8Array[] = [];
-  let isGathered = false;
-  for await (const records of log.read(afterSeq, signal)) {
-    for (const { bytes } of records) room -= bytes.length;
-    if (room < 0) return false;
-    events.push(...records.map(({ bytes }) => bytes));
-    if (!log.isEnded && !isGathered) {
-      await delay(gatherMs);
-      signal.throwIfAborted();
-      isGathered = true;
-      if (log.count > (records.at(-1)?.seq ?? 0)) continue;
-    }
-    if (stream.writableNeedDrain) return false;
-    stream.write({ kind: { $case: 'taskNews', value: { taskId, events } } });
+  let timer: NodeJS.Timeout | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (events.length > 0) stream.write({ kind: { $case: 'taskNews', value: { taskId, events } } });
     events = [];
-    isGathered = false;
+  };
+  try {
+    for await (const records of log.read(afterSeq, signal)) {
+      for (const { bytes } of records) room -= bytes.length;
+      if (room < 0 || stream.writableNeedDrain) {
+        flush();
+        return false;
+      }
+      events.push(...records.map(({ bytes }) => bytes));
+      if (log.isEnded) flush();
+      else timer ??= setTimeout(flush, gatherMs);
+    }
+    return true;
+  } finally {
+    clearTimeout(timer);
   }
-  return true;
 }
