@@ -2,9 +2,9 @@
  * The version of the wire that this program speaks. It grows by one with a change that an older peer cannot
  * live with; what is merely added is announced by a capability instead.
  */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
-/** What this version can do beyond the first one; sent at hello, both ways. */
+/** What has been added to this version; sent at hello, both ways. */
 export const capabilities: readonly string[] = ['mask-words', 'gauges'];
 
 /** The metadata key in which a client states its protocol version with each call. */

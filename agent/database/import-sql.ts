@@ -191,8 +191,8 @@ ${keepTemplate}
 `;
 
 /**
- * Drops the `old` one of a swap that came about. Drops `scratch`, or prints `gone` if it is there no more; ends with an error if it stays. With `closed` the import
- * had begun to swap, and it was the one who closed `target`: it is opened again.
+ * Drops the `old` one of a swap that came about. Drops `scratch`, or prints `gone` if it is there no more; ends with an
+ * error if it stays. With `closed` the import had begun to swap, and it was the one who closed `target`: it is opened again.
  */
 export const undoScript = String.raw`
 SET client_min_messages = warning;

@@ -147,9 +147,9 @@ export class TaskSpool {
     return this.log.isEnded && this.#unacknowledged.acknowledged >= this.log.count;
   }
 
-  /** Events that the controller may not have. */
+  /** Events that the controller may not have; it wants none any more of a task that it has ended. */
   get unacknowledgedCount(): number {
-    return this.log.count - this.#unacknowledged.acknowledged;
+    return Math.max(0, this.log.count - this.#unacknowledged.acknowledged);
   }
 
   /** Resolves with the next acknowledgement; rejects with the signal's reason. */

@@ -107,9 +107,10 @@ export class RunTasks {
       await this.#takeSome(task, batch, agentVersion);
       return;
     }
+    const news = newsOf(task, batch, end);
     await this.#end(task, end, async () => {
       // What cannot be recorded is not taken: the agent tells it again.
-      await this.#record(task, newsOf(task, batch, end), agentVersion);
+      await this.#record(task, news, agentVersion);
       this.#write(task, batch.slice(0, -1));
       this.#deps.log.tellUnkept(task.place);
       this.#write(task, batch.slice(-1));

@@ -43,6 +43,9 @@ export interface SignedRequest extends RunRequest {
   readonly signed: SignedRun;
 }
 
+/** Of Ed25519. */
+const signatureBytes = 64;
+
 /**
  * What was signed, if it says what was asked for and is signed by this user: agents go by the one, rights are checked on
  * the other. One signature shows whose key signed the order, which is all of it but the task; those of the other tasks are
@@ -63,10 +66,12 @@ export function checkSigned(
   for (const [at, target] of targets.entries()) {
     const signature = signatures[at] ?? new Uint8Array();
     if (signature.length === 0) continue;
+    if (signature.length !== signatureBytes) throw denied('a signature is wrong');
     if (signed.size === 0 && !isSignatureOf(order.key, taskText(bytes, target), signature))
       throw denied('a signature is wrong');
     signed.set(target.task, signature);
   }
+  if (signed.size === 0) throw denied('none of its tasks is signed');
   return { order: bytes, values, signatures: signed, fingerprint: keyFingerprint(order.key) };
 }
 

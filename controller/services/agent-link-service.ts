@@ -13,6 +13,7 @@ import type {
   Inventory,
   LocalRun,
   TaskAcks,
+  TaskNews,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { AuditHead } from '../../proto/gen/kompose/v1/audit.ts';
 import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
@@ -137,14 +138,25 @@ class AttachedAgent {
     if (this.#over.signal.aborted) return;
     this.#expectWord();
     this.#underWay++;
-    if (this.#underWay >= this.#deps.limits.messagesUnderWay) this.#call.pause();
+    if (this.#underWay >= this.#deps.limits.messagesUnderWay) this.#pause();
     this.#handle(message)
       .catch((error: unknown) => this.#end(KomposeError.from(error)))
       .finally(() => {
         this.#deps.handlers.taken(this.#call);
         this.#underWay--;
-        this.#call.resume();
+        this.#resume();
       });
+  }
+
+  /** The agent may not be heard now, and is not silent for that. */
+  #pause(): void {
+    this.#call.pause();
+    clearTimeout(this.#silence);
+  }
+
+  #resume(): void {
+    if (this.#call.isPaused() && !this.#over.signal.aborted) this.#expectWord();
+    this.#call.resume();
   }
 
   async #handle({ kind }: AgentMessage): Promise<void> {
@@ -160,7 +172,7 @@ class AttachedAgent {
         session.send({ $case: 'heartbeat', value: this.#heartbeat() });
         return undefined;
       case 'taskNews':
-        return this.#reports?.take(checkNews(kind.value));
+        return this.#takeNews(kind.value);
       case 'taskRefused':
         refuseForeignTask(this.#deps.runs, kind.value.taskId, session.host);
         return this.#deps.runs
@@ -190,6 +202,17 @@ class AttachedAgent {
           'unsupported',
           'the agent sent a message of an unknown kind: upgrade the controller',
         );
+    }
+  }
+
+  /** What one task tells wrongly ends the link and is tried again: `protocol` would end the agent. */
+  async #takeNews(news: TaskNews): Promise<void> {
+    try {
+      await this.#reports?.take(checkNews(news));
+    } catch (error) {
+      const { code, message } = KomposeError.from(error);
+      if (code !== 'protocol') throw error;
+      throw new KomposeError('unreachable', `the link was ended: ${message}`, { cause: error });
     }
   }
 

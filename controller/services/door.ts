@@ -116,6 +116,7 @@ export class Door {
     this.#server.close();
     clearInterval(this.#looking);
     for (const socket of this.#waiting) socket.destroy();
+    this.#waiting.clear();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
     for (const connections of this.#known.values())
       for (const socket of connections.values()) socket.destroy();

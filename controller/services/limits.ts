@@ -43,7 +43,7 @@ export interface Limits {
   readonly stranger: PeerLimits;
   /** For a certificate. */
   readonly user: PeerLimits;
-  /** Likewise; each task of the host has a call of its own. */
+  /** Likewise; each task of the host that has much to tell, or stdin, has a call of its own. */
   readonly host: PeerLimits;
   /** Joins and logins of all addresses together. */
   readonly enrolment: Omit<PeerLimits, 'openCalls'>;

@@ -21,6 +21,8 @@ export class LinkReports {
   readonly #options: LinkReportsOptions;
   /** Tasks whose newest events have not been seen yet; whether more came meanwhile. */
   readonly #unseen = new Map<string, boolean>();
+  /** By task, what is being taken, and what waits for that: if it fails, nothing that was told after it counts. */
+  readonly #taking = new Map<string, Promise<void>>();
   #known = new Map<string, number>();
   #unknown = new Set<string>();
   #isFlushDue = false;
@@ -41,7 +43,14 @@ export class LinkReports {
   async take({ taskId, events }: TaskNews): Promise<void> {
     const run = this.#runOf(taskId);
     if (run === undefined) return;
-    await run.take(taskId, events, this.#options.agentVersion);
+    const before = this.#taking.get(taskId) ?? Promise.resolve();
+    const taken = before.then(() => run.take(taskId, events, this.#options.agentVersion));
+    this.#taking.set(taskId, taken);
+    try {
+      await taken;
+    } finally {
+      if (this.#taking.get(taskId) === taken) this.#taking.delete(taskId);
+    }
     this.#onceSeen(run, taskId);
   }
 

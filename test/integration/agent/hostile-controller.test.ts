@@ -23,6 +23,7 @@ import { decodeTaskEvent } from '../../../proto/event-codec.ts';
 import type { AgentMessage, ControllerMessage, StartTask } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import { RunRequest } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { SignedOrder } from '../../../proto/gen/kompose/v1/signing.ts';
+import { protocolVersion } from '../../../proto/protocol-version.ts';
 import { encodeSealedTask } from '../../../proto/sealed-task-codec.ts';
 import { Bench } from './bench.ts';
 
@@ -463,7 +464,7 @@ describe('the roster of an agent whose controller was taken over', () => {
     const host = await Host.start(t);
     const known = withBob(createSigningKey());
     host.hear({ $case: 'roster', value: { after: 1, entries: known.entries.slice(1) } });
-    const welcome = { protocolVersion: 1, capabilities: [], controllerVersion: '', heartbeatPeriodMs: 5_000 };
+    const welcome = { protocolVersion, capabilities: [], controllerVersion: '', heartbeatPeriodMs: 5_000 };
     const { head } = alone;
     const has = {
       rosterRoot: host.roster.root,

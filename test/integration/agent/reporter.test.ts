@@ -63,3 +63,11 @@ test('a report sends the first event at once, and in one message what follows it
   await reported;
   assert.deepEqual(controller.sizes, [1, succeeded.length]);
 });
+
+test('of a task that its controller has ended nothing is left to tell, however much is recorded', async (t) => {
+  const spool = await spoolOf(t);
+  spool.record(started);
+  assert.equal(spool.unacknowledgedCount, 1);
+  spool.acknowledge(Number.MAX_SAFE_INTEGER);
+  assert.equal(spool.unacknowledgedCount, 0);
+});

@@ -80,13 +80,13 @@ test('a task of another host is unknown over the link, too', async (t) => {
   assert.ok(run.events.every(({ event }) => event.type !== 'output' || String(event.data) === 'done'));
 });
 
-test('a gap in what comes over the link ends it', async (t) => {
+test('a gap in what comes over the link ends it, and not the agent', async (t) => {
   const controller = await TestController.start(t);
   const { agent } = await controller.online('prod-1', ['sexy']);
   (await controller.admin()).run();
   const { taskId } = await agent.asked();
   tell(agent, taskId, 4, [output('lost')]);
   const { code, message } = await agent.inbox.ended;
-  assert.equal(code, 'protocol');
-  assert.equal(message, `event 4 of task ${taskId} came after 0`);
+  assert.equal(code, 'unreachable');
+  assert.equal(message, `the link was ended: event 4 of task ${taskId} came after 0`);
 });

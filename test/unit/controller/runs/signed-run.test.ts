@@ -47,6 +47,7 @@ const empty = Buffer.alloc(0);
 test('a run whose order its user’s key has not signed is denied', () => {
   assert.throws(() => check(wrong), /a signature is wrong/);
   assert.throws(() => check(empty, wrong), /a signature is wrong/);
+  assert.throws(() => check(empty, empty), /none of its tasks is signed/);
 });
 
 test('a run holds the signatures of the tasks that its user wants', () => {
