@@ -55,7 +55,7 @@ async function finishKept(path: string, context: ActionContext): Promise<ActionE
   const handle = await open(path, 'r').catch(() => undefined);
   if (handle === undefined) return { exitCode: 1, error: 'pg_dump failed while the agent was being ended' };
   try {
-    await using hash = new FollowingHash(handle);
+    await using hash = new FollowingHash(handle, 'close');
     return tellKept(path, await hash.finish(), context);
   } finally {
     await handle.close();
@@ -64,7 +64,7 @@ async function finishKept(path: string, context: ActionContext): Promise<ActionE
 
 async function writeDump(step: ExportStep, dump: NewDump, context: ActionContext): Promise<ActionEnd> {
   const { handle, path } = dump;
-  await using hash = new FollowingHash(handle);
+  await using hash = new FollowingHash(handle, 'close');
   const endFlushing = flushEarly(handle);
   const position = async () => ({ bytes: (await handle.stat()).size });
   const endProgress = tellProgress('dumped', position, context.notice, context.now);

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { hashState, type Digest, type HashOrder } from './hash-order.ts';
 
+const niceness = { close: 5, idle: 19 } as const;
+
 /**
  * Hashes a file from its beginning while another process still writes it: when that has ended, only the last bytes
  * are left to be read. It has a descriptor of its own, so the offset that the handle shares with the writer does not
@@ -15,10 +17,11 @@ export class FollowingHash implements AsyncDisposable {
   readonly #state = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #digest: Promise<Digest>;
 
-  constructor(handle: FileHandle) {
+  /** `pace`: `close` stays near the writer at a third of a share of the processor; `idle` takes what nobody else wants. */
+  constructor(handle: FileHandle, pace: keyof typeof niceness) {
     this.#file = openSync(`/proc/self/fd/${handle.fd}`, 'r');
     this.#thread = new Worker(program, {
-      workerData: { file: this.#file, state: this.#state } satisfies HashOrder,
+      workerData: { file: this.#file, state: this.#state, niceness: niceness[pace] } satisfies HashOrder,
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
     this.#digest = once(this.#thread, 'message').then(([digest]) => digest as Digest);

@@ -10,6 +10,8 @@ export interface HashOrder {
   readonly file: number;
   /** At its first place one of `hashState`. */
   readonly state: Int32Array;
+  /** Of -20 to 19, until the hash is awaited. */
+  readonly niceness: number;
 }
 
 export const hashState = {

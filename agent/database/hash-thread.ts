@@ -12,10 +12,8 @@ import { hashState, type Digest, type HashOrder } from './hash-order.ts';
 
 const pieceBytes = 1024 * 1024;
 const idleMs = 20;
-/** Of -20 to 19: what nobody else wants. */
-const niceness = 19;
 
-const { file, state } = workerData as HashOrder;
+const { file, state, niceness } = workerData as HashOrder;
 // Linux gives each thread a priority of its own.
 const thread = Number(basename(readlinkSync('/proc/thread-self')));
 const niceBefore = getPriority(thread);

@@ -68,7 +68,7 @@ class Import {
 
   async run(): Promise<ActionEnd> {
     const { inPlace } = this.#step;
-    await using hash = new FollowingHash(this.#handle);
+    await using hash = new FollowingHash(this.#handle, 'idle');
     hash.written();
     const failure = await (this.#context.keep?.isAdopted === true ? this.#goOn() : this.#prepare());
     if (failure !== undefined) return failure;

@@ -22,7 +22,7 @@ async function openFiles(): Promise<number> {
 describe('the hash of a file that is being written', () => {
   it('is that of all of it, whenever what came, and leaves the handle where it stands', async () => {
     await using handle = await open(join(folder, 'dump'), 'wx+');
-    await using hash = new FollowingHash(handle);
+    await using hash = new FollowingHash(handle, 'close');
     const whole = createHash('sha256');
     let sizeBytes = 0;
     for (const size of [1, 70_000, 0, 3 * 1024 * 1024, 17]) {
@@ -37,7 +37,7 @@ describe('the hash of a file that is being written', () => {
 
   it('is that of an empty file', async () => {
     await using handle = await open(join(folder, 'empty'), 'wx+');
-    await using hash = new FollowingHash(handle);
+    await using hash = new FollowingHash(handle, 'close');
     const sha256 = createHash('sha256').digest('hex');
     assert.deepEqual(await hash.finish(), { sizeBytes: 0, sha256 });
   });
@@ -46,7 +46,7 @@ describe('the hash of a file that is being written', () => {
     const openAtFirst = await openFiles();
     {
       await using handle = await open(join(folder, 'broken off'), 'wx+');
-      await using hash = new FollowingHash(handle);
+      await using hash = new FollowingHash(handle, 'close');
       assert.ok(hash);
     }
     assert.equal(await openFiles(), openAtFirst);
@@ -57,7 +57,7 @@ describe('the hash of a file that is being written', () => {
       import { open } from 'node:fs/promises';
       import { FollowingHash } from ${JSON.stringify(import.meta.resolve('../../../agent/database/following-hash.ts'))};
       await using handle = await open('/dev/null');
-      await using hash = new FollowingHash(handle);
+      await using hash = new FollowingHash(handle, 'idle');
       await hash.finish();`;
     const node = [process.execPath, '-e', program];
     const argv = ['-n', '10', 'setpriv', '--bounding-set=-sys_nice', ...node];
@@ -67,7 +67,7 @@ describe('the hash of a file that is being written', () => {
 
   it('fails as reading fails', async () => {
     await using handle = await open(folder, 'r');
-    await using hash = new FollowingHash(handle);
+    await using hash = new FollowingHash(handle, 'close');
     await assert.rejects(hash.finish(), { code: 'EISDIR' });
   });
 });
