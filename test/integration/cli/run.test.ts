@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { KomposeError } from '../../../common/errors.ts';
+import { protocolVersion } from '../../../proto/protocol-version.ts';
 import { CliProcess, runCli } from './cli-process.ts';
 import {
   createKeys,
@@ -66,7 +67,7 @@ test('sends the whole request, shows the output and ends with the exit code of t
     timeoutMs: 2000,
     detach: false,
   });
-  assert.deepEqual([...controller.protocolsSeen], ['1']);
+  assert.deepEqual([...controller.protocolsSeen], [String(protocolVersion)]);
 });
 
 test('loses nothing and doubles nothing when the controller is killed in the middle', async (t) => {
