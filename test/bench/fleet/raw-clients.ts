@@ -1,4 +1,4 @@
-import { Client } from '@grpc/grpc-js';
+import { Client, Metadata } from '@grpc/grpc-js';
 import { channelOptionsFor } from '../../../proto/channel-options.ts';
 import { identityCredentials } from '../../../proto/enrol.ts';
 import { answerParent } from './answering.ts';
@@ -28,7 +28,9 @@ answerParent<RawClientQuestions>({
 /** Says hello, and from the answer on answers each order with its reports. */
 function link(client: Client): Promise<void> {
   const { path, requestSerialize, responseDeserialize } = attach;
-  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  // Where ten thousand come at once, the kernel turns some away, who come again.
+  const patient = new Metadata({ waitForReady: true });
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, patient);
   return new Promise((resolve, reject) => {
     let isLinked = false;
     stream.on('error', reject);
