@@ -16,7 +16,6 @@ import type {
   ControllerMessage,
   MaskWordsRequest,
   StartTask,
-  TaskAcks,
   Welcome,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
@@ -25,11 +24,9 @@ import type { LocalRun, LocalRuns } from '../local/local-runs.ts';
 import type { WordsToMask } from '../tasks/mask-words.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskJournal } from '../tasks/task-journal.ts';
-import type { TaskSpool } from '../tasks/task-spool.ts';
 import { decodeSealedTask } from '../../proto/sealed-task-codec.ts';
 import { examineTask } from './examine-task.ts';
-import { reportOnLink } from './report-on-link.ts';
-import { reportTask } from './reporter.ts';
+import { TaskReports } from './task-reports.ts';
 
 /** What a session serves. */
 export interface SessionHost {
@@ -83,15 +80,13 @@ export class Session {
   readonly #closed = new AbortController();
   /** Tasks that are being opened; why, of those that are cancelled meanwhile. */
   readonly #opening = new Map<string, string | undefined>();
-  /** Streams that tell of tasks. */
-  #reports = 0;
-  /** Tasks of the hello, until the controller has said how far it has their events. */
-  readonly #resuming = new Set<string>();
+  readonly #reports: TaskReports;
   #silence: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#reports = new TaskReports(options, this.#closed.signal);
   }
 
   /** Says hello; the welcome is waited for by a timer. */
@@ -99,7 +94,7 @@ export class Session {
     const { version, instanceId, startedMs, tasks, auditWitness, roster, sealingKey } = this.#options.host;
     this.#expectWord(welcomeTimeoutMs);
     const openTasks = tasks.open.map(({ task }) => task);
-    for (const task of openTasks) this.#resuming.add(task);
+    this.#reports.resume(openTasks);
     this.#send({
       $case: 'hello',
       value: {
@@ -150,10 +145,10 @@ export class Session {
         this.#cancelTask(kind.value);
         return;
       case 'taskAcks':
-        this.#takeAcks(kind.value);
+        this.#reports.takeAcks(kind.value);
         return;
       case 'localRunAck':
-        this.#reportLocalRun(kind.value.runId);
+        this.#reports.begin(this.#options.host.localRuns.acknowledge(kind.value.runId));
         return;
       case 'farewell':
         this.#options.onFarewell(kind.value.returnAfterMs);
@@ -169,7 +164,7 @@ export class Session {
         return;
       case 'gauges': {
         const { requestId } = kind.value;
-        const gauges = this.#options.host.readGauges(this.#reports);
+        const gauges = this.#options.host.readGauges(this.#reports.streams);
         this.#send({ $case: 'gauges', value: { requestId, gauges } });
         return;
       }
@@ -197,13 +192,8 @@ export class Session {
     );
     this.#options.onWelcome(returnWithinMs);
     void this.#tellInventory();
-    const { tasks, localRuns } = this.#options.host;
-    const report = (spool: TaskSpool): void => {
-      if (!localRuns.isWaiting(spool.task)) void this.#report(spool, 0);
-    };
-    for (const spool of tasks.open) if (!this.#resuming.has(spool.task)) report(spool);
-    tasks.listen(report);
-    localRuns.listen((run) => this.#tellLocalRun(run));
+    this.#reports.open();
+    this.#options.host.localRuns.listen((run) => this.#tellLocalRun(run));
   }
 
   #witness(head: SignedMark | undefined): void {
@@ -290,57 +280,6 @@ export class Session {
     this.#send({ $case: 'taskRefused', value: { taskId, reason, denied } });
   }
 
-  /** Once a task and link; the next link takes up what is left. The acknowledgements come as they come. */
-  async #report(spool: TaskSpool, afterSeq: number): Promise<void> {
-    try {
-      const { signal } = this.#closed;
-      const isTold =
-        spool.stdin === undefined && (await reportOnLink(this.#options.stream, spool, afterSeq, signal));
-      if (!isTold) await this.#reportAlone(spool);
-    } catch (error) {
-      if (this.#closed.signal.aborted) return;
-      const cut = new KomposeError('controller-unreachable', 'a report was cut off', { cause: error });
-      this.#options.end(cut);
-    }
-  }
-
-  async #reportAlone(spool: TaskSpool): Promise<void> {
-    const { client, host } = this.#options;
-    this.#reports++;
-    try {
-      const cancel = (reason: string): void => host.tasks.cancel(spool.task, reason);
-      await reportTask(client, spool, this.#closed.signal, cancel);
-      host.tasks.forget(spool);
-    } catch (error) {
-      if (!(error instanceof KomposeError && error.code === 'not-found')) throw error;
-      this.#forgetUnknown(spool);
-    } finally {
-      this.#reports--;
-    }
-  }
-
-  /** A task of the hello goes on from there, but for one of a local run that the controller is yet to hear of. */
-  #takeAcks({ known, unknown }: TaskAcks): void {
-    const { tasks, localRuns } = this.#options.host;
-    for (const { taskId, seq } of known) {
-      const spool = tasks.spool(taskId);
-      if (spool === undefined || localRuns.isWaiting(taskId)) continue;
-      spool.acknowledge(seq);
-      if (spool.isAcknowledged) tasks.forget(spool);
-      else if (this.#resuming.delete(taskId)) void this.#report(spool, seq);
-    }
-    for (const taskId of unknown) {
-      const spool = tasks.spool(taskId);
-      if (spool !== undefined && !localRuns.isWaiting(taskId)) this.#forgetUnknown(spool);
-    }
-  }
-
-  #forgetUnknown(spool: TaskSpool): void {
-    const { host, log } = this.#options;
-    log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
-    host.tasks.forget(spool);
-  }
-
   #tellLocalRun({ run, parent, targets, startedMs, ...rest }: LocalRun): void {
     const value = {
       ...rest,
@@ -354,13 +293,6 @@ export class Session {
       targets: targets.map(({ task, host, stack }) => ({ taskId: task, host, stack })),
     };
     this.#send({ $case: 'localRun', value });
-  }
-
-  /** The controller knows the run: its tasks may be reported. */
-  #reportLocalRun(run: string): void {
-    const { tasks, localRuns } = this.#options.host;
-    const acknowledged = new Set(localRuns.acknowledge(run).map(({ task }) => task));
-    for (const spool of tasks.open) if (acknowledged.has(spool.task)) void this.#report(spool, 0);
   }
 
   async #tellInventory(): Promise<void> {
