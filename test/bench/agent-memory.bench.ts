@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { build } from 'esbuild';
 import { loadMembership } from '../../agent/config.ts';
 import { channelOptionsFor } from '../../proto/channel-options.ts';
 import { markdownTable } from './document.ts';
 import { forgetPeak, residentKb } from './fleet/process-cost.ts';
+import { bundle } from './bundle.ts';
 import type { Bench } from './measure.ts';
 import { StreamFleet } from './streams/stream-fleet.ts';
 
@@ -124,19 +124,7 @@ async function measure(): Promise<Result> {
 async function startReference(fleet: StreamFleet): Promise<ChildProcess> {
   const outfile = join(fleet.folder, 'idle-client.mjs');
   const { config, identity } = await loadMembership(fleet.agentState);
-  await build({
-    entryPoints: [fileURLToPath(new URL('streams/idle-client.ts', import.meta.url))],
-    outfile,
-    bundle: true,
-    minifySyntax: true,
-    minifyWhitespace: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    banner: {
-      js: "import { createRequire as benchRequire } from 'node:module'; const require = benchRequire(import.meta.url);",
-    },
-  });
+  await bundle(fileURLToPath(new URL('streams/idle-client.ts', import.meta.url)), outfile);
   const files = ['ca.crt', 'agent.key', 'agent.crt'].map((name) => join(fleet.agentState, name));
   const name = channelOptionsFor(identity.caCertificate)['grpc.ssl_target_name_override'] ?? '';
   const argv = [outfile, config.addresses[0] ?? '', ...files, name];

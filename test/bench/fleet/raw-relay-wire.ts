@@ -1,25 +1,16 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { ServerHttp2Stream } from 'node:http2';
-import { ServerCredentials, type MethodDefinition } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { bytesCall } from './raw-wire.ts';
 
 /*
  * The least that gRPC needs to pass a stream of bytes on: an agent sends it, in messages, to a server, and that to a
  * client, with TLS on both legs, each at the pace of the next. What kompose does on top is held against it.
  */
 
-const same = (bytes: Buffer): Buffer => bytes;
-const method = {
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-} as const;
-
 /** Both begin with a message that names the stream. */
-export const up: MethodDefinition<Buffer, Buffer> = { ...method, path: '/raw.Relay/Up' };
-export const down: MethodDefinition<Buffer, Buffer> = { ...method, path: '/raw.Relay/Down' };
+export const up = bytesCall('/raw.Relay/Up');
+export const down = bytesCall('/raw.Relay/Down');
 
 export const messageBytes = 64 * 1024;
 

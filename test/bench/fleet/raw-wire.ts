@@ -7,15 +7,20 @@ import type { MethodDefinition } from '@grpc/grpc-js';
 
 const same = (bytes: Buffer): Buffer => bytes;
 
-export const attach: MethodDefinition<Buffer, Buffer> = {
-  path: '/raw.Raw/Attach',
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-};
+/** A call of which both sides are streams of bytes as they are. */
+export function bytesCall(path: string): MethodDefinition<Buffer, Buffer> {
+  return {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  };
+}
+
+export const attach = bytesCall('/raw.Raw/Attach');
 
 /** About what a task is: an order with its signature, and two messages of events. */
 export const orderBytes = 400;

@@ -2,13 +2,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { freePort } from '../../fleet/free-port.ts';
 import { ensureParts } from '../../fleet/install.ts';
 import { program } from '../../fleet/packages.ts';
 import { run } from '../../fleet/run.ts';
 import { which } from '../../fleet/which.ts';
+import { until } from '../../until.ts';
 import { chunks } from '../fleet/light-fleet.ts';
 
 /** One sshd listens on so many addresses at most. */
@@ -126,17 +126,16 @@ function serverConfig(folder: string, port: number, addresses: readonly string[]
   return `${lines.join('\n')}\n`;
 }
 
-async function untilAnswered(address: string, port: number): Promise<void> {
-  const signal = AbortSignal.timeout(startMs);
-  for (;;) {
-    signal.throwIfAborted();
-    const socket = connect(port, address);
-    const isThere = await new Promise<boolean>((resolve) => {
-      socket.once('data', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (isThere) return;
-    await delay(20, undefined, { signal });
-  }
+function untilAnswered(address: string, port: number): Promise<void> {
+  return until(`sshd answers at ${address}:${port}`, () => isAnswered(address, port), startMs);
+}
+
+async function isAnswered(address: string, port: number): Promise<boolean> {
+  const socket = connect(port, address);
+  const isThere = await new Promise<boolean>((resolve) => {
+    socket.once('data', () => resolve(true));
+    socket.once('error', () => resolve(false));
+  });
+  socket.destroy();
+  return isThere;
 }

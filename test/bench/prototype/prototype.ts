@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from '../bundle.ts';
 import { execa } from 'execa';
 import { createServerPair } from '../../../controller/identity/authority.ts';
 import { loadState } from '../../../controller/config.ts';
@@ -85,20 +85,8 @@ export class Prototype implements AsyncDisposable {
   /** The command line, as a release of it would be. */
   async #build(settings: Settings): Promise<void> {
     await writeFile(join(this.#folder, 'cli.json'), JSON.stringify(settings), { mode: 0o600 });
-    await build({
-      entryPoints: [fileURLToPath(new URL('cli.ts', import.meta.url))],
-      outfile: join(this.#folder, 'bundle.mjs'),
-      bundle: true,
-      minifySyntax: true,
-      minifyWhitespace: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node24',
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
-      logLevel: 'warning',
-    });
+    const entry = fileURLToPath(new URL('cli.ts', import.meta.url));
+    await bundle(entry, join(this.#folder, 'bundle.mjs'));
     const cache = JSON.stringify(join(this.#folder, 'compiled'));
     const start = `import nodeModule from 'node:module';\nnodeModule.enableCompileCache(${cache});\nawait import('./bundle.mjs');\n`;
     await writeFile(join(this.#folder, 'cli.mjs'), start);

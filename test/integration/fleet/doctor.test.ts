@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -93,8 +94,9 @@ test('shows an admin what the controller takes and has under way, and the hosts 
 
 test('counts what is under way on the controller and on a host', async () => {
   const gate = join(fleet.folder, 'gate');
+  execFileSync('mkfifo', [gate]);
   await fleet.writeStack('prod-1', 'sexy', {
-    'action.sh': `head -c 200000 /dev/zero | tr '\\0' x; echo; echo begun; while [[ ! -e ${gate} ]]; do sleep 0.05; done\n`,
+    'action.sh': `head -c 200000 /dev/zero | tr '\\0' x; echo; echo begun; cat ${gate}\n`,
   });
   const run = fleet.spawn('admin', ['prod-1:sexy', 'up', '-d']);
   await run.shows('stdout', 'begun');
