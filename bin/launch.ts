@@ -1,5 +1,5 @@
-import nodeModule from 'node:module';
 import { version } from '../common/version.ts';
+import { keepCompiled } from './compile-cache.ts';
 
 const neededMajor = 24;
 
@@ -21,7 +21,7 @@ export async function launch(argv: readonly string[]): Promise<void> {
     terminal.stdout(`${version}\n`);
     return;
   }
-  nodeModule.enableCompileCache();
+  keepCompiled(process.env);
   const { main } = await import('../cli/main.ts');
   const exitCode = await main(argv, {
     agent: () => import('../agent/main.ts'),
