@@ -161,16 +161,15 @@ export class EventLog {
   async *read(afterSeq: number, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
     const reader = { next: afterSeq + 1 };
     this.#readers.add(reader);
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => undefined);
-    const onAbort = (): void => aborted.reject(signal.reason);
+    // Not in a race with a promise of the signal's: that would keep something of each wait until the signal fires.
+    const onAbort = (): void => this.#wakeReaders();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       let place: Place = { next: afterSeq + 1, lacks: 0 };
       while (place.next <= this.#count || !this.#ended) {
         signal.throwIfAborted();
         if (place.next > this.#count) {
-          await Promise.race([this.#wake.promise, aborted.promise]);
+          await this.#wake.promise;
           continue;
         }
         const { records, after } = await this.#take(place);

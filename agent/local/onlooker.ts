@@ -42,10 +42,13 @@ export class Onlooker {
 
   /** Resolves when few enough events wait, or the onlooker or `signal` says that nobody will come for them. */
   async caughtUp(signal: AbortSignal): Promise<void> {
-    const stopped = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => stopped.resolve(), { once: true });
-    while (!this.#isGone && !signal.aborted && this.#spool.log.count - this.#shown > backlog) {
-      await Promise.race([this.#moved.promise, stopped.promise]);
+    const stop = (): void => this.#move();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      while (!this.#isGone && !signal.aborted && this.#spool.log.count - this.#shown > backlog)
+        await this.#moved.promise;
+    } finally {
+      signal.removeEventListener('abort', stop);
     }
   }
 

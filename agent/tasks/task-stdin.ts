@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
@@ -35,7 +34,8 @@ export class TaskStdin {
   #waiting: Uint8Array[] = [];
   #process: Writable | undefined;
   #isClosed = false;
-  readonly #closed = Promise.withResolvers<void>();
+  /** Resolves when the process takes more, or no more at all. */
+  #room = Promise.withResolvers<void>();
   #isPumping = false;
   #tell: (taken: number) => void = () => undefined;
   readonly #isTheirs: IsTheirs;
@@ -101,9 +101,10 @@ export class TaskStdin {
     this.#onGiven = onGiven;
     const close = (): void => {
       this.#isClosed = true;
-      this.#closed.resolve();
+      this.#room.resolve();
       void this.#pump();
     };
+    process.on('drain', () => this.#room.resolve());
     process.once('error', close);
     process.once('close', close);
     void this.#pump();
@@ -124,6 +125,7 @@ export class TaskStdin {
 
   async #give(process: Writable, piece: Uint8Array): Promise<void> {
     if (this.#isClosed || process.write(piece)) return;
-    await Promise.race([once(process, 'drain'), this.#closed.promise]).catch(() => undefined);
+    this.#room = Promise.withResolvers();
+    await this.#room.promise;
   }
 }

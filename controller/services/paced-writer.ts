@@ -7,7 +7,6 @@ const mostUnreadBytes = 128 * 1024;
 export class PacedWriter<Message> {
   readonly #stream: Pick<Writable, 'write'>;
   readonly #sizeOf: (message: Message) => number;
-  readonly #over: Promise<never>;
   readonly #signal: AbortSignal;
   #unread = 0;
   #taken = Promise.withResolvers<void>();
@@ -17,10 +16,8 @@ export class PacedWriter<Message> {
     this.#stream = stream;
     this.#sizeOf = sizeOf;
     this.#signal = signal;
-    const over = Promise.withResolvers<never>();
-    over.promise.catch(() => undefined);
-    signal.addEventListener('abort', () => over.reject(signal.reason), { once: true });
-    this.#over = over.promise;
+    // Not in a race with a promise of the signal's: that would keep something of each wait until the stream ends.
+    signal.addEventListener('abort', () => this.#taken.resolve(), { once: true });
   }
 
   /** Resolves when there is room for another. Rejects with the signal's reason. */
@@ -33,8 +30,9 @@ export class PacedWriter<Message> {
       this.#taken.resolve();
     });
     while (this.#unread > mostUnreadBytes) {
+      this.#signal.throwIfAborted();
       this.#taken = Promise.withResolvers();
-      await Promise.race([this.#taken.promise, this.#over]);
+      await this.#taken.promise;
     }
   }
 }
