@@ -109,6 +109,6 @@ export class TaskReports {
   #forgetUnknown(spool: TaskSpool): void {
     const { host, log } = this.#options;
     log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
-    host.tasks.forget(spool);
+    host.tasks.disown(spool);
   }
 }

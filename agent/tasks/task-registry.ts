@@ -51,7 +51,8 @@ export interface RunningTask {
  * - Every accepted task ends with `task.finished` in its spool, also after a bug and after a kill of the agent: the
  *   next process goes on with it, or writes `lost`.
  * - A task that outlives this process has a handover (`task-handover.ts`) from its acceptance to its end, and no other task has one.
- * - A spool is removed only when its last event is acknowledged, and nobody on this host may ask for it.
+ * - A spool is removed only when its last event is acknowledged, or the controller does not know the task and it has ended;
+ *   and nobody on this host may ask for it.
  */
 export class TaskRegistry {
   readonly #host: TaskHost;
@@ -65,6 +66,8 @@ export class TaskRegistry {
   readonly #left = Promise.withResolvers<void>();
   /** Tasks that somebody on this host may ask for. */
   readonly #held = new Set<string>();
+  /** Tasks that go on here, and the controller does not know any more. */
+  readonly #disowned = new Set<string>();
   #listener: (spool: TaskSpool) => void = () => undefined;
 
   /**
@@ -231,10 +234,17 @@ export class TaskRegistry {
     await Promise.all(bound.map(({ ended }) => ended));
   }
 
-  /** Called when the controller has everything, or does not know the task. */
+  /** Called when the controller has everything. */
   forget(spool: TaskSpool): void {
     if (this.#stops.has(spool.task) || this.#held.has(spool.task)) return;
+    this.#disowned.delete(spool.task);
     if (this.#spools.delete(spool.task)) spool.remove();
+  }
+
+  /** Called when the controller does not know the task: nobody will acknowledge what it tells. */
+  disown(spool: TaskSpool): void {
+    this.#disowned.add(spool.task);
+    this.forget(spool);
   }
 
   /** Keeps what a task tells, also once the controller has it, until it is released. */
@@ -244,13 +254,14 @@ export class TaskRegistry {
 
   release(task: string): void {
     this.#held.delete(task);
-    this.#forgetAcknowledged(task);
+    this.#forgetIfDone(task);
   }
 
-  /** What the controller has had all of while it could not be forgotten. */
-  #forgetAcknowledged(task: string): void {
+  /** What the controller has had all of, or wants nothing of, while it could not be forgotten. */
+  #forgetIfDone(task: string): void {
     const spool = this.#spools.get(task);
-    if (spool?.isAcknowledged === true) this.forget(spool);
+    if (spool?.log.isEnded !== true) return;
+    if (spool.isAcknowledged || this.#disowned.has(task)) this.forget(spool);
   }
 
   async #run(spec: TaskSpec, spool: TaskSpool, { onEvent, pace, stdin }: LocalShare): Promise<void> {
@@ -285,7 +296,7 @@ export class TaskRegistry {
       // Where the last event is not there, the next process finds the task as it is.
       if (await this.#isWritten(spool)) await this.#cleanUp(spool);
       this.#stops.delete(spec.task);
-      this.#forgetAcknowledged(spec.task);
+      this.#forgetIfDone(spec.task);
     }
   }
 

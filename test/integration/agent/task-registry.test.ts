@@ -97,6 +97,20 @@ test('forgets no task that still runs', async (t) => {
   assert.equal(last?.type === 'task.finished' && last.state, 'cancelled');
 });
 
+test('forgets a task that the controller does not know any more once it has ended', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });
+  const registry = await open(bench);
+  const spool = registry.start(spec);
+  await until('the action runs', () => exists(join(folder, 'began')));
+  registry.disown(spool);
+  assert.deepEqual(registry.open, [spool]);
+  registry.cancel(spec.task, 'the run has ended');
+  await registry.settled();
+  assert.deepEqual(registry.open, []);
+  assert.deepEqual(await readdir(join(bench.folder, 'tasks')), []);
+});
+
 test('answers a repeated start from an earlier process’s journal', async (t) => {
   const bench = await Bench.create(t);
   const folder = await bench.stack('sexy', { action: 'echo x >>runs' });
