@@ -5,6 +5,7 @@ import { KomposeError } from '../common/errors.ts';
 import type { SigningKey } from '../common/signing/signing-key.ts';
 import { tokenSecrets } from '../common/signing/token-secrets.ts';
 import { channelOptionsFor } from './channel-options.ts';
+import { closingWithClient } from './closing-credentials.ts';
 import { parseToken } from './enrolment-token.ts';
 import { EnrolmentClient, type RenewResponse } from './gen/kompose/v1/enrolment.ts';
 import { fromStatus, shortCause } from './status.ts';
@@ -60,10 +61,12 @@ export async function openEnrolment(tokenText: string): Promise<Enrolment> {
 
 /** The credentials of an enrolled peer. */
 export function identityCredentials(identity: Identity): ChannelCredentials {
-  return credentials.createSsl(
-    Buffer.from(identity.caCertificate),
-    Buffer.from(identity.privateKey),
-    Buffer.from(identity.certificate),
+  return closingWithClient(
+    credentials.createSsl(
+      Buffer.from(identity.caCertificate),
+      Buffer.from(identity.privateKey),
+      Buffer.from(identity.certificate),
+    ),
   );
 }
 
