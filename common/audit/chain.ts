@@ -24,9 +24,9 @@ export interface ChainEnd {
 
 export const chainStart: ChainEnd = { seq: 0, hash: noHash };
 
-/** A record's bytes, as text, without its hash. */
-export function recordText(previous: ChainEnd, fields: object): string {
-  return jsonLine({ seq: previous.seq + 1, ...fields, previous: previous.hash });
+/** A record's bytes, as text, without its hash; `fields` are at least one. */
+export function recordText({ seq, hash }: ChainEnd, fields: object): string {
+  return `{"seq":${seq + 1},${jsonLine(fields).slice(1, -1)},"previous":"${hash}"}`;
 }
 
 /** Lower-case hex. */

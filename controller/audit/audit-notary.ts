@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { sql, type Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import type { ChainEnd } from '../../common/audit/chain.ts';
 import { AuditKeys, type KeyChange } from '../../common/audit/key-change.ts';
@@ -10,6 +10,7 @@ import {
   type MarkKind,
   type SignedMark,
 } from '../../common/audit/signed-head.ts';
+import { isOfType } from '../store/record-type.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { record, type Actor } from './audit.ts';
@@ -253,10 +254,7 @@ function keysOf(changes: readonly KeyChange[], publicKey: string): AuditKeys {
 }
 
 function contradictionRows(db: Store['db']) {
-  return db
-    .selectFrom('audit')
-    .where(sql<boolean>`record ->> 'type' = 'audit.contradicted'`)
-    .orderBy('seq', 'desc');
+  return db.selectFrom('audit').where(isOfType('audit.contradicted')).orderBy('seq', 'desc');
 }
 
 async function isRecorded(db: Store['db'], head: SignedMark): Promise<boolean> {

@@ -122,17 +122,34 @@ export interface AuditEntry {
 const ends = new WeakMap<Transaction<Schema>, ChainEnd>();
 
 /** Adds a record to the transaction of what it is about: both are there, or neither. */
-export async function record(
+export function record(
   transaction: Transaction<Schema>,
   timeMs: number,
+  entry: AuditEntry,
+): void | Promise<void> {
+  const before = ends.get(transaction) ?? newest(transaction);
+  if (before !== undefined) return append(transaction, before, timeMs, entry);
+  return chainEnd(transaction).then((end) => append(transaction, end, timeMs, entry));
+}
+
+function append(
+  transaction: Transaction<Schema>,
+  before: ChainEnd,
+  timeMs: number,
   { type, ...entry }: AuditEntry,
-): Promise<void> {
-  const full = { type, time: new Date(timeMs).toISOString(), ...entry, controllerVersion: version };
-  const before = ends.get(transaction) ?? newest(transaction) ?? (await chainEnd(transaction));
-  const text = recordText(before, full);
+): void {
+  const text = recordText(before, { type, time: timeText(timeMs), ...entry, controllerVersion: version });
   const end = { seq: before.seq + 1, hash: hashRecord(text) };
   insertLater(transaction, insertion, [end.seq, end.hash, text]);
   ends.set(transaction, end);
+}
+
+let lastTime = { ms: 0, text: new Date(0).toISOString() };
+
+/** Many records are of the same millisecond. */
+function timeText(ms: number): string {
+  if (lastTime.ms !== ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
 }
 
 /** Undefined where all records were pruned, or there was none yet. */

@@ -1,5 +1,6 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { hashRecord } from '../../common/audit/chain.ts';
+import { isOfType } from '../store/record-type.ts';
 import type { Schema } from '../store/schema.ts';
 import { record, type AuditEntry } from './audit.ts';
 
@@ -38,6 +39,6 @@ export async function findScript(
 function scriptRecords(db: Pick<Kysely<Schema>, 'selectFrom'>, textSha256: string) {
   return db
     .selectFrom('audit')
-    .where(sql<boolean>`record ->> 'type' = 'hook.kept'`)
+    .where(isOfType('hook.kept'))
     .where(sql<string>`record ->> '$.script.textSha256'`, '=', textSha256);
 }

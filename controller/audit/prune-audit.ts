@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely';
-import { sql } from 'kysely';
+import { isOfType } from '../store/record-type.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Actor } from './audit.ts';
@@ -65,7 +65,7 @@ async function scriptsUpTo(transaction: Transaction<Schema>, seq: number): Promi
   const rows = await transaction
     .selectFrom('audit')
     .select('record')
-    .where(sql<boolean>`record ->> 'type' = 'hook.kept'`)
+    .where(isOfType('hook.kept'))
     .where('seq', '<=', seq)
     .execute();
   return rows.map(({ record: text }) => (JSON.parse(text) as { script: KeptScript }).script);

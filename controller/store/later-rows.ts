@@ -12,7 +12,7 @@ export interface GatheringDatabase extends SqliteDatabase {
 }
 
 /** Rows a statement: many cost SQLite half of what they cost one by one. */
-const sizes = [64, 8, 1];
+const sizes = [64, 8, 1] as const;
 
 /*
  * INVARIANT: whatever is prepared, `commit` too, finds the rows in their table; with `rollback` those that wait are gone.
@@ -20,35 +20,43 @@ const sizes = [64, 8, 1];
 export function gatheringRows(database: SqliteDatabase): GatheringDatabase {
   const statements = new Map<string, SqliteStatement>();
   let insert = '';
-  let rows: (readonly SqlValue[])[] = [];
-  const statementOf = (count: number, width: number): SqliteStatement => {
-    const row = `(${Array.from({ length: width }, () => '?').join(', ')})`;
-    const sql = `${insert} ${Array.from({ length: count }, () => row).join(', ')}`;
-    const statement = statements.get(sql) ?? database.prepare(sql);
-    statements.set(sql, statement);
+  let width = 1;
+  /** Of all rows that wait, one after the other. */
+  let values: SqlValue[] = [];
+  const statementOf = (count: number): SqliteStatement => {
+    const key = `${count} ${insert}`;
+    const statement = statements.get(key) ?? database.prepare(`${insert} ${placesOf(count, width)}`);
+    statements.set(key, statement);
     return statement;
   };
   const flush = (): void => {
-    const due = rows;
-    rows = [];
+    const due = values;
+    values = [];
     let at = 0;
     for (const size of sizes)
-      for (; at + size <= due.length; at += size)
-        statementOf(size, due[at]?.length ?? 0).run(due.slice(at, at + size).flat());
+      for (const end = size * width; due.length - at >= end; at += end)
+        statementOf(size).run(at === 0 && due.length === end ? due : due.slice(at, at + end));
   };
   return {
     close: () => database.close(),
     prepare(sql) {
-      if (sql === 'rollback') rows = [];
-      if (rows.length > 0) flush();
+      if (sql === 'rollback') values = [];
+      if (values.length > 0) flush();
       return database.prepare(sql);
     },
     addLater(asked, row) {
       if (asked !== insert) flush();
       insert = asked;
-      rows.push(row);
-      if (rows.length === sizes[0]) flush();
+      width = row.length;
+      values.push(...row);
+      if (values.length === sizes[0] * width) flush();
     },
     flush,
   };
+}
+
+/** `(?, ?), (?, ?)` */
+function placesOf(rows: number, width: number): string {
+  const row = `(${Array.from({ length: width }, () => '?').join(', ')})`;
+  return Array.from({ length: rows }, () => row).join(', ');
 }

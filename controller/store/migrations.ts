@@ -1,6 +1,7 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { chainAudit } from './chain-audit.ts';
+import { isOfType } from './record-type.ts';
 
 /** Forward only, in order of their names; one that was released is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -13,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-trust': { up: addTrust },
   '0008-waiting-tasks': { up: addWaitingTasks },
   '0009-removed-output': { up: addRemovedOutput },
+  '0010-index-of-types': { up: indexTypes },
 };
 
 /** Of those from before it is not known whom they trust, until they are seen. */
@@ -84,6 +86,17 @@ async function addWaitingTasks(db: Kysely<unknown>): Promise<void> {
 /** Runs outlive their output. */
 async function addRemovedOutput(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('runs').addColumn('output_removed_at', 'integer').execute();
+}
+
+/** What an index of some records asks of each new one is not to take all its JSON apart. */
+async function indexTypes(db: Kysely<unknown>): Promise<void> {
+  for (const name of ['audit_contradictions', 'audit_scripts']) await db.schema.dropIndex(name).execute();
+  await sql`create index audit_contradictions on audit (seq) where ${isOfType('audit.contradicted')}`.execute(
+    db,
+  );
+  await sql`create index audit_scripts on audit (record ->> '$.script.textSha256') where ${isOfType('hook.kept')}`.execute(
+    db,
+  );
 }
 
 async function createFirstTables(db: Kysely<unknown>): Promise<void> {

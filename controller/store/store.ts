@@ -9,7 +9,7 @@ import { damaged, isDamage, refusingDamage } from './damage.ts';
 import { serveHotStatements } from './hot-statement.ts';
 import { openSqlite } from './sqlite-database.ts';
 
-export type Write<Result> = (transaction: Transaction<Schema>) => Promise<Result>;
+export type Write<Result> = (transaction: Transaction<Schema>) => Result | Promise<Result>;
 
 interface Waiting {
   readonly write: Write<unknown>;

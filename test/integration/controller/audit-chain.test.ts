@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, sql, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { chainStart, hashRecord } from '../../../common/audit/chain.ts';
 import { record } from '../../../controller/audit/audit.ts';
 import { migrations } from '../../../controller/store/migrations.ts';
+import { isOfType } from '../../../controller/store/record-type.ts';
 import { openSqlite } from '../../../controller/store/sqlite-database.ts';
 import { Store } from '../../../controller/store/store.ts';
 
@@ -68,4 +69,28 @@ test('records that are written at once, some of them refused, are one chain with
   const outcomes = await Promise.allSettled(writes);
   assert.equal(outcomes.filter(({ status }) => status === 'rejected').length, 10);
   assert.equal((await chained(store)).length, 380);
+});
+
+test('the few records that are looked up by their type are in an index, whatever others say', async (t) => {
+  const store = await Store.open(await databaseFile(t));
+  t.after(() => store.close());
+  const reason = '"type":"hook.kept"';
+  await store.write(async (transaction) => {
+    await record(transaction, 0, { type: 'user.login', actor: { ...actor, name: reason }, reason });
+    await record(transaction, 0, { type: 'hook.kept', actor });
+    await record(transaction, 0, { type: 'audit.contradicted', actor });
+  });
+  for (const [type, index, seq] of [
+    ['hook.kept', 'audit_scripts', 2],
+    ['audit.contradicted', 'audit_contradictions', 3],
+  ] as const) {
+    const query = sql<{ seq: number }>`select seq from audit where ${isOfType(type)}`;
+    const { rows } = await query.execute(store.db);
+    assert.deepEqual(
+      rows.map((row) => row.seq),
+      [seq],
+    );
+    const { rows: plan } = await sql<{ detail: string }>`explain query plan ${query}`.execute(store.db);
+    assert.match(plan.map(({ detail }) => detail).join(), new RegExp(`USING (COVERING )?INDEX ${index}`));
+  }
 });
