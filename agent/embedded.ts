@@ -14,7 +14,7 @@ import { startWatchdog, type Watchdog } from './process/watchdog.ts';
 import { ComposeFinder } from './stacks/compose-tool.ts';
 import { allowedAgentEnv } from './stacks/env-layers.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
-import { ServiceNames } from './stacks/service-names.ts';
+import { ComposeFiles } from './stacks/compose-file.ts';
 import type { TaskHost } from './tasks/prepare-task.ts';
 import { ofNoTask } from './tasks/execute.ts';
 
@@ -101,8 +101,8 @@ async function toTaskHost({ root, name, env, agentFolder }: EmbeddedHost): Promi
   const policy = await loadPolicyFor(agentFolder, root);
   const hooksParser = new HooksParser(env, (await stat(root)).uid);
   const compose = new ComposeFinder(env);
-  const services = new ServiceNames();
-  return { root, name, agentEnv: env, hooksParser, services, compose, chainEnv, policy };
+  const composeFiles = new ComposeFiles();
+  return { root, name, agentEnv: env, hooksParser, composeFiles, compose, chainEnv, policy };
 }
 
 /** Keeps `kompose.sh` in a root that hooks of embedded runs call; a root that we may not write to does without. */

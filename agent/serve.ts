@@ -28,7 +28,7 @@ import { LocalRuns } from './local/local-runs.ts';
 import { localSocketPath, serveLocally } from './local/local-server.ts';
 import { HooksParser } from './stacks/hooks-file.ts';
 import { takeInventory, watchInventory } from './stacks/inventory.ts';
-import { ServiceNames } from './stacks/service-names.ts';
+import { ComposeFiles } from './stacks/compose-file.ts';
 import { askStatus } from './stacks/status.ts';
 import { maskWords, type WordsToMask } from './tasks/mask-words.ts';
 import { SentScripts } from './tasks/sent-scripts.ts';
@@ -56,14 +56,14 @@ export async function serveAgent(
   const agentEnv = allowedAgentEnv(env);
   const hooksParser = new HooksParser(agentEnv, (await stat(config.stacks)).uid);
   const compose = new ComposeFinder(agentEnv);
-  const services = new ServiceNames();
+  const composeFiles = new ComposeFiles();
   const scripts = new SentScripts();
   const taskHost = {
     root: config.stacks,
     name: config.name,
     agentEnv,
     hooksParser,
-    services,
+    composeFiles,
     compose,
     policy,
     scripts,
@@ -77,7 +77,7 @@ export async function serveAgent(
   const local = await serveLocally(socket, { taskHost, tasks, localRuns }, log);
   await offerScript(config.stacks, launcher, { socket, name: config.name }, log);
   const inventory = (): ReturnType<typeof takeInventory> =>
-    takeInventory(config.stacks, hooksParser, services);
+    takeInventory(config.stacks, hooksParser, composeFiles);
   using processGauge = new ProcessGauge();
   const gauged = { process: processGauge, tasks, localRuns };
   const host = {

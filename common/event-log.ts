@@ -1,6 +1,5 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSystemError } from './errors.ts';
 import { LogSegment, type SegmentRecord } from './log-segment.ts';
 import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
 
@@ -348,10 +347,5 @@ function markerOf(
 }
 
 function readFolder(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return [];
-    throw error;
-  }
+  return existsSync(path) ? readdirSync(path) : [];
 }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { Masker } from '../../common/redaction/masker.ts';
 import { workOfCommand } from '../containers/work-of-command.ts';
 import { readUnfinished } from '../database/unfinished.ts';
+import { readComposeFile } from '../stacks/compose-file.ts';
 import { findStack } from '../stacks/discovery.ts';
 import { endStepsOf, terminationGraceMs } from '../tasks/execute.ts';
 import type { TaskHost } from '../tasks/prepare-task.ts';
@@ -57,6 +58,7 @@ async function endInContainers(
 ): Promise<void> {
   const folder = await findStack(host.root, stack);
   if (folder === undefined) return;
-  const env = await readTaskEnv(run, host, folder, new Masker());
+  const { projectName } = await readComposeFile(folder.path, folder.composeFile);
+  const env = await readTaskEnv(run, host, { ...folder, projectName }, new Masker());
   await workOfCommand(run.command, { task, env, cwd: folder.path })?.end(terminationGraceMs);
 }

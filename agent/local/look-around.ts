@@ -4,7 +4,7 @@ import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { discoverStacks } from '../stacks/discovery.ts';
 import { HooksParser } from '../stacks/hooks-file.ts';
 import { takeInventory } from '../stacks/inventory.ts';
-import { ServiceNames } from '../stacks/service-names.ts';
+import { ComposeFiles } from '../stacks/compose-file.ts';
 import { askStatus } from '../stacks/status.ts';
 
 /** The stacks of a root; none if there is no such folder. */
@@ -25,5 +25,5 @@ export async function lookAround(
     (status) => ({ status, problem: '' }),
     (error: unknown) => ({ status: [], problem: KomposeError.from(error).message }),
   );
-  return { stacks: await takeInventory(root, hooksParser, new ServiceNames()), ...(await asked) };
+  return { stacks: await takeInventory(root, hooksParser, new ComposeFiles()), ...(await asked) };
 }

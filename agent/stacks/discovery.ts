@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { isStackName } from '../../common/names.ts';
@@ -11,12 +11,16 @@ export const composeFileNames = [
   'docker-compose.yml',
 ] as const;
 
-/** A stack as its folder shows it. */
-export interface StackFolder {
+/** A stack that is there. */
+export interface Stack {
   readonly name: string;
   /** Absolute. */
   readonly path: string;
   readonly composeFile: string;
+}
+
+/** A stack as its folder shows it. */
+export interface StackFolder extends Stack {
   readonly hasHooksFile: boolean;
   readonly hasEnvFile: boolean;
   readonly dumps: number;
@@ -41,11 +45,18 @@ export async function discoverStacks(root: string): Promise<StackFolder[]> {
  * One stack by name; undefined if there is none. Never leaves the root: a name with a slash, a hidden one or a
  * link is no stack.
  */
-export async function findStack(root: string, name: string): Promise<StackFolder | undefined> {
+export async function findStack(root: string, name: string): Promise<Stack | undefined> {
   if (!isStackName(name)) return undefined;
-  const entries = await readdir(root, { withFileTypes: true });
-  const isRealFolder = entries.some((entry) => entry.name === name && entry.isDirectory());
-  return isRealFolder ? inspectFolder(root, name) : undefined;
+  const path = join(root, name);
+  const [isRealFolder, composeFile] = await Promise.all([isFolder(path), firstFile(path, composeFileNames)]);
+  return isRealFolder && composeFile !== undefined ? { name, path, composeFile } : undefined;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }
 
 async function inspectFolder(root: string, name: string): Promise<StackFolder | undefined> {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StackSummary } from '../../common/inventory.ts';
 import { discoverStacks } from './discovery.ts';
 import type { HooksParser } from './hooks-file.ts';
-import type { ServiceNames } from './service-names.ts';
+import type { ComposeFiles } from './compose-file.ts';
 
 const pollMs = 500;
 
@@ -10,7 +10,7 @@ const pollMs = 500;
 export async function takeInventory(
   root: string,
   hooksParser: HooksParser,
-  services: ServiceNames,
+  composeFiles: ComposeFiles,
 ): Promise<StackSummary[]> {
   const folders = await discoverStacks(root);
   return Promise.all(
@@ -22,7 +22,7 @@ export async function takeInventory(
         hasEnvFile,
         dumps,
         hooks: hooks.kind === 'parsed' ? hooks.functions : [],
-        services: await services.read(path, composeFile),
+        services: (await composeFiles.read(path, composeFile)).services,
       };
     }),
   );

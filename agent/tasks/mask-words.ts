@@ -20,7 +20,7 @@ export interface WordsToMask extends GivenEnv {
  */
 export async function maskWords(
   { words, stacks, secrets = [], ...given }: WordsToMask,
-  host: Pick<TaskHost, 'root' | 'name' | 'agentEnv' | 'services'>,
+  host: Pick<TaskHost, 'root' | 'name' | 'agentEnv' | 'composeFiles'>,
 ): Promise<string[]> {
   const masker = new Masker([...argumentSecrets({ env: given.env, args: words }), ...secrets]);
   const names = new Set([host.name, ...stacks]);
@@ -28,8 +28,9 @@ export async function maskWords(
     for (const name of stacks) {
       const stack = await findStack(host.root, name);
       if (stack === undefined) continue;
-      for (const service of await host.services.read(stack.path, stack.composeFile)) names.add(service);
-      await readTaskEnv(given, host, stack, masker);
+      const { services, projectName } = await host.composeFiles.read(stack.path, stack.composeFile);
+      for (const service of services) names.add(service);
+      await readTaskEnv(given, host, { ...stack, projectName }, masker);
     }
     return words.map((word) => (names.has(word) ? word : masker.maskText(word)));
   } catch {

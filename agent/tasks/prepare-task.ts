@@ -5,9 +5,9 @@ import { plan, type Plan } from '../plan/plan.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import type { RuleSet } from '../../common/rules/rule-set.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
-import { findStack, type StackFolder } from '../stacks/discovery.ts';
+import { findStack, type Stack } from '../stacks/discovery.ts';
 import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
-import type { ServiceNames } from '../stacks/service-names.ts';
+import type { ComposeFiles } from '../stacks/compose-file.ts';
 import type { SentScripts } from './sent-scripts.ts';
 import type { ProcessIdentity } from '../process/process-identity.ts';
 import { StopSignal } from './stop-signal.ts';
@@ -22,7 +22,7 @@ export interface TaskHost {
   /** The agent's own environment, already cut down to the allow-list. */
   readonly agentEnv: Readonly<Record<string, string>>;
   readonly hooksParser: HooksParser;
-  readonly services: ServiceNames;
+  readonly composeFiles: ComposeFiles;
   readonly compose: ComposeFinder;
   /** What this host lets be done, whoever asks; absent: everything. */
   readonly policy?: RuleSet;
@@ -36,7 +36,7 @@ export interface TaskHost {
 
 /** A task ready to run: everything decided, nothing done. */
 export interface PreparedTask {
-  readonly stack: StackFolder;
+  readonly stack: Stack;
   readonly plan: Plan;
   /** Of every step and of compose. */
   readonly env: Readonly<Record<string, string>>;
@@ -66,11 +66,11 @@ export async function prepareTask(
   const stack = await findStack(host.root, spec.stack);
   if (stack === undefined)
     throw new KomposeError('failed', `there is no stack ${spec.stack} on this host any more`);
-  const [hooks, compose, services, env] = await Promise.all([
+  const { services, projectName } = await host.composeFiles.read(stack.path, stack.composeFile);
+  const [hooks, compose, env] = await Promise.all([
     host.hooksParser.read(stack.path),
     findCompose(spec, host.compose),
-    host.services.read(stack.path, stack.composeFile),
-    readTaskEnv(spec, host, stack, masker),
+    readTaskEnv(spec, host, { ...stack, projectName }, masker),
   ]);
   if (hooks.kind === 'refused') throw new KomposeError('failed', hooks.problem);
   const database = await prepareAction(spec, { env, folder: stack.path, compose: compose.argv, stop });

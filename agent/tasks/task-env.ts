@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
-import { readProjectName } from '../stacks/compose-file.ts';
-import type { StackFolder } from '../stacks/discovery.ts';
+import type { ComposeFacts } from '../stacks/compose-file.ts';
+import type { Stack } from '../stacks/discovery.ts';
 import { expandVariables } from '../stacks/env-expansion.ts';
 import { layerEnv } from '../stacks/env-layers.ts';
 import { normaliseProjectName } from '../stacks/project-name.ts';
@@ -18,6 +18,9 @@ export interface GivenEnv {
   readonly network?: string | undefined;
 }
 
+/** With the name that its compose file gives it. */
+type NamedStack = Stack & Pick<ComposeFacts, 'projectName'>;
+
 /**
  * The environment of a task's steps and of compose. `masker` learns its secrets, as they become known: what an error
  * says of a `.env` file may be in the file's own words. Throws `failed`.
@@ -25,13 +28,12 @@ export interface GivenEnv {
 export async function readTaskEnv(
   given: GivenEnv,
   host: Pick<TaskHost, 'root' | 'agentEnv'>,
-  stack: StackFolder,
+  { projectName, ...stack }: NamedStack,
   masker: Masker,
 ): Promise<Record<string, string>> {
-  const [rootEnvText, stackEnvText, projectName] = await Promise.all([
+  const [rootEnvText, stackEnvText] = await Promise.all([
     readOptional(join(host.root, '.env')),
     readOptional(join(stack.path, '.env')),
-    readProjectName(stack.path, stack.composeFile),
   ]);
   masker.add(secretValues(given.env)); // Wherever reading stops.
   try {
@@ -54,7 +56,7 @@ export async function readTaskEnv(
   }
 }
 
-function expandName(name: string, stack: StackFolder, variables: Readonly<Record<string, string>>): string {
+function expandName(name: string, stack: Stack, variables: Readonly<Record<string, string>>): string {
   const fail = (problem: string): never => {
     throw new KomposeError('failed', `name: in ${join(stack.path, stack.composeFile)}: ${problem}`);
   };

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
+import { isDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { stdinText } from '../../common/signing/signed-text.ts';
 import { isSignatureOf } from '../../common/signing/signing-key.ts';
@@ -294,7 +295,7 @@ export class TaskRegistry {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
     } finally {
       // Where the last event is not there, the next process finds the task as it is.
-      if (await this.#isWritten(spool)) await this.#cleanUp(spool);
+      if (await this.#isWritten(spool)) await this.#cleanUp(spec, spool);
       this.#stops.delete(spec.task);
       this.#forgetIfDone(spec.task);
     }
@@ -326,14 +327,14 @@ export class TaskRegistry {
   }
 
   /** Of a task that has ended. */
-  async #cleanUp(spool: TaskSpool): Promise<void> {
+  async #cleanUp({ task, command }: TaskSpec, spool: TaskSpool): Promise<void> {
     try {
-      const folder = this.#handovers.get(spool.task)?.handover.progress?.folder;
+      const folder = this.#handovers.get(task)?.handover.progress?.folder;
       if (folder !== undefined) await discardKept(folder);
-      this.#forgetHandover(spool.task);
-      await this.#tidyDatabase(spool);
+      this.#forgetHandover(task);
+      if (isDatabaseCommand(command)) await this.#tidyDatabase(spool);
     } catch (error) {
-      this.#log.error({ err: error, task: spool.task }, 'what a task left could not be removed');
+      this.#log.error({ err: error, task }, 'what a task left could not be removed');
     }
   }
 

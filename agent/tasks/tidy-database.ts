@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { Masker } from '../../common/redaction/masker.ts';
 import { endUnfinished, type Unfinished } from '../database/unfinished.ts';
-import { findStack } from '../stacks/discovery.ts';
+import { readComposeFile } from '../stacks/compose-file.ts';
+import { findStack, type Stack } from '../stacks/discovery.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readTaskEnv, type GivenEnv } from './task-env.ts';
 
@@ -20,7 +21,7 @@ export async function tidyDatabase(
   try {
     const stack = await findStack(host.root, unfinished.stack);
     const folder = stack?.path ?? host.root;
-    const env = stack === undefined ? host.agentEnv : await readTaskEnv(given, host, stack, new Masker());
+    const env = stack === undefined ? host.agentEnv : await envOf(stack, given, host);
     const isDone = await endUnfinished(unfinished, folder, env);
     if (isDone) log.info(about, 'what a killed database command left is gone');
     else
@@ -28,4 +29,13 @@ export async function tidyDatabase(
   } catch (error) {
     log.warn({ ...about, err: error }, 'what a killed database command left could not be looked for');
   }
+}
+
+async function envOf(
+  stack: Stack,
+  given: GivenEnv,
+  host: Pick<TaskHost, 'root' | 'agentEnv'>,
+): Promise<Record<string, string>> {
+  const { projectName } = await readComposeFile(stack.path, stack.composeFile);
+  return readTaskEnv(given, host, { ...stack, projectName }, new Masker());
 }

@@ -11,7 +11,7 @@ import type { SessionHost } from '../../../agent/session/session.ts';
 import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
 import { takeInventory } from '../../../agent/stacks/inventory.ts';
-import { ServiceNames } from '../../../agent/stacks/service-names.ts';
+import { ComposeFiles } from '../../../agent/stacks/compose-file.ts';
 import { maskWords } from '../../../agent/tasks/mask-words.ts';
 import { SentScripts } from '../../../agent/tasks/sent-scripts.ts';
 import { TaskJournal } from '../../../agent/tasks/task-journal.ts';
@@ -78,20 +78,20 @@ async function lightHost(
   mkdirSync(join(stacks, 'sexy'), { recursive: true });
   writeFileSync(join(stacks, 'sexy/compose.yaml'), 'services:\n  web:\n    image: nginx\n');
   const hooksParser = new HooksParser(agentEnv, process.getuid?.() ?? 0);
-  const services = new ServiceNames();
+  const composeFiles = new ComposeFiles();
   const compose = new ComposeFinder(agentEnv);
   const taskHost = {
     root: stacks,
     name,
     agentEnv,
     hooksParser,
-    services,
+    composeFiles,
     compose,
     scripts: new SentScripts(),
   };
   const tasks = await TaskRegistry.open(taskHost, join(folder, 'tasks'), log);
   const localRuns = new LocalRuns(join(folder, 'local-runs'));
-  const inventory = (): ReturnType<typeof takeInventory> => takeInventory(stacks, hooksParser, services);
+  const inventory = (): ReturnType<typeof takeInventory> => takeInventory(stacks, hooksParser, composeFiles);
   return {
     version,
     name,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ComposeFinder } from '../../../agent/stacks/compose-tool.ts';
 import { HooksParser } from '../../../agent/stacks/hooks-file.ts';
-import { ServiceNames } from '../../../agent/stacks/service-names.ts';
+import { ComposeFiles } from '../../../agent/stacks/compose-file.ts';
 import type { TaskHost } from '../../../agent/tasks/prepare-task.ts';
 import { runTask, type TaskRun } from '../../../agent/tasks/run-task.ts';
 import { findKeeperTools } from '../../../agent/process/find-program.ts';
@@ -47,8 +47,8 @@ export function taskHost(
 ): TaskHost {
   const hooksParser = new HooksParser(agentEnv, rootOwner);
   const compose = new ComposeFinder(agentEnv);
-  const services = new ServiceNames();
-  return { root, name: 'prod-1', agentEnv, hooksParser, services, compose };
+  const composeFiles = new ComposeFiles();
+  return { root, name: 'prod-1', agentEnv, hooksParser, composeFiles, compose };
 }
 
 /** A stacks root in a temporary folder and a host that runs tasks on it with real bash. */

@@ -56,7 +56,7 @@ describe('a stack', () => {
       env: 'A=1',
       files,
     });
-    assert.deepEqual(await takeInventory(bench.root, bench.host.hooksParser, bench.host.services), [
+    assert.deepEqual(await takeInventory(bench.root, bench.host.hooksParser, bench.host.composeFiles), [
       {
         name: 'sexy',
         composeFile: 'compose.yaml',
@@ -86,7 +86,7 @@ describe('a stack', () => {
     await bench.stack('news');
     const folder = await bench.stack('sexy');
     await symlink('hooks.sh', join(folder, 'hooks.sh'));
-    const stacks = await takeInventory(bench.root, bench.host.hooksParser, bench.host.services);
+    const stacks = await takeInventory(bench.root, bench.host.hooksParser, bench.host.composeFiles);
     assert.deepEqual(
       stacks.map(({ name }) => name),
       ['news', 'sexy'],
@@ -127,7 +127,7 @@ class Watch {
 
   constructor(t: TestContext, bench: Bench) {
     const take = (): Promise<StackSummary[]> =>
-      takeInventory(bench.root, bench.host.hooksParser, bench.host.services).catch((error: unknown) => {
+      takeInventory(bench.root, bench.host.hooksParser, bench.host.composeFiles).catch((error: unknown) => {
         this.#failed.resolve();
         throw error;
       });
