@@ -8,6 +8,8 @@ type Stream = Pick<ClientDuplexStream<AgentMessage, ControllerMessage>, 'write' 
 const mostBytes = 64 * 1024;
 /** What a task tells within so long goes together: each message costs, here and there, more than it holds. */
 const gatherMs = 2;
+/** That it has begun waits for so long, and goes with all that a short task has to tell. */
+const begunMs = 100;
 
 /**
  * Sends a task's events after `afterSeq` over the agent's link as they come, the last at once. True once all have been
@@ -15,18 +17,26 @@ const gatherMs = 2;
  */
 export async function reportOnLink(
   stream: Stream,
-  { task: taskId, log }: Pick<TaskSpool, 'task' | 'log'>,
+  spool: Pick<TaskSpool, 'task' | 'log' | 'hasOnlyBegun'>,
   afterSeq: number,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { task: taskId, log } = spool;
   let room = mostBytes;
   let events: Uint8Array[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let waitsMs = 0;
   const flush = (): void => {
     clearTimeout(timer);
     timer = undefined;
     if (events.length > 0) stream.write({ kind: { $case: 'taskNews', value: { taskId, events } } });
     events = [];
+  };
+  const flushWithin = (ms: number): void => {
+    if (timer !== undefined && waitsMs <= ms) return;
+    clearTimeout(timer);
+    timer = setTimeout(flush, ms);
+    waitsMs = ms;
   };
   try {
     for await (const records of log.read(afterSeq, signal)) {
@@ -37,7 +47,7 @@ export async function reportOnLink(
       }
       events.push(...records.map(({ bytes }) => bytes));
       if (log.isEnded) flush();
-      else timer ??= setTimeout(flush, gatherMs);
+      else flushWithin(spool.hasOnlyBegun ? begunMs : gatherMs);
     }
     return true;
   } finally {

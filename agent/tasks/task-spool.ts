@@ -38,6 +38,7 @@ export class TaskSpool {
   #retry: NodeJS.Timeout | undefined;
   #isTorn = false;
   #flushed: PromiseWithResolvers<void> | undefined;
+  #hasOnlyBegun = true;
 
   private constructor(task: string, folder: string, clock: () => number, keptBytes: number) {
     this.task = task;
@@ -73,6 +74,11 @@ export class TaskSpool {
   /** The tasks that an earlier process of this agent accepted and did not get rid of. */
   static openAll(tasksFolder: string, clock: () => number): TaskSpool[] {
     return readdirSync(tasksFolder).map((task) => new TaskSpool(task, join(tasksFolder, task), clock, 0));
+  }
+
+  /** It has told nothing yet but that it has begun, and what. */
+  get hasOnlyBegun(): boolean {
+    return this.#hasOnlyBegun;
   }
 
   /** Numbers and keeps an event; ends the log with `task.finished`. Throws `unavailable` for a `task.started` only. */
@@ -120,6 +126,7 @@ export class TaskSpool {
   }
 
   #write(event: TaskEvent): void {
+    if (event.type !== 'task.started' && event.type !== 'step.started') this.#hasOnlyBegun = false;
     const bytes = this.#encode(this.log.count + 1, event);
     if (event.type === 'output') {
       const marker = (seq: number): Uint8Array => this.#marker(seq);

@@ -34,16 +34,37 @@ test('a task tells together what comes closely, and its end at once', async (t) 
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const [link, spool] = [new Link(), await spoolOf(t)];
   const told = reportOnLink(link, spool, 0, signal);
-  for (const event of began) {
+  for (const event of [...began, output('some'), output('more')]) {
     spool.record(event);
     await nextTurn();
   }
   assert.deepEqual(link.sizes, []);
   t.mock.timers.tick(2);
-  assert.deepEqual(link.sizes, [began.length]);
+  assert.deepEqual(link.sizes, [began.length + 2]);
   for (const event of succeeded) spool.record(event);
   assert.equal(await told, true);
-  assert.deepEqual(link.sizes, [began.length, succeeded.length]);
+  assert.deepEqual(link.sizes, [began.length + 2, succeeded.length]);
+});
+
+test('that a task has begun is told with what it says soon, and soon if it says nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const [link, short] = [new Link(), await spoolOf(t)];
+  const told = reportOnLink(link, short, 0, signal);
+  for (const event of began) {
+    short.record(event);
+    await nextTurn();
+  }
+  t.mock.timers.tick(99);
+  for (const event of succeeded) short.record(event);
+  assert.equal(await told, true);
+  assert.deepEqual(link.sizes, [began.length + succeeded.length]);
+
+  const silent = await spoolOf(t);
+  void reportOnLink(link, silent, 0, signal);
+  for (const event of began) silent.record(event);
+  await nextTurn();
+  t.mock.timers.tick(100);
+  assert.deepEqual(link.sizes.slice(1), [began.length]);
 });
 
 test('a task goes on from where the controller has it', async (t) => {
