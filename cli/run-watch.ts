@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createBackoff } from '../common/backoff.ts';
 import { KomposeError } from '../common/errors.ts';
-import { stdinText } from '../common/signing/signed-text.ts';
-import { signText, type SigningKey } from '../common/signing/signing-key.ts';
+import type { SigningKey } from '../common/signing/signing-key.ts';
 import type { RunEvent } from '../common/task-event.ts';
 import { eventsIn, fromWireRunEvent } from '../proto/event-codec.ts';
-import type { RunEvent as WireRunEvent, RunProposal } from '../proto/gen/kompose/v1/event.ts';
+import type { RunEvent as WireRunEvent, RunProposal, StdinProgress } from '../proto/gen/kompose/v1/event.ts';
 import type { StartRunInput } from '../proto/gen/kompose/v1/fleet.ts';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import type { Fleet } from './client.ts';
-import type { SendStdin, StdinPump } from '../common/stdin-pump.ts';
+import type { StdinPump } from '../common/stdin-pump.ts';
 import { signRun, type AskedRun } from './sign-run.ts';
+import { StdinSender } from './stdin-sender.ts';
 import type { TerminalSession } from './terminal-session.ts';
 
 /** How long a lost controller is looked for. The run does not need us. */
@@ -52,7 +52,7 @@ export class RunWatch {
   #isCancelled = false;
   #sendCancel: (() => Promise<void>) | undefined;
   /** Of the link that started the run: only its call takes stdin. */
-  #sendStdin: SendStdin | undefined;
+  #stdinSender: StdinSender | undefined;
   #linkedAtMs: number | undefined;
   #lostAtMs: number | undefined;
 
@@ -112,9 +112,7 @@ export class RunWatch {
           continue;
         }
         if (message.kind?.$case === 'stdinProgress') {
-          this.#options.stdin?.progress(message.kind.value.taken, (data, isEnd) =>
-            this.#sendStdin?.(data, isEnd),
-          );
+          this.#giveStdin(message.kind.value);
           continue;
         }
         for (const each of eventsIn(message)) {
@@ -125,18 +123,25 @@ export class RunWatch {
       }
     } finally {
       this.#sendCancel = undefined;
-      this.#sendStdin = undefined;
+      this.#stdinSender = undefined;
     }
   }
 
   /** Throws `denied` where the controller would start something else than we asked for. */
   #sign(proposal: RunProposal, call: EventStream, key: SigningKey): void {
     const { run } = this.#options;
-    if (typeof run === 'string' || !('write' in call) || this.#sendStdin !== undefined)
+    if (typeof run === 'string' || !('write' in call) || this.#signedRun !== undefined)
       throw new KomposeError('protocol', 'the controller proposes a run that nobody asked for');
     call.write({ kind: { $case: 'signed', value: signRun(run, proposal, key, Date.now()) } });
     this.#signedRun = proposal.runId;
-    this.#sendStdin = stdinSender(call, proposal.targets[0]?.taskId ?? '', key);
+    const [target] = proposal.targets;
+    if (run.stdinKey !== undefined && target !== undefined)
+      this.#stdinSender = new StdinSender(call, run.stdinKey, target.taskId);
+  }
+
+  #giveStdin({ taken, key }: StdinProgress): void {
+    this.#stdinSender?.agree(key);
+    this.#options.stdin?.progress(taken, (data, isEnd) => this.#stdinSender?.send(data, isEnd));
   }
 
   #open(fleet: Fleet): EventStream {
@@ -216,19 +221,4 @@ export class RunWatch {
 function gone(runId: string, cause: KomposeError): KomposeError {
   const message = `the controller has not come back; what becomes of the run: kompose runs attach ${runId}`;
   return new KomposeError('controller-unreachable', message, { cause });
-}
-
-/** Signs each piece of our stdin, for this task. */
-function stdinSender(
-  call: ClientDuplexStream<StartRunInput, WireRunEvent>,
-  task: string,
-  key: SigningKey,
-): SendStdin {
-  let offset = 0;
-  return (data, isEnd) => {
-    if (!call.writable) return;
-    const signature = signText(key, stdinText(task, offset, isEnd, data));
-    offset += data.length;
-    call.write({ kind: { $case: 'stdin', value: { data, isEnd, signature } } });
-  };
 }

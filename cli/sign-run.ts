@@ -5,6 +5,7 @@ import { hostFilter, matchesTarget, parsePattern } from '../common/patterns.ts';
 import { createVariable, forceMs, seal, type OrderValues } from '../common/signing/order.ts';
 import { taskText } from '../common/signing/signed-text.ts';
 import { signText, type SigningKey } from '../common/signing/signing-key.ts';
+import type { StdinKey } from '../common/signing/stdin-marks.ts';
 import type { Target } from '../common/task-event.ts';
 import { takesTerminal } from '../common/terminal-command.ts';
 import type { RunProposal } from '../proto/gen/kompose/v1/event.ts';
@@ -16,6 +17,8 @@ import { targetName } from './output/prefix.ts';
 export interface AskedRun {
   /** As it is sent. */
   readonly request: RunRequest;
+  /** Of a request with a stdin: by what each piece of it will be marked. */
+  readonly stdinKey?: StdinKey | undefined;
   /** Of a repetition, whose request leaves it to the controller: what the user means by it, and signs. */
   readonly meant?: RunRequest;
   /** The user has seen and confirmed these targets, by `targetName`, and no others are signed. */
@@ -43,7 +46,7 @@ export function signRun(
   const order = encodeOrder({
     key: key.publicKey,
     runId: proposal.runId,
-    ...said(request, targets.length),
+    ...said(request, targets.length, asked.stdinKey),
     env: env.map(seal),
     network: network === undefined ? undefined : seal(network),
     signedUnixMs: nowMs,
@@ -57,11 +60,12 @@ export function signRun(
   return { order, env: [...env], network, signatures };
 }
 
-function said(request: RunRequest, targetCount: number) {
+function said(request: RunRequest, targetCount: number, key: StdinKey | undefined) {
   const { pattern, command, args, timeoutMs, dryRun, raw, terminal } = request;
   const hasStdin = readsClientStdin(request, targetCount);
   const term = hasStdin && takesTerminal(command, args) ? (terminal?.term ?? '') : '';
-  return { pattern, command, args, timeoutMs, dryRun, raw, hasStdin, term };
+  const stdinKey = hasStdin && key !== undefined ? key.publicKey : new Uint8Array();
+  return { pattern, command, args, timeoutMs, dryRun, raw, stdinKey, term };
 }
 
 function valuesOf({ env, network }: RunRequest): OrderValues {

@@ -47,11 +47,12 @@ function what(
   order: Order,
   { env, network, terminalSize }: StartTask,
 ): Omit<TaskSpec, 'task' | 'stack' | 'user'> {
-  const { runId: run, command, args, timeoutMs, dryRun, raw, hasStdin, term, key } = order;
+  const { runId: run, command, args, timeoutMs, dryRun, raw, stdinKey, term } = order;
   const values = openOrder(order, { env, network });
   const named = values.network === undefined ? {} : { network: values.network };
   const terminal = term === '' ? undefined : checkTerminal({ rows: 24, columns: 80, ...terminalSize, term });
-  return { run, command, args, env: values.env, ...named, timeoutMs, dryRun, raw, hasStdin, terminal, key };
+  const stdin = stdinKey.length === 0 ? { hasStdin: false } : { hasStdin: true, stdinKey };
+  return { run, command, args, env: values.env, ...named, timeoutMs, dryRun, raw, ...stdin, terminal };
 }
 
 function decode(bytes: Uint8Array): Order {

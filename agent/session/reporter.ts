@@ -55,7 +55,9 @@ export async function reportTask(
   try {
     await send(stream, { kind: { $case: 'opening', value: { taskId: spool.task } } }, ended.signal);
     const afterSeq = await opened.promise;
-    spool.stdin?.reportTo((taken) => stream.write({ kind: { $case: 'stdinProgress', value: { taken } } }));
+    spool.stdin?.reportTo((taken, key) => {
+      stream.write({ kind: { $case: 'stdinProgress', value: { taken, key } } });
+    });
     await sendFrom(stream, spool, afterSeq, ended.signal);
     await untilAcknowledged(spool, ended.signal);
   } finally {

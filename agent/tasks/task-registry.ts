@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
 import { isDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { stdinText } from '../../common/signing/signed-text.ts';
-import { isSignatureOf } from '../../common/signing/signing-key.ts';
+import { createStdinKey, stdinJudge } from '../../common/signing/stdin-marks.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
 import type { KeeperTools } from '../process/keeper.ts';
@@ -22,7 +21,7 @@ import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { tidyDatabase } from './tidy-database.ts';
-import { TaskStdin, type IsTheirs } from './task-stdin.ts';
+import { TaskStdin, type StdinGuard } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
 /** What somebody on this host who runs a task has to do with it. */
@@ -145,6 +144,7 @@ export class TaskRegistry {
   #accept(spec: TaskSpec, isLocal: boolean, note: () => void): TaskSpool {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
+    const stdin = spec.hasStdin ? new TaskStdin(spec.terminal, guardOf(spec)) : undefined;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
     try {
       this.#hand(spec, spool, isLocal);
@@ -154,7 +154,7 @@ export class TaskRegistry {
       spool.remove();
       throw error;
     }
-    if (spec.hasStdin) spool.stdin = new TaskStdin(spec.terminal, signedBy(spec));
+    spool.stdin = stdin;
     this.#spools.set(spec.task, spool);
     this.#listener(spool);
     return spool;
@@ -356,9 +356,13 @@ export class TaskRegistry {
   }
 }
 
-/** What a piece of stdin must be: the user's own, who signed the task. */
-function signedBy({ task, key }: TaskSpec): IsTheirs | undefined {
-  if (key === undefined) return undefined;
-  return ({ offset, isEnd, data, signature }) =>
-    isSignatureOf(key, stdinText(task, offset, isEnd, data), signature ?? new Uint8Array());
+/** For the stdin of whoever signed their half of the key with the task. Throws `denied` for a half that is none. */
+function guardOf({ task, stdinKey }: TaskSpec): StdinGuard | undefined {
+  if (stdinKey === undefined) return undefined;
+  const own = createStdinKey();
+  const isMarked = stdinJudge(own, stdinKey, task);
+  return {
+    publicKey: own.publicKey,
+    isTheirs: (piece) => isMarked(piece, piece.mark ?? new Uint8Array()),
+  };
 }

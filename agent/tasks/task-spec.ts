@@ -14,10 +14,10 @@ export interface TaskSpec {
   readonly timeoutMs: number;
   readonly dryRun: boolean;
   readonly user: string;
-  /** Of the user who signed it, as they sign each piece of their stdin; absent: nobody signed, it began on this host. */
-  readonly key?: string;
   /** The client's stdin comes to the action. */
   readonly hasStdin: boolean;
+  /** The client's half of the key that each piece of it is marked by; absent: it comes from this host. */
+  readonly stdinKey?: Uint8Array;
   /** The action runs on a terminal, into which that stdin is typed. */
   readonly terminal?: ClientTerminal | undefined;
   /** The action's output is not masked. */

@@ -8,14 +8,21 @@ export interface StdinPiece {
   readonly data: Uint8Array;
   readonly isEnd: boolean;
   /** Over all of this; of a piece that comes from this host itself there is none. */
-  readonly signature?: Uint8Array;
+  readonly mark?: Uint8Array;
 }
 
 /** So much is taken before it is told again: of what is typed, each key would else be answered by one message more. */
 const toldEachBytes = 64 * 1024;
 
-/** Whether a piece is from the user whose task it is for. */
-export type IsTheirs = (piece: StdinPiece) => boolean;
+/** Lets in what is from the user whose task it is for. */
+export interface StdinGuard {
+  /** This host's half of the key that their pieces are marked by. */
+  readonly publicKey: Uint8Array;
+  readonly isTheirs: (piece: StdinPiece) => boolean;
+}
+
+/** Of what comes from this host itself. */
+const noGuard: StdinGuard = { publicKey: new Uint8Array(), isTheirs: () => true };
 
 /*
  * The stdin of a task's action, on its way from the link to the process.
@@ -37,16 +44,16 @@ export class TaskStdin {
   /** Resolves when the process takes more, or no more at all. */
   #room = Promise.withResolvers<void>();
   #isPumping = false;
-  #tell: (taken: number) => void = () => undefined;
-  readonly #isTheirs: IsTheirs;
+  #tell: (taken: number, key: Uint8Array) => void = () => undefined;
+  readonly #guard: StdinGuard;
   #terminal: ClientTerminal | undefined;
   #onResize: (size: TerminalSize) => void = () => undefined;
   #onGiven: () => void = () => undefined;
 
   /** `terminal` is where it is typed; without one it comes from a pipe or a file. */
-  constructor(terminal?: ClientTerminal, isTheirs: IsTheirs = () => true) {
+  constructor(terminal?: ClientTerminal, guard = noGuard) {
     this.#terminal = terminal;
-    this.#isTheirs = isTheirs;
+    this.#guard = guard;
   }
 
   /** With its size as it is now. */
@@ -69,24 +76,24 @@ export class TaskStdin {
   }
 
   /**
-   * `tell` hears at once, and with each 64 KiB, how many bytes were taken, until the last has been received. A later
-   * link's takes its place.
+   * `tell` hears at once, and with each 64 KiB, how many bytes were taken, until the last has been received, and this
+   * host's half of the key for them. A later link's takes its place.
    */
-  reportTo(tell: (taken: number) => void): void {
+  reportTo(tell: (taken: number, key: Uint8Array) => void): void {
     this.#tell = tell;
     this.#report();
   }
 
   #report(): void {
     this.#told = this.#taken;
-    if (!this.#isEnded) this.#tell(this.#taken);
+    if (!this.#isEnded) this.#tell(this.#taken, this.#guard.publicKey);
   }
 
   /** Throws `denied` for a piece that is not the user's, `protocol` for one that comes after a gap. */
   receive(piece: StdinPiece): void {
     const { offset, data, isEnd } = piece;
-    if (!this.#isTheirs(piece))
-      throw new KomposeError('denied', 'a piece of stdin is not what its user signed');
+    if (!this.#guard.isTheirs(piece))
+      throw new KomposeError('denied', 'a piece of stdin is not what its user sent');
     if (offset > this.#received) throw new KomposeError('protocol', `stdin has a gap before byte ${offset}`);
     const fresh = data.subarray(this.#received - offset);
     this.#received += fresh.length;

@@ -10,6 +10,7 @@ import { RunWatch } from '../run-watch.ts';
 import type { AskedRun } from '../sign-run.ts';
 import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
 import { jsonRenderer } from '../output/json.ts';
+import { createStdinKey } from '../../common/signing/stdin-marks.ts';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 
@@ -21,7 +22,9 @@ export async function run(call: Call, order: RunOrder): Promise<number> {
   const { readsStdin } = commandTraits(order.command, order.args);
   const terminal = terminalFor(call, order);
   const hasStdin = readsStdin && (call.terminal.hasPipedStdin || terminal !== undefined);
-  return follow(call, { request: { ...toWire(order), hasStdin, terminal }, confirmed }, 'cancels');
+  const request = { ...toWire(order), hasStdin, terminal };
+  const stdinKey = hasStdin ? createStdinKey() : undefined;
+  return follow(call, { request, stdinKey, confirmed }, 'cancels');
 }
 
 /** Starts a run and prints its id only. */

@@ -13,7 +13,7 @@ export interface Order {
   readonly timeoutMs: number;
   readonly dryRun: boolean;
   readonly raw: boolean;
-  readonly hasStdin: boolean;
+  readonly stdinKey: Uint8Array;
   readonly term: string;
   readonly signedUnixMs: number;
   readonly notAfterUnixMs: number;

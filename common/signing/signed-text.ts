@@ -16,11 +16,6 @@ export interface SignedTarget {
   readonly stack: string;
 }
 
-/** A piece of a task's stdin, which begins at this byte. */
-export function stdinText(task: string, offset: number, isEnd: boolean, data: Uint8Array): string {
-  return `kompose stdin\n${task}\n${offset}\n${isEnd ? 'end' : 'more'}\n${sha256(data)}\n`;
-}
-
 /** An entry of the roster. */
 export function rosterText(body: string): string {
   return `kompose roster\n${body}\n`;

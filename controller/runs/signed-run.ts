@@ -6,6 +6,7 @@ import type { Roster } from '../../common/roster/roster.ts';
 import { openOrder, type Order, type OrderValues } from '../../common/signing/order.ts';
 import { taskText, type SignedTarget } from '../../common/signing/signed-text.ts';
 import { isSignatureOf } from '../../common/signing/signing-key.ts';
+import { isStdinKey } from '../../common/signing/stdin-marks.ts';
 import { takesTerminal } from '../../common/terminal-command.ts';
 import { decodeOrder } from '../../proto/order-codec.ts';
 import type { RunRequest } from './run-request.ts';
@@ -85,11 +86,12 @@ function says(
   const { command, args, pattern, timeoutMs, dryRun, raw, terminal } = request;
   const hasStdin = readsClientStdin(request, targetCount);
   const term = hasStdin && takesTerminal(command, args) ? (terminal?.term ?? '') : '';
-  const asked = { runId: run, pattern, command, args, timeoutMs, dryRun, raw, hasStdin, term };
-  const { key: _, env, network, signedUnixMs: __, notAfterUnixMs: ___, ...said } = order;
+  const asked = { runId: run, pattern, command, args, timeoutMs, dryRun, raw, term };
+  const { key: _, env, network, signedUnixMs: __, notAfterUnixMs: ___, stdinKey, ...said } = order;
   const opened = openOrder({ env, network }, values);
   return (
     isDeepStrictEqual(said, asked) &&
+    (hasStdin ? isStdinKey(stdinKey) : stdinKey.length === 0) &&
     isDeepStrictEqual({ ...opened.env }, { ...request.env }) &&
     opened.network === request.network
   );

@@ -1,5 +1,6 @@
 import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
+import { isStdinMark } from '../../common/signing/stdin-marks.ts';
 import { stdinWindowBytes } from '../../common/stdin-window.ts';
 
 /** A piece of the client's stdin; `offset` counts bytes from the first. */
@@ -7,8 +8,8 @@ export interface StdinPiece {
   readonly offset: number;
   readonly data: Uint8Array;
   readonly isEnd: boolean;
-  /** The user's, over all of this. */
-  readonly signature: Uint8Array;
+  /** The user's, over all of this: for the agent to look at. */
+  readonly mark: Uint8Array;
 }
 
 /** An agent's link for the task. */
@@ -27,9 +28,11 @@ export class StdinRelay {
   #kept: StdinPiece[] = [];
   #length = 0;
   #taken = 0;
+  /** The agent's half of the key that pieces are marked by. */
+  #key: Uint8Array = new Uint8Array();
   #isEnded = false;
   #link: StdinLink | undefined;
-  #tell: ((taken: number) => void) | undefined;
+  #tell: ((taken: number, key: Uint8Array) => void) | undefined;
   #terminal: ClientTerminal | undefined;
 
   /** `terminal` is where the client's stdin is typed. */
@@ -52,19 +55,21 @@ export class StdinRelay {
     return this.#isEnded && this.#length === 0 && this.#terminal === undefined;
   }
 
-  /** The client hears how far the action is, as soon as that is known. */
-  reportTo(tell: (taken: number) => void): void {
+  /** The client hears how far the action is, as soon as that is known, and the agent's half of the key. */
+  reportTo(tell: (taken: number, key: Uint8Array) => void): void {
     this.#tell = tell;
-    if (this.#link !== undefined) tell(this.#taken);
+    if (this.#link !== undefined) tell(this.#taken, this.#key);
   }
 
   /** From the client. Throws `protocol`. */
-  write({ data, isEnd, signature }: Omit<StdinPiece, 'offset'>): void {
+  write({ data, isEnd, mark }: Omit<StdinPiece, 'offset'>): void {
     if (this.#isEnded) throw new KomposeError('protocol', 'stdin goes on after its end');
+    if (!isStdinMark(mark) || (data.length === 0 && !isEnd))
+      throw new KomposeError('protocol', 'a piece of stdin is without a mark, or without a byte');
     if (this.#length + data.length - this.#taken > stdinWindowBytes) {
       throw new KomposeError('protocol', 'the client sends its stdin faster than it may');
     }
-    const piece = { offset: this.#length, data, isEnd, signature };
+    const piece = { offset: this.#length, data, isEnd, mark };
     this.#length += data.length;
     this.#isEnded = isEnd;
     this.#kept.push(piece);
@@ -90,10 +95,11 @@ export class StdinRelay {
     this.#link?.resize(size);
   }
 
-  /** The agent says how much the action has taken. */
-  progress(taken: number): void {
+  /** The agent says how much the action has taken, and its half of the key. */
+  progress(taken: number, key: Uint8Array): void {
+    this.#key = key;
     this.#taken = Math.max(this.#taken, Math.min(taken, this.#length));
     this.#kept = this.#kept.filter(({ offset, data, isEnd }) => isEnd || offset + data.length > this.#taken);
-    this.#tell?.(this.#taken);
+    this.#tell?.(this.#taken, this.#key);
   }
 }

@@ -222,9 +222,9 @@ function feedStdin(run: Run, call: RunCall, signal: AbortSignal): void {
   const { stdin } = run;
   if (stdin === undefined) return;
   const newest = new NewestWriter<RunEvent>(call);
-  stdin.reportTo((taken) => {
+  stdin.reportTo((taken, key) => {
     if (signal.aborted) return;
-    const kind = { $case: 'stdinProgress', value: { taken } } as const;
+    const kind = { $case: 'stdinProgress', value: { taken, key } } as const;
     newest.write({ seq: 0, task: 0, timeUnixMs: 0, kind, auditHead: undefined, more: [] });
   });
   signal.addEventListener('abort', () => {

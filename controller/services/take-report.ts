@@ -8,6 +8,7 @@ import type { AgentLinkDeps } from './agent-link-service.ts';
 import { BoundedWriter } from './bounded-writer.ts';
 import { NewestWriter } from './newest-writer.ts';
 import { requirePeer } from './peer.ts';
+import { checkStdinProgress } from './told-by-agents.ts';
 
 type ReportCall = ServerDuplexStream<TaskReport, TaskControl>;
 
@@ -32,7 +33,8 @@ export async function takeReport(deps: AgentLinkDeps, call: ReportCall): Promise
       acks.onceSeen(run, task);
     } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
       const run = runs.ofTask(task);
-      run.stdin?.progress(kind.value.taken);
+      const { taken, key } = checkStdinProgress(kind.value);
+      run.stdin?.progress(taken, key);
       // An earlier process of the controller had the link to the client, and what had come over it.
       if (run.stdin === undefined) run.abandon('its stdin was lost when the controller was restarted');
       else if (!isFed) run.stdin.attach(link);

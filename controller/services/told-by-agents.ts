@@ -7,6 +7,8 @@ import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import { checkCommand, checkId, checkStackName } from '../../common/names.ts';
 import { isPrintable } from '../../common/printable.ts';
+import { isStdinKey } from '../../common/signing/stdin-marks.ts';
+import type { StdinProgress } from '../../proto/gen/kompose/v1/event.ts';
 import type { AgentHello, GaugesReply, LocalRun, TaskNews } from '../../proto/gen/kompose/v1/agent_link.ts';
 
 const mostWords = 10_000;
@@ -56,6 +58,11 @@ export function checkLocalRun(run: LocalRun): LocalRun {
   if (!Number.isSafeInteger(run.startedUnixMs) || Number.isNaN(new Date(run.startedUnixMs).getTime()))
     throw new KomposeError('protocol', 'the agent told of a time that is none');
   return run;
+}
+
+export function checkStdinProgress(progress: StdinProgress): StdinProgress {
+  if (isStdinKey(progress.key)) return progress;
+  throw new KomposeError('protocol', 'the agent told of a key for stdin that is none');
 }
 
 export function checkGauges({ gauges }: GaugesReply): Gauges {

@@ -68,7 +68,7 @@ export const bench: Bench<Result> = {
       return [name, p50.toFixed(0), p99.toFixed(0), (p50 / nats.p50).toFixed(2)];
     });
     const about = [
-      'kompose: 16 bytes of stdin of an `exec` that is held open, signed by the user, through the controller to the agent, checked',
+      'kompose: 16 bytes of stdin of an `exec` that is held open, marked as the user’s, through the controller to the agent, checked',
       'there and given to what is run (a stub, which says what it reads), and its output, masked and recorded, back the same way.',
       'NATS: a request of 16 bytes through nats-server, with mutual TLS, and its answer. The prototype: as much through a controller',
       'that does nothing but pass it on, by grpc-js; so near may kompose come to NATS at most. One after the other.',

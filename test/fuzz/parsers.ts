@@ -243,7 +243,7 @@ function anOrder(): Uint8Array {
     timeoutMs: 1,
     dryRun: false,
     raw: false,
-    hasStdin: false,
+    stdinKey: Buffer.alloc(32),
     term: '',
     signedUnixMs: 1,
     notAfterUnixMs: 2,

@@ -73,7 +73,7 @@ describe('what the controller holds for one certificate', () => {
     const { identity } = await controller.admin();
     const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern: 'nothing', command: 'ps' };
     const first = StartRunInput.encode({ kind: { $case: 'request', value: request } }).finish();
-    const piece = { data: Buffer.alloc(100 * kibibyte), isEnd: false, signature: Buffer.alloc(64) };
+    const piece = { data: Buffer.alloc(100 * kibibyte), isEnd: false, mark: Buffer.alloc(32) };
     const stdin = { $case: 'stdin', value: piece } as const;
     const stream = http2To(t, controller, identity).request(grpcHeaders(FleetService.startRun.path));
     stream.write(framed(first));

@@ -4,8 +4,13 @@ import type { Readable } from 'node:stream';
 import { credentials, type ClientDuplexStream } from '@grpc/grpc-js';
 import { saveContext } from '../../../cli/contexts.ts';
 import { signRun } from '../../../cli/sign-run.ts';
-import { stdinText } from '../../../common/signing/signed-text.ts';
-import { createSigningKey, signText, type SigningKey } from '../../../common/signing/signing-key.ts';
+import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
+import {
+  createStdinKey,
+  stdinMarker,
+  type MarkStdin,
+  type StdinKey,
+} from '../../../common/signing/stdin-marks.ts';
 import { keyFingerprint } from '../../../common/audit/signed-head.ts';
 import { createCertificateRequest } from '../../../proto/certificate-request.ts';
 import { channelOptionsFor } from '../../../proto/channel-options.ts';
@@ -112,24 +117,24 @@ export class LightUser {
 
   /** Begins `exec` of something that gives back what it reads; resolves once it can be asked. */
   async talk(pattern: string): Promise<Talk> {
-    const stream = this.#ask('exec', pattern, { args: ['-T', 'web', 'cat'], hasStdin: true });
-    const isWanted = Promise.withResolvers<void>();
+    const stdinKey = createStdinKey();
+    const stream = this.#ask('exec', pattern, { args: ['-T', 'web', 'cat'], hasStdin: true }, stdinKey);
+    const wanted = Promise.withResolvers<Uint8Array>();
     let task = '';
-    stream.on('error', isWanted.reject);
+    stream.on('error', wanted.reject);
     stream.on('data', ({ kind }: RunEvent) => {
       if (kind?.$case === 'proposal') task = kind.value.targets[0]?.taskId ?? '';
-      else if (kind?.$case === 'stdinProgress') isWanted.resolve();
+      else if (kind?.$case === 'stdinProgress') wanted.resolve(kind.value.key);
     });
-    await isWanted.promise;
-    return new Talk(stream, task, this.#key);
+    return new Talk(stream, stdinMarker(stdinKey, await wanted.promise, task));
   }
 
-  #ask(command: string, pattern = '*', more: Partial<RunRequest> = {}): RunStream {
+  #ask(command: string, pattern = '*', more: Partial<RunRequest> = {}, stdinKey?: StdinKey): RunStream {
     const request = { ...RunRequest.decode(Buffer.alloc(0)), pattern, command, ...more };
     const stream = this.#client.startRun(versionMetadata());
     stream.on('data', ({ kind }: RunEvent) => {
       if (kind?.$case !== 'proposal') return;
-      const value = signRun({ request }, kind.value, this.#key, Date.now());
+      const value = signRun({ request, stdinKey }, kind.value, this.#key, Date.now());
       stream.write({ kind: { $case: 'signed', value } });
     });
     stream.write({ kind: { $case: 'request', value: request } });
@@ -140,16 +145,14 @@ export class LightUser {
 /** An `exec` that says what it reads, held open: what is asked goes as its stdin, and comes back as its output. */
 export class Talk {
   readonly #stream: RunStream;
-  readonly #task: string;
-  readonly #key: SigningKey;
+  readonly #mark: MarkStdin;
   #offset = 0;
   #missing = 0;
   #answered = Promise.withResolvers<void>();
 
-  constructor(stream: RunStream, task: string, key: SigningKey) {
+  constructor(stream: RunStream, mark: MarkStdin) {
     this.#stream = stream;
-    this.#task = task;
-    this.#key = key;
+    this.#mark = mark;
     stream.on('error', (error) => this.#answered.reject(error));
     stream.on('data', (event: RunEvent) => this.#take(event));
   }
@@ -170,9 +173,9 @@ export class Talk {
   }
 
   #send(data: Uint8Array, isEnd: boolean): void {
-    const signature = signText(this.#key, stdinText(this.#task, this.#offset, isEnd, data));
+    const mark = this.#mark({ offset: this.#offset, data, isEnd });
     this.#offset += data.length;
-    this.#stream.write({ kind: { $case: 'stdin', value: { data, isEnd, signature } } });
+    this.#stream.write({ kind: { $case: 'stdin', value: { data, isEnd, mark } } });
   }
 
   #take({ kind }: RunEvent): void {

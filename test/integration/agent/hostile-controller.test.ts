@@ -18,6 +18,7 @@ import { Roster } from '../../../common/roster/roster.ts';
 import { clockToleranceMs } from '../../../common/signing/order.ts';
 import { createSealingSeed, sealingKey, sealTo, type SealingKey } from '../../../common/sealing.ts';
 import { createSigningKey, type SigningKey } from '../../../common/signing/signing-key.ts';
+import { createStdinKey, stdinMarker } from '../../../common/signing/stdin-marks.ts';
 import { createTokenSeed, tokenSecrets } from '../../../common/signing/token-secrets.ts';
 import { decodeTaskEvent } from '../../../proto/event-codec.ts';
 import type { AgentMessage, ControllerMessage, StartTask } from '../../../proto/gen/kompose/v1/agent_link.ts';
@@ -34,6 +35,8 @@ import { Bench } from './bench.ts';
 
 const ada = createSigningKey();
 const root = rootEntry('ada', ada);
+const stdinKey = createStdinKey();
+const typed = { offset: 0, data: Buffer.from('drop table'), isEnd: true };
 const processGauge = new ProcessGauge();
 const runId = '01J0000000000000000000000R';
 const firstTask = '01J0000000000000000000000T';
@@ -54,12 +57,15 @@ function signedTask(
     ...change,
   };
   const proposal = { runId, targets: [{ taskId: task, host, stack }] };
-  const { order, env, network, signatures } = signRun({ request }, proposal, key, nowMs);
+  const { order, env, network, signatures } = signRun({ request, stdinKey }, proposal, key, nowMs);
   const [signature = Buffer.alloc(0)] = signatures;
   const output = { keptBytes: 1024 * 1024, windowBytes: 0 };
   const rest = { terminalSize: undefined, output, sealed: new Uint8Array() };
   return { taskId: task, stack, order, signature, env, network, ...rest };
 }
+
+/** A task that reads the client's stdin. */
+const reading = signedTask({ hasStdin: true, args: ['-T', 'app', 'cat'] });
 
 /** The order, encoded anew with a change: what a controller can do who does not need a signature. */
 function altered(message: StartTask, change: Partial<SignedOrder>): StartTask {
@@ -191,14 +197,21 @@ class Host {
     return kind.value.reason;
   }
 
-  /** Does it, to its end; gives the task's state and what the action has left behind. */
-  async does(message: StartTask, stdin?: Uint8Array): Promise<{ state: string; user: string }> {
+  /** Does it, to its end; gives the task's state and its user. `markStdin` marks `typed`, given this host's half of the key. */
+  async does(
+    message: StartTask,
+    markStdin?: (hostKey: Uint8Array) => Uint8Array,
+  ): Promise<{ state: string; user: string }> {
     const before = this.sent.length;
     this.hear({ $case: 'startTask', value: message });
     assert.deepEqual(this.sent.slice(before), []);
     const user = this.#tasks.running(message.taskId)?.spec.user ?? '';
     const spool = this.#tasks.open.find(({ task }) => task === message.taskId);
-    if (stdin !== undefined) spool?.stdin?.receive({ offset: 0, data: stdin, isEnd: true, signature: stdin });
+    if (markStdin !== undefined) {
+      let hostKey = new Uint8Array();
+      spool?.stdin?.reportTo((_, key) => (hostKey = Uint8Array.from(key)));
+      spool?.stdin?.receive({ ...typed, mark: markStdin(hostKey) });
+    }
     await this.#tasks.settled();
     const last = await spool?.log.newest();
     const event = last === undefined ? undefined : decodeTaskEvent(last.bytes).event;
@@ -304,7 +317,7 @@ describe('an agent whose controller was taken over', () => {
     ['a longer time', (signed) => altered(signed, { timeoutMs: 1 }), wrong],
     ['unmasked output', (signed) => altered(signed, { raw: true }), wrong],
     ['a terminal', (signed) => altered(signed, { term: 'xterm' }), wrong],
-    ['a stdin', (signed) => altered(signed, { hasStdin: true }), wrong],
+    ['a stdin', (signed) => altered(signed, { stdinKey: createStdinKey().publicKey }), wrong],
     ['a longer force', (signed) => altered(signed, { notAfterUnixMs: Date.now() + 1e9 }), wrong],
     ['a sealed variable of its own', (signed) => altered(signed, { env: [] }), wrong],
     ['another stack', (signed) => ({ ...signed, stack: 'news' }), wrong],
@@ -388,12 +401,25 @@ describe('an agent whose controller was taken over', () => {
   });
 
   test('ends a task whose stdin is not its user’s, before a byte of it is read', async (t) => {
+    const own = createStdinKey();
+    const forgeries: readonly ((hostKey: Uint8Array) => Uint8Array)[] = [
+      () => Buffer.alloc(32),
+      (hostKey) => stdinMarker(own, hostKey, firstTask)(typed),
+      () => stdinMarker(own, stdinKey.publicKey, firstTask)(typed),
+      // What the client makes for a half of the key that the controller has put in the place of the host's.
+      () => stdinMarker(stdinKey, own.publicKey, firstTask)(typed),
+    ];
+    for (const forge of forgeries) {
+      const host = await Host.start(t);
+      const refused = { code: 'denied', message: /not what its user sent/ };
+      await assert.rejects(host.does(reading, forge), refused);
+    }
+  });
+
+  test('takes the stdin that its user has marked', async (t) => {
     const host = await Host.start(t);
-    const message = signedTask({ hasStdin: true, args: ['-T', 'app', 'cat'] });
-    await assert.rejects(host.does(message, Buffer.from('drop table')), {
-      code: 'denied',
-      message: /not what its user signed/,
-    });
+    const { state } = await host.does(reading, (hostKey) => stdinMarker(stdinKey, hostKey, firstTask)(typed));
+    assert.equal(state, 'succeeded');
   });
 });
 

@@ -13,6 +13,7 @@ import { signRun } from '../../../cli/sign-run.ts';
 import { changeEntry, type RosterChange, type RosterEntry } from '../../../common/roster/entry.ts';
 import { Roster } from '../../../common/roster/roster.ts';
 import type { SigningKey } from '../../../common/signing/signing-key.ts';
+import { createStdinKey } from '../../../common/signing/stdin-marks.ts';
 import { Inbox } from './inbox.ts';
 import { call } from './call.ts';
 import { versionMetadata } from './version-metadata.ts';
@@ -71,10 +72,11 @@ export class TestUser {
       args: ['-d'],
       ...change,
     };
+    const stdinKey = createStdinKey();
     const stream = this.client.startRun(this.metadata);
     stream.on('data', ({ kind }: WireRunEvent) => {
       if (kind?.$case !== 'proposal') return;
-      const value = signRun({ request }, kind.value, this.key, Date.now());
+      const value = signRun({ request, stdinKey }, kind.value, this.key, Date.now());
       stream.write({ kind: { $case: 'signed', value } });
     });
     stream.write({ kind: { $case: 'request', value: request } });

@@ -5,8 +5,9 @@ import { signRun, type AskedRun } from '../../../cli/sign-run.ts';
 import { rootEntry } from '../../../common/roster/entry.ts';
 import { Roster } from '../../../common/roster/roster.ts';
 import { openOrder } from '../../../common/signing/order.ts';
-import { stdinText, taskText } from '../../../common/signing/signed-text.ts';
+import { taskText } from '../../../common/signing/signed-text.ts';
 import { createSigningKey, isSignatureOf } from '../../../common/signing/signing-key.ts';
+import { createStdinKey } from '../../../common/signing/stdin-marks.ts';
 import { RunRequest, type PlanRetryResponse } from '../../../proto/gen/kompose/v1/fleet.ts';
 import { decodeOrder } from '../../../proto/order-codec.ts';
 
@@ -56,14 +57,17 @@ describe('what a client signs', () => {
 
   test('says nothing of a terminal or stdin that the command does not take', () => {
     const terminal = { rows: 24, columns: 80, term: 'xterm' };
+    const stdinKey = createStdinKey();
     const orderOf = (command: string, args: string[]) =>
       decodeOrder(
-        sign({ request: request({ command, args, hasStdin: true, terminal }) }, 'prod-1:sexy').order,
+        sign({ request: request({ command, args, hasStdin: true, terminal }), stdinKey }, 'prod-1:sexy')
+          .order,
       );
-    const shown = ({ hasStdin, term }: { hasStdin: boolean; term: string }) => [hasStdin, term];
-    assert.deepEqual(shown(orderOf('exec', ['app', 'sh'])), [true, 'xterm']);
-    assert.deepEqual(shown(orderOf('exec', ['-T', 'app', 'sh'])), [true, '']);
-    assert.deepEqual(shown(orderOf('up', ['-d'])), [false, '']);
+    const shown = ({ stdinKey: half, term }: { stdinKey: Uint8Array; term: string }) => [half, term];
+    const { publicKey: half } = stdinKey;
+    assert.deepEqual(shown(orderOf('exec', ['app', 'sh'])), [half, 'xterm']);
+    assert.deepEqual(shown(orderOf('exec', ['-T', 'app', 'sh'])), [half, '']);
+    assert.deepEqual(shown(orderOf('up', ['-d'])), [new Uint8Array(), '']);
   });
 
   test('has its force for as long as the user lets it wait', () => {
@@ -186,14 +190,4 @@ describe('a repetition', () => {
     const others = Roster.empty.extend([rootEntry('bob', bob)]);
     assert.throws(() => signedRepetition(plan(), others), { code: 'denied', message: /not in the roster/ });
   });
-});
-
-test('a piece of stdin is signed for its task, place and end', () => {
-  const data = Buffer.from('x');
-  const texts = [
-    stdinText('T', 0, false, data),
-    stdinText('T', 0, true, data),
-    stdinText('T', 1, false, data),
-  ];
-  assert.equal(new Set(texts).size, 3);
 });

@@ -386,8 +386,8 @@ export interface StdinChunk {
   data: Uint8Array;
   /** No byte follows. */
   isEnd: boolean;
-  /** By the key that signed the task's order; see StdinInput. */
-  signature: Uint8Array;
+  /** See StdinInput. */
+  mark: Uint8Array;
 }
 
 /**
@@ -2988,7 +2988,7 @@ export const TaskControl: MessageFns<TaskControl> = {
 };
 
 function createBaseStdinChunk(): StdinChunk {
-  return { offset: 0, data: new Uint8Array(0), isEnd: false, signature: new Uint8Array(0) };
+  return { offset: 0, data: new Uint8Array(0), isEnd: false, mark: new Uint8Array(0) };
 }
 
 export const StdinChunk: MessageFns<StdinChunk> = {
@@ -3002,8 +3002,8 @@ export const StdinChunk: MessageFns<StdinChunk> = {
     if (message.isEnd !== false) {
       writer.uint32(24).bool(message.isEnd);
     }
-    if (message.signature.length !== 0) {
-      writer.uint32(34).bytes(message.signature);
+    if (message.mark.length !== 0) {
+      writer.uint32(34).bytes(message.mark);
     }
     return writer;
   },
@@ -3050,7 +3050,7 @@ export const StdinChunk: MessageFns<StdinChunk> = {
               break;
             }
 
-            message.signature = reader.bytes();
+            message.mark = reader.bytes();
             continue;
           }
         }

@@ -281,6 +281,8 @@ export interface RunProposal {
  */
 export interface StdinProgress {
   taken: number;
+  /** The agent's half of the key that each piece is marked by, the same each time; see SignedOrder. */
+  key: Uint8Array;
 }
 
 /** The terminal that a client runs on; `term` is its TERM. */
@@ -1757,13 +1759,16 @@ export const RunProposal: MessageFns<RunProposal> = {
 };
 
 function createBaseStdinProgress(): StdinProgress {
-  return { taken: 0 };
+  return { taken: 0, key: new Uint8Array(0) };
 }
 
 export const StdinProgress: MessageFns<StdinProgress> = {
   encode(message: StdinProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.taken !== 0) {
       writer.uint32(8).uint64(message.taken);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
     }
     return writer;
   },
@@ -1787,6 +1792,14 @@ export const StdinProgress: MessageFns<StdinProgress> = {
             }
 
             message.taken = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.bytes();
             continue;
           }
         }

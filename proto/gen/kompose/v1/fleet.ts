@@ -132,13 +132,13 @@ export interface RunCancel {
 }
 
 /**
- * At most 64 KiB. Signed like the order, over the task's id, the number of the first byte, whether this is the end, and
- * the SHA-256 of the data.
+ * At most 64 KiB. The mark shows that it is the user's: an HMAC over the number of the first byte, whether this is the end,
+ * and the data, by a key that only the client and the agent have (common/signing/stdin-marks.ts).
  */
 export interface StdinInput {
   data: Uint8Array;
   isEnd: boolean;
-  signature: Uint8Array;
+  mark: Uint8Array;
 }
 
 export interface WatchRunRequest {
@@ -1330,7 +1330,7 @@ export const RunCancel: MessageFns<RunCancel> = {
 };
 
 function createBaseStdinInput(): StdinInput {
-  return { data: new Uint8Array(0), isEnd: false, signature: new Uint8Array(0) };
+  return { data: new Uint8Array(0), isEnd: false, mark: new Uint8Array(0) };
 }
 
 export const StdinInput: MessageFns<StdinInput> = {
@@ -1341,8 +1341,8 @@ export const StdinInput: MessageFns<StdinInput> = {
     if (message.isEnd !== false) {
       writer.uint32(16).bool(message.isEnd);
     }
-    if (message.signature.length !== 0) {
-      writer.uint32(26).bytes(message.signature);
+    if (message.mark.length !== 0) {
+      writer.uint32(26).bytes(message.mark);
     }
     return writer;
   },
@@ -1381,7 +1381,7 @@ export const StdinInput: MessageFns<StdinInput> = {
               break;
             }
 
-            message.signature = reader.bytes();
+            message.mark = reader.bytes();
             continue;
           }
         }

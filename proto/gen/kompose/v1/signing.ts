@@ -39,8 +39,11 @@ export interface SignedOrder {
   timeoutMs: number;
   dryRun: boolean;
   raw: boolean;
-  /** The action reads the client's stdin, each piece of which is signed. */
-  hasStdin: boolean;
+  /**
+   * The action reads the client's stdin, and this is the client's half of the key that each piece is marked by
+   * (common/signing/stdin-marks.ts), 32 bytes. Empty: it reads none.
+   */
+  stdinKey: Uint8Array;
   /** TERM of the terminal that the action runs on; empty: it runs on none. */
   term: string;
   /** By the client's clock: when it signed, and when the order has lost its force, all waiting included. */
@@ -89,7 +92,7 @@ function createBaseSignedOrder(): SignedOrder {
     timeoutMs: 0,
     dryRun: false,
     raw: false,
-    hasStdin: false,
+    stdinKey: new Uint8Array(0),
     term: "",
     signedUnixMs: 0,
     notAfterUnixMs: 0,
@@ -128,8 +131,8 @@ export const SignedOrder: MessageFns<SignedOrder> = {
     if (message.raw !== false) {
       writer.uint32(80).bool(message.raw);
     }
-    if (message.hasStdin !== false) {
-      writer.uint32(88).bool(message.hasStdin);
+    if (message.stdinKey.length !== 0) {
+      writer.uint32(90).bytes(message.stdinKey);
     }
     if (message.term !== "") {
       writer.uint32(98).string(message.term);
@@ -237,11 +240,11 @@ export const SignedOrder: MessageFns<SignedOrder> = {
             continue;
           }
           case 11: {
-            if (tag !== 88) {
+            if (tag !== 90) {
               break;
             }
 
-            message.hasStdin = reader.bool();
+            message.stdinKey = reader.bytes();
             continue;
           }
           case 12: {

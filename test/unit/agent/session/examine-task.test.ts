@@ -8,10 +8,12 @@ import { rootEntry } from '../../../../common/roster/entry.ts';
 import { Roster } from '../../../../common/roster/roster.ts';
 import { clockToleranceMs } from '../../../../common/signing/order.ts';
 import { createSigningKey } from '../../../../common/signing/signing-key.ts';
+import { createStdinKey } from '../../../../common/signing/stdin-marks.ts';
 import type { StartTask } from '../../../../proto/gen/kompose/v1/agent_link.ts';
 import { RunRequest } from '../../../../proto/gen/kompose/v1/fleet.ts';
 
 const key = createSigningKey();
+const stdinKey = createStdinKey();
 const roster = Roster.empty.extend([rootEntry('ada', key)]);
 const nowMs = Date.parse('2030-01-01');
 const host = { name: 'prod-1', roster, nowMs };
@@ -21,7 +23,7 @@ function signed(change: Partial<RunRequest> = {}): StartTask {
   const request = { ...none, pattern: '*', command: 'exec', args: ['app', 'sh'], env: { A: 'b' }, ...change };
   const target = { taskId: '01J0000000000000000000000T', host: 'prod-1', stack: 'sexy' };
   const proposal = { runId: '01J0000000000000000000000R', targets: [target] };
-  const { order, env, network, signatures } = signRun({ request }, proposal, key, nowMs);
+  const { order, env, network, signatures } = signRun({ request, stdinKey }, proposal, key, nowMs);
   const [signature = Buffer.alloc(0)] = signatures;
   const rest = { terminalSize: { rows: 30, columns: 90 }, output: undefined, sealed: new Uint8Array() };
   return { taskId: target.taskId, stack: target.stack, order, signature, env, network, ...rest };
@@ -42,9 +44,9 @@ test('gives a task as it was signed, and the name of whoever signed it', () => {
     dryRun: false,
     raw: false,
     hasStdin: true,
+    stdinKey: stdinKey.publicKey,
     terminal: { term: 'xterm', rows: 30, columns: 90 },
     user: 'ada',
-    key: key.publicKey,
     output: undefined,
   });
   assert.equal(notAfterMs, nowMs + 10 * 60_000);

@@ -7,7 +7,7 @@ import {
   signingKeyToPem,
   signText,
 } from '../../../../common/signing/signing-key.ts';
-import { stdinText, taskText } from '../../../../common/signing/signed-text.ts';
+import { rosterText, taskText } from '../../../../common/signing/signed-text.ts';
 import { createTokenSeed, tokenSecrets } from '../../../../common/signing/token-secrets.ts';
 
 describe('the seed of a token', () => {
@@ -43,7 +43,7 @@ describe('a signing key', () => {
   });
 });
 
-test('a signature over a task says nothing about another task, host, stack or order, nor about stdin', () => {
+test('a signature over a task says nothing about another task, host, stack or order, nor about the roster', () => {
   const order = Buffer.from('order');
   const target = { task: 'T', host: 'prod-1', stack: 'sexy' };
   const texts = [
@@ -52,10 +52,7 @@ test('a signature over a task says nothing about another task, host, stack or or
     taskText(order, { ...target, task: 'U' }),
     taskText(order, { ...target, host: 'prod-2' }),
     taskText(order, { ...target, stack: 'news' }),
-    stdinText('T', 0, false, order),
-    stdinText('T', 0, true, order),
-    stdinText('T', 1, false, order),
-    stdinText('U', 0, false, order),
+    rosterText('order'),
   ];
   assert.equal(new Set(texts).size, texts.length);
 });

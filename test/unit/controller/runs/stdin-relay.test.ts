@@ -25,7 +25,7 @@ describe('StdinRelay of a terminal', () => {
     relay.detach(first);
     relay.resize({ rows: 40, columns: 120 });
     const second = link();
-    relay.write({ data: Buffer.from('x'), isEnd: false, signature: Buffer.of() });
+    relay.write({ data: Buffer.from('x'), isEnd: false, mark: Buffer.alloc(32) });
     relay.attach(second);
     assert.deepEqual(second.sent, ['120x40', 'x']);
     assert.deepEqual(first.sent, ['80x24', '100x30']);
