@@ -19,6 +19,32 @@ export interface Counts {
   readonly vanished: number;
 }
 
+/** Between one and the next of a kind. */
+const pausesMs = {
+  'runs-on-all': 20_000,
+  'runs-on-ten': 2_000,
+  changes: 3_000,
+  slow: 5_000,
+  'killed-on-all': 20_000,
+  'killed-in-output': 5_000,
+  'killed-followers': 1_000,
+  'killed-in-changes': 2_000,
+  'agent-vanishes': 40_000,
+  'light-agents-vanish': 25_000,
+};
+type Repeated = keyof typeof pausesMs;
+
+/** What load there is: `following` is one client that stays. */
+export type Kind = Repeated | 'following';
+export const allKinds = [...Object.keys(pausesMs), 'following'] as Kind[];
+
+interface LoadOptions {
+  readonly kinds: readonly Kind[];
+  /** The pauses are divided by it. */
+  readonly pace: number;
+  readonly random: Random;
+}
+
 /** Succeeded, or a host was away: agents vanish. */
 const expected = new Set<number | null>([0, 4]);
 
@@ -30,15 +56,15 @@ const expected = new Set<number | null>([0, 4]);
 export class Load {
   readonly faults: string[] = [];
   readonly #fleet: SoakFleet;
-  readonly #random: Random;
+  readonly #options: LoadOptions;
   #ended = 0;
   #killed = 0;
   #vanished = 0;
   #followerPid = 0;
 
-  constructor(fleet: SoakFleet, random: Random) {
+  constructor(fleet: SoakFleet, options: LoadOptions) {
     this.#fleet = fleet;
-    this.#random = random;
+    this.#options = options;
   }
 
   get counts(): Counts {
@@ -52,30 +78,44 @@ export class Load {
 
   /** Resolves when every client has ended and every agent is back. */
   async run(signal: AbortSignal): Promise<void> {
-    const between = (low: number, high: number): number => this.#random.between(low, high);
-    // Ten of them.
-    const light = (): string => `light-${String(between(0, 49)).padStart(2, '0')}*:*`;
-    await Promise.all([
-      this.#repeat(signal, 20_000, () => this.#client(['*', 'ps'])),
-      this.#repeat(signal, 2_000, () => this.#client([light(), 'ps'])),
-      this.#repeat(signal, 3_000, () => this.#client(['prod-*:*', 'up', '-d'])),
-      this.#repeat(signal, 5_000, () => this.#client(['prod-1:sexy', 'logs'], { bytesATurn: 65_536 })),
-      this.#repeat(signal, 20_000, () => this.#client(['*', 'ps'], { killAfterMs: between(200, 3_000) })),
-      this.#repeat(signal, 5_000, () =>
-        this.#client(['prod-1:*', 'logs'], { killAfterMs: between(200, 800) }),
+    const { kinds, pace } = this.#options;
+    await Promise.all(
+      kinds.map((kind) =>
+        kind === 'following' ? this.#follow(signal) : this.#repeat(signal, pausesMs[kind] / pace, kind),
       ),
-      this.#repeat(signal, 1_000, () => this.#client(['prod-1:news', 'logs', '-f'], { killAfterMs: 6_000 })),
-      this.#repeat(signal, 2_000, () => this.#client(['prod-1:news', 'up', '-d'], { killAfterMs: 300 })),
-      this.#follow(signal),
-      this.#repeat(signal, 40_000, () => this.#agentVanishes()),
-      this.#repeat(signal, 25_000, () => this.#lightAgentsVanish()),
-    ]);
+    );
   }
 
-  async #repeat(signal: AbortSignal, pauseMs: number, act: () => Promise<void>): Promise<void> {
+  async #repeat(signal: AbortSignal, pauseMs: number, kind: Repeated): Promise<void> {
     while (!signal.aborted) {
-      await act().catch((error: unknown) => this.faults.push(String(error)));
+      await this.#act(kind).catch((error: unknown) => this.faults.push(String(error)));
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #act(kind: Repeated): Promise<void> {
+    const between = (low: number, high: number): number => this.#options.random.between(low, high);
+    switch (kind) {
+      case 'runs-on-all':
+        return this.#client(['*', 'ps']);
+      case 'runs-on-ten':
+        return this.#client([`light-${String(between(0, 49)).padStart(2, '0')}*:*`, 'ps']);
+      case 'changes':
+        return this.#client(['prod-*:*', 'up', '-d']);
+      case 'slow':
+        return this.#client(['prod-1:sexy', 'logs'], { bytesATurn: 65_536 });
+      case 'killed-on-all':
+        return this.#client(['*', 'ps'], { killAfterMs: between(200, 3_000) });
+      case 'killed-in-output':
+        return this.#client(['prod-1:*', 'logs'], { killAfterMs: between(200, 800) });
+      case 'killed-followers':
+        return this.#client(['prod-1:news', 'logs', '-f'], { killAfterMs: 6_000 });
+      case 'killed-in-changes':
+        return this.#client(['prod-1:news', 'up', '-d'], { killAfterMs: 300 });
+      case 'agent-vanishes':
+        return this.#agentVanishes();
+      case 'light-agents-vanish':
+        return this.#lightAgentsVanish();
     }
   }
 

@@ -4,37 +4,44 @@ import { parseArgs } from 'node:util';
 import { Random } from '../shuffle/random.ts';
 import { AdminClient } from './admin-client.ts';
 import { findLeft, readTables } from './leftovers.ts';
-import { Load } from './load.ts';
+import { allKinds, Load } from './load.ts';
 import { writeReport } from './report.ts';
 import { sample } from './sampler.ts';
 import { SoakFleet, type Program } from './soak-fleet.ts';
 
 /*
- * `npm run soak [-- --minutes 20 --seed N --dry]`: the released controller, two agents with real bash under a program in
- * docker's place, and 500 light agents, under steady load; what each process takes, every second, goes to
- * docs/plots/soak-*.svg and docs/performance.md (`--dry`: to bench-results/ only). `--node-options
- * --heapsnapshot-signal=SIGUSR2`: to see what grows in the controller or the agent. The exit code is 1 if anything is left at the end, a
- * client ended otherwise than it should, or a run is not accounted for.
+ * `npm run soak [-- --minutes 20 --seed N --dry]`: the released controller and agents as their units start them, two agents
+ * with real bash under a program in docker's place and 500 light ones, under steady load; what each process takes, every
+ * second, goes to docs/plots/soak-*.svg and docs/performance.md (`--dry`: to bench-results/ only). The exit code is 1 if
+ * anything is left at the end, a client ended otherwise than it should, or a run is not accounted for.
+ *
+ * To find out by what something grows: `--only slow,following` of the kinds of load (see load.ts), `--pace 5` with pauses of
+ * a fifth, and `--node-options --heapsnapshot-signal=SIGUSR2` for what the controller or the agent holds.
  */
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '20' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     dry: { type: 'boolean', default: false },
+    only: { type: 'string', default: allKinds.join() },
+    pace: { type: 'string', default: '1' },
     'node-options': { type: 'string', default: '' },
   },
 });
 const minutes = Number(values.minutes);
 const seed = Number(values.seed);
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  console.error('npm run soak -- --minutes N --seed N');
+const pace = Number(values.pace);
+const asked = values.only.split(',');
+const kinds = allKinds.filter((kind) => asked.includes(kind));
+if (!(minutes > 0) || !(pace > 0) || !Number.isSafeInteger(seed) || kinds.length !== asked.length) {
+  console.error(`npm run soak -- --minutes N --seed N --pace N --only ${allKinds.join()}`);
   process.exit(2);
 }
 
 console.log(`seed ${seed}, ${minutes} minutes`);
 await using fleet = await SoakFleet.start(values['node-options']);
 using admin = await AdminClient.open(join(fleet.stubs.home('admin'), 'user'), fleet.stubs.address);
-const load = new Load(fleet, new Random(seed));
+const load = new Load(fleet, { kinds, pace, random: new Random(seed) });
 const follower = (): Program => {
   return { name: 'client that follows', host: undefined, pid: load.followerPid, stays: true };
 };

@@ -4,6 +4,8 @@ import { Child } from '../bench/fleet/child.ts';
 import { joinInBulk } from '../bench/fleet/join-in-bulk.ts';
 import type { LightHost } from '../bench/fleet/light-agent.ts';
 import type { LightAgentQuestions } from '../bench/fleet/light-agents.ts';
+import { frugalEnv, frugalNode } from '../../agent/unit.ts';
+import { relayingEnv, relayingNode } from '../../controller/unit.ts';
 import { StubFleet } from '../integration/fleet/stub-fleet.ts';
 
 /** The agents of real hosts: `prod-2`'s vanishes and returns. */
@@ -20,6 +22,16 @@ const action = `case "$*" in
 esac
 `;
 const hooks = 'hook_pre_up() { echo before; }\nhook_post_up() { echo after; }\n';
+
+/** With the arguments and the environment that their units give them. */
+function startAsUnits(stubs: StubFleet): void {
+  stubs.nodeArgsOf['controller'] = relayingNode;
+  stubs.envOf['controller'] = relayingEnv;
+  for (const host of realHosts) {
+    stubs.nodeArgsOf[host] = frugalNode;
+    stubs.envOf[host] = frugalEnv;
+  }
+}
 
 /** A process of the fleet. */
 export interface Program {
@@ -63,6 +75,7 @@ export class SoakFleet implements AsyncDisposable {
       );
       const hosts = await joinInBulk(join(stubs.home('controller'), 'controller'), names);
       stubs.env['NODE_OPTIONS'] = nodeOptions;
+      startAsUnits(stubs);
       await stubs.startController();
       const fleet = new SoakFleet(stubs, hosts, String(me?.['root']));
       fleet.#staying = await fleet.#link(hosts.slice(0, staying));

@@ -10,14 +10,15 @@ export class CliProcess {
   stderr = '';
   readonly #ended: Promise<number>;
 
-  /** `input` is what it reads on stdin; without it stdin is /dev/null. */
+  /** `input` is what it reads on stdin; without it stdin is /dev/null. `nodeArgs` are Node's own. */
   constructor(
     home: string,
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
     input?: string,
+    nodeArgs: readonly string[] = [],
   ) {
-    const child = spawn(process.execPath, [entry, ...args], {
+    const child = spawn(process.execPath, [...nodeArgs, entry, ...args], {
       env: { PATH: process.env['PATH'], KOMPOSE_HOME: home, ...env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });

@@ -33,6 +33,8 @@ export class StubFleet {
   readonly env: Record<string, string> = {};
   /** Likewise, those with the home of that name alone. */
   readonly envOf: Record<string, Readonly<Record<string, string>>> = {};
+  /** Node's arguments of those with the home of that name. */
+  readonly nodeArgsOf: Record<string, readonly string[]> = {};
   readonly #agents = new Map<string, CliProcess>();
   #controller: CliProcess | undefined;
 
@@ -94,7 +96,7 @@ export class StubFleet {
   }
 
   spawn(home: string, args: readonly string[], input?: string): CliProcess {
-    return new CliProcess(this.home(home), args, this.#env(home), input);
+    return new CliProcess(this.home(home), args, this.#env(home), input, this.nodeArgsOf[home]);
   }
 
   /** KOMPOSE_HOME of `controller`, `admin` or a host. */
