@@ -1,4 +1,4 @@
-import { environmentLine, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
+import { environmentLine, environmentLines, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
 
 export interface AgentService {
   /** The whole command line of `agent serve`. */
@@ -19,6 +19,9 @@ export const frugalNode: readonly string[] = [
   '--max-semi-space-size=1',
   '--invocation-count-for-turbofan=30000',
 ];
+
+/** Its environment, to the same end: each thread of Node's would have a heap of its own. */
+export const frugalEnv: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' };
 
 /** What decides which engine the agent works with. */
 const engineVariables = ['DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'DOCKER_CERT_PATH'];
@@ -44,8 +47,7 @@ export function agentUnit({ argv, env, path, komposeHome, user }: AgentService):
       `ExecStart=${execLine(argv)}`,
       environmentLine('KOMPOSE_HOME', komposeHome),
       environmentLine('PATH', path),
-      // Each thread of Node's would have a heap of its own.
-      environmentLine('MALLOC_ARENA_MAX', '1'),
+      ...environmentLines(frugalEnv),
       ...engine,
       `User=${user}`,
       'Restart=always',

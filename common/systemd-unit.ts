@@ -37,6 +37,10 @@ export function environmentLine(name: string, value: string): string {
   return `Environment=${quoteWord(`${name}=${value}`)}`;
 }
 
+export function environmentLines(env: Readonly<Record<string, string>>): string[] {
+  return Object.entries(env).map(([name, value]) => environmentLine(name, value));
+}
+
 function quoteWord(word: string): string {
   const escaped = word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%');
   return /^[\w@%+=:,./-]+$/.test(word) ? escaped : `"${escaped}"`;

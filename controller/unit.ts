@@ -1,4 +1,4 @@
-import { environmentLine, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
+import { environmentLine, environmentLines, execLine, type SystemdUnit } from '../common/systemd-unit.ts';
 
 export interface ControllerService {
   /** The whole command line of `controller serve`. */
@@ -13,12 +13,17 @@ export interface ControllerService {
 /**
  * Node's arguments for a controller through which much output passes. Each piece takes memory outside of V8's heap; left
  * alone, V8 gives it back when 64 MiB are there, and looks through the whole heap each time, which is large where the
- * fleet is: half of the controller's processor time. In a young heap of 4 MiB it is found soon.
+ * fleet is: half of the controller's processor time. In a young heap of 4 MiB it is found soon. What has lived for as long
+ * as a run is found by looking through all; V8 would let that grow to some hundred megabytes first.
  */
 export const relayingNode: readonly string[] = [
   '--max-semi-space-size=4',
   '--external-memory-accounted-in-global-limit',
+  '--heap-growing-percent=40',
 ];
+
+/** Its environment: each thread of Node's would have a heap of its own, and give nothing of it back. */
+export const relayingEnv: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' };
 
 /** The controller as a service: it needs its folder and the network, and gets nothing else. Pure. */
 export function controllerUnit({ argv, folder, komposeHome, user }: ControllerService): SystemdUnit {
@@ -29,6 +34,7 @@ export function controllerUnit({ argv, folder, komposeHome, user }: ControllerSe
       'Type=exec',
       `ExecStart=${execLine(argv)}`,
       environmentLine('KOMPOSE_HOME', komposeHome),
+      ...environmentLines(relayingEnv),
       `User=${user}`,
       'Restart=always',
       'RestartSec=2',

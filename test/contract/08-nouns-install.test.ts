@@ -75,8 +75,17 @@ for (const [program, verb] of [
     const unit = await readFile(path, 'utf8');
     assert.deepEqual(valuesOf(unit, 'WantedBy'), ['multi-user.target']);
     assert.match(valuesOf(unit, 'ExecStart')[0] ?? '', new RegExp(`^/.*kompose\\S* ${verb} serve$`));
-    assert.ok(valuesOf(unit, 'Environment').includes(`KOMPOSE_HOME=${home}`));
+    for (const line of [`KOMPOSE_HOME=${home}`, 'MALLOC_ARENA_MAX=1'])
+      assert.ok(valuesOf(unit, 'Environment').includes(line), line);
     await verify(path);
+  });
+
+  test(`${program} install: its unit gives Node arguments that Node knows`, async () => {
+    const { stdout: unit } = await install(program, 'install', '--print');
+    const [node = '', ...words] = valuesOf(unit, 'ExecStart')[0]?.split(' ') ?? [];
+    const args = words.filter((word) => word.startsWith('--'));
+    assert.ok(args.length > 0);
+    await run(node, [...args, '--eval', '0']);
   });
 
   test(`${program} install --print: the same on stdout, and nothing is written`, async () => {

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { initController } from '../../../controller/init.ts';
+import { relayingEnv, relayingNode } from '../../../controller/unit.ts';
 import { kompose } from '../../fleet/release.ts';
 import { Child } from './child.ts';
 import { freePort } from '../../fleet/free-port.ts';
@@ -76,11 +77,14 @@ export class LightFleet implements AsyncDisposable {
     return this.#user;
   }
 
-  /** Resolves when it listens, with the Unix time of that. `program` is that of the release, or Node's arguments before it too. */
+  /**
+   * As its unit starts it; resolves when it listens, with the Unix time of that. `program` is that of the release, or more
+   * of Node's arguments before it too.
+   */
   async startController(program: readonly string[] = [kompose]): Promise<number> {
-    const argv = [...program, 'controller', 'serve', '--listen', this.address];
+    const argv = [...relayingNode, ...program, 'controller', 'serve', '--listen', this.address];
     const log = openSync(this.logPath, 'a');
-    const env = { ...process.env, KOMPOSE_HOME: this.#folder };
+    const env = { ...process.env, ...relayingEnv, KOMPOSE_HOME: this.#folder };
     const controller = spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', log] });
     closeSync(log);
     this.#controller = controller;
