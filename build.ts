@@ -2,55 +2,98 @@ import { chmodSync, rmSync } from 'node:fs';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 /*
- * The release, in dist/: the three programs, and the parts that they load when a command needs them. Code that no
- * command of a start needs is split off, so that it is neither read nor compiled. The agent and the controller are
- * bundled apart: what they share with the command line would be split off, too, into many small files, and each is one
- * more that every command has to find and to link.
+ * The release, in dist/: the three programs, and the parts that they load when a command needs them. What a command of the
+ * fleet needs is one file, `cli.cjs`: each more is one to find and to link, and each built-in module that is imported as
+ * ECMAScript hands out all that it has, which loads more of them. In it a module is run when it is first asked for. The
+ * agent and the controller are bundled apart.
  */
 const programs = ['kompose', 'kompose-agent', 'kompose-controller'];
 
 const options: BuildOptions = {
   outdir: 'dist',
   bundle: true,
-  splitting: true,
   // Names stay: thousands of functions that are told theirs at run time would be a tenth of a command's start.
   minifySyntax: true,
   minifyWhitespace: true,
-  format: 'esm',
   platform: 'node',
   target: 'node24',
   // Loads a binary of its own, from where npm put it.
   external: ['@lydell/node-pty'],
   legalComments: 'linked',
+  logLevel: 'warning',
+};
+
+const inParts: BuildOptions = {
+  ...options,
+  format: 'esm',
+  splitting: true,
   // CommonJS dependencies ask for `require`, which ES modules do not have.
   banner: {
     js: "import { createRequire as komposeRequire } from 'node:module'; const require = komposeRequire(import.meta.url);",
   },
-  logLevel: 'warning',
 };
 
-/** Where the programs look for the bundles of the agent and the controller. */
-const bundledApart: Plugin = {
-  name: 'bundled apart',
-  setup: (bundle) => {
-    bundle.onResolve({ filter: /^\.\.\/(agent|controller)\/main\.ts$/ }, ({ path }) => {
-      return { path: `./${path.split('/')[1]}.js`, external: true };
-    });
-  },
-};
+/** These are not part of the bundle, but bundles beside it. */
+function bundledApart(filter: RegExp, nameOf: (path: string) => string | undefined): Plugin {
+  return {
+    name: 'bundled apart',
+    setup: (bundle) => {
+      bundle.onResolve({ filter }, ({ path }) => ({ path: `./${nameOf(path)}.js`, external: true }));
+    },
+  };
+}
+
+const otherPrograms = bundledApart(/^\.\.\/(agent|controller)\/main\.ts$/, (path) => path.split('/')[1]);
+/** With the code of the agent, or of certificates: no command of the fleet asks for them. */
+const otherCommands = bundledApart(/\/(local|script|certificate-request)\.ts$/, (path) =>
+  path.split('/').at(-1)?.replace('.ts', ''),
+);
+
+/** Node's loader of ES modules would read all of a CommonJS file for the names that it exports. */
+const commandsByRequire = standIn(/^\.\.\/cli\/main\.ts$/, `export const { main } = require('./cli.cjs');`);
+
+/** commander starts programs for subcommands that are files of their own: there are none. */
+const noPrograms = standIn(/^node:child_process$/, 'module.exports = {};', /\/commander\//);
+
+/** Puts a text in the place of a module. */
+function standIn(filter: RegExp, contents: string, importer = /./): Plugin {
+  const namespace = `in place of ${filter.source}`;
+  return {
+    name: namespace,
+    setup: (bundle) => {
+      bundle.onResolve({ filter }, ({ path, importer: asking }) =>
+        importer.test(asking) ? { path, namespace } : undefined,
+      );
+      bundle.onResolve({ filter: /\.cjs$/, namespace }, ({ path }) => ({ path, external: true }));
+      bundle.onLoad({ filter: /./, namespace }, () => ({ contents, resolveDir: import.meta.dirname }));
+    },
+  };
+}
 
 rmSync('dist', { recursive: true, force: true });
 await build({
-  ...options,
+  ...inParts,
   entryPoints: programs.map((name) => ({ in: `bin/${name}.ts`, out: name })),
-  plugins: [bundledApart],
+  plugins: [otherPrograms, commandsByRequire],
 });
 await build({
   ...options,
+  format: 'cjs',
+  entryPoints: [{ in: 'cli/main.ts', out: 'cli' }],
+  outExtension: { '.js': '.cjs' },
+  // Of a service that is never offered.
+  external: ['@grpc/proto-loader'],
+  plugins: [otherCommands, noPrograms],
+});
+await build({
+  ...inParts,
   entryPoints: [
     { in: 'agent/main.ts', out: 'agent' },
     { in: 'controller/main.ts', out: 'controller' },
     { in: 'agent/database/hash-thread.ts', out: 'hash-thread' },
+    { in: 'cli/commands/local.ts', out: 'local' },
+    { in: 'cli/commands/script.ts', out: 'script' },
+    { in: 'proto/certificate-request.ts', out: 'certificate-request' },
   ],
 });
 for (const name of programs) chmodSync(`dist/${name}.js`, 0o755);

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { Writable } from 'node:stream';
 import { WriteStream } from 'node:tty';
-import { createInterface } from 'node:readline/promises';
 import { isSystemError } from '../common/errors.ts';
 import type { TerminalSize } from '../common/client-terminal.ts';
 import type { Sink } from './output/sink.ts';
@@ -116,6 +115,8 @@ export class Terminal implements Sink {
   }
 
   async #ask(question: string, output: Writable): Promise<string> {
+    // Few commands ask.
+    const { createInterface } = await import('node:readline/promises');
     const lines = createInterface({ input: this.#stdin, output, terminal: true });
     // Only now does the terminal itself no longer show what is typed.
     if (output !== this.#stderr) this.stderr(question);
