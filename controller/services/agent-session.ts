@@ -63,7 +63,8 @@ export class AgentSession implements HostSession {
     this.instanceStartedMs = hello.startedUnixMs;
     this.linkNumber = hello.linkNumber;
     this.connectedMs = nowMs;
-    this.sealingKey = isSealingKey(hello.sealingKey) ? hello.sealingKey : undefined;
+    // As decoded it is a part of what was read from the socket, all of which would be kept with it.
+    this.sealingKey = isSealingKey(hello.sealingKey) ? Uint8Array.from(hello.sealingKey) : undefined;
     this.#capabilities = new Set(hello.capabilities);
     this.#end = end;
     const giveUp = (): void => {

@@ -13,6 +13,9 @@ const encodingHeader = 'grpc-encoding';
 /** What is on its way on one connection; a user sends much only as stdin. */
 const windows = { host: flowControlWindowBytes, user: 2 * stdinWindowBytes };
 
+/** To gRPC, a certificate without its bytes is none. */
+const noBytes = Buffer.alloc(0);
+
 interface StreamStart {
   readonly stream: ServerHttp2Stream;
   /** The very object that gRPC will read. */
@@ -61,9 +64,11 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
 }
 
 function welcome(session: ServerHttp2Session, socket: TLSSocket): string {
-  const certificate = socket.getPeerCertificate();
-  // Each call asks for it more than once, and TLS would read it anew each time.
-  socket.getPeerCertificate = (() => certificate) as TLSSocket['getPeerCertificate'];
+  const shown = socket.getPeerCertificate();
+  // Each call asks for it more than once, and TLS would read it anew each time. What nobody here asks for is kilobytes.
+  const { subjectaltname = '', fingerprint256, valid_from, valid_to } = shown;
+  const certificate = { subjectaltname, fingerprint256, valid_from, valid_to, raw: noBytes };
+  socket.getPeerCertificate = (() => certificate) as unknown as TLSSocket['getPeerCertificate'];
   const { kind, fingerprint } = ofCertificate(certificate);
   session.setLocalWindowSize(windows[kind ?? 'user']);
   return fingerprint;
