@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, writevSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  read,
+  readSync,
+  rmSync,
+  writeSync,
+  writevSync,
+} from 'node:fs';
 import { promisify } from 'node:util';
 
 /*
@@ -15,6 +25,8 @@ import { promisify } from 'node:util';
 const headerBytes = 14;
 const blockBytes = 256 * 1024;
 const indexEveryBytes = 64 * 1024;
+/** A record of at most so many bytes is copied behind its header: for so few, two pieces take longer. */
+const copiedBytes = 4 * 1024;
 /** What one message of the wire can hold, and some. */
 export const maxRecordBytes = 16 * 1024 * 1024;
 const readAsync = promisify(read);
@@ -142,7 +154,10 @@ export class LogSegment {
   #write(header: Buffer, bytes: Uint8Array): void {
     const total = headerBytes + bytes.length;
     try {
-      let written = writevSync(this.#fd, [header, bytes]);
+      let written =
+        total <= copiedBytes
+          ? writeSync(this.#fd, Buffer.concat([header, bytes], total))
+          : writevSync(this.#fd, [header, bytes]);
       while (written < total) {
         const rest =
           written < headerBytes ? [header.subarray(written), bytes] : [bytes.subarray(written - headerBytes)];

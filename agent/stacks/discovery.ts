@@ -11,16 +11,12 @@ export const composeFileNames = [
   'docker-compose.yml',
 ] as const;
 
-/** A stack that is there. */
-export interface Stack {
+/** A stack as its folder shows it. */
+export interface StackFolder {
   readonly name: string;
   /** Absolute. */
   readonly path: string;
   readonly composeFile: string;
-}
-
-/** A stack as its folder shows it. */
-export interface StackFolder extends Stack {
   readonly hasHooksFile: boolean;
   readonly hasEnvFile: boolean;
   readonly dumps: number;
@@ -45,11 +41,10 @@ export async function discoverStacks(root: string): Promise<StackFolder[]> {
  * One stack by name; undefined if there is none. Never leaves the root: a name with a slash, a hidden one or a
  * link is no stack.
  */
-export async function findStack(root: string, name: string): Promise<Stack | undefined> {
+export async function findStack(root: string, name: string): Promise<StackFolder | undefined> {
   if (!isStackName(name)) return undefined;
-  const path = join(root, name);
-  const [isRealFolder, composeFile] = await Promise.all([isFolder(path), firstFile(path, composeFileNames)]);
-  return isRealFolder && composeFile !== undefined ? { name, path, composeFile } : undefined;
+  const [isRealFolder, stack] = await Promise.all([isFolder(join(root, name)), inspectFolder(root, name)]);
+  return isRealFolder ? stack : undefined;
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -58,6 +53,9 @@ async function isFolder(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+/** What a folder answers that is none, or none of ours. */
+const gone = ['ENOENT', 'ENOTDIR', 'EACCES'] as const;
 
 async function inspectFolder(root: string, name: string): Promise<StackFolder | undefined> {
   const path = join(root, name);
@@ -77,7 +75,7 @@ async function inspectFolder(root: string, name: string): Promise<StackFolder | 
       dumps: [...files].filter((file) => dumpName.test(file)).length,
     };
   } catch (error) {
-    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'EACCES')) return undefined;
+    if (gone.some((code) => isSystemError(error, code))) return undefined;
     throw error;
   }
 }

@@ -29,6 +29,9 @@ export interface ParsedHooks {
   readonly isExecutable: boolean;
 }
 
+/** Of a stack that has no such file. */
+export const noHooks: HooksFile = { kind: 'none' };
+
 /** Parses hooks.sh files and remembers the result per file until its time or size changes. */
 export class HooksParser {
   readonly #env: Readonly<Record<string, string>>;
@@ -47,7 +50,7 @@ export class HooksParser {
     try {
       return await this.#readFile(path);
     } catch (error) {
-      if (isSystemError(error, 'ENOENT')) return { kind: 'none' };
+      if (isSystemError(error, 'ENOENT')) return noHooks;
       const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown cause';
       return {
         kind: 'refused',
@@ -58,7 +61,7 @@ export class HooksParser {
 
   async #readFile(path: string): Promise<HooksFile> {
     const stats = await stat(path);
-    if (!stats.isFile()) return { kind: 'none' };
+    if (!stats.isFile()) return noHooks;
     const stamp = `${stats.mtimeMs} ${stats.ctimeMs} ${stats.size} ${stats.ino}`;
     const known = this.#known.get(path);
     if (known?.stamp === stamp) return known.hooks;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StackSummary } from '../../common/inventory.ts';
 import { discoverStacks } from './discovery.ts';
-import type { HooksParser } from './hooks-file.ts';
+import { noHooks, type HooksParser } from './hooks-file.ts';
 import type { ComposeFiles } from './compose-file.ts';
 
 const pollMs = 500;
@@ -14,8 +14,8 @@ export async function takeInventory(
 ): Promise<StackSummary[]> {
   const folders = await discoverStacks(root);
   return Promise.all(
-    folders.map(async ({ name, path, composeFile, hasEnvFile, dumps }) => {
-      const hooks = await hooksParser.read(path);
+    folders.map(async ({ name, path, composeFile, hasHooksFile, hasEnvFile, dumps }) => {
+      const hooks = hasHooksFile ? await hooksParser.read(path) : noHooks;
       return {
         name,
         composeFile,

@@ -5,8 +5,8 @@ import { plan, type Plan } from '../plan/plan.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import type { RuleSet } from '../../common/rules/rule-set.ts';
 import type { ComposeFinder } from '../stacks/compose-tool.ts';
-import { findStack, type Stack } from '../stacks/discovery.ts';
-import type { HooksFile, HooksParser } from '../stacks/hooks-file.ts';
+import { findStack, type StackFolder } from '../stacks/discovery.ts';
+import { noHooks, type HooksFile, type HooksParser } from '../stacks/hooks-file.ts';
 import type { ComposeFiles } from '../stacks/compose-file.ts';
 import type { SentScripts } from './sent-scripts.ts';
 import type { ProcessIdentity } from '../process/process-identity.ts';
@@ -36,7 +36,7 @@ export interface TaskHost {
 
 /** A task ready to run: everything decided, nothing done. */
 export interface PreparedTask {
-  readonly stack: Stack;
+  readonly stack: StackFolder;
   readonly plan: Plan;
   /** Of every step and of compose. */
   readonly env: Readonly<Record<string, string>>;
@@ -68,7 +68,7 @@ export async function prepareTask(
     throw new KomposeError('failed', `there is no stack ${spec.stack} on this host any more`);
   const { services, projectName } = await host.composeFiles.read(stack.path, stack.composeFile);
   const [hooks, compose, env] = await Promise.all([
-    host.hooksParser.read(stack.path),
+    stack.hasHooksFile ? host.hooksParser.read(stack.path) : noHooks,
     findCompose(spec, host.compose),
     readTaskEnv(spec, host, { ...stack, projectName }, masker),
   ]);

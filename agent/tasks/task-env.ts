@@ -4,7 +4,7 @@ import { isSystemError, KomposeError } from '../../common/errors.ts';
 import type { Masker } from '../../common/redaction/masker.ts';
 import { secretValues } from '../../common/redaction/secret-name.ts';
 import type { ComposeFacts } from '../stacks/compose-file.ts';
-import type { Stack } from '../stacks/discovery.ts';
+import type { StackFolder } from '../stacks/discovery.ts';
 import { expandVariables } from '../stacks/env-expansion.ts';
 import { layerEnv } from '../stacks/env-layers.ts';
 import { normaliseProjectName } from '../stacks/project-name.ts';
@@ -19,7 +19,7 @@ export interface GivenEnv {
 }
 
 /** With the name that its compose file gives it. */
-type NamedStack = Stack & Pick<ComposeFacts, 'projectName'>;
+type NamedStack = StackFolder & Pick<ComposeFacts, 'projectName'>;
 
 /**
  * The environment of a task's steps and of compose. `masker` learns its secrets, as they become known: what an error
@@ -33,7 +33,7 @@ export async function readTaskEnv(
 ): Promise<Record<string, string>> {
   const [rootEnvText, stackEnvText] = await Promise.all([
     readOptional(join(host.root, '.env')),
-    readOptional(join(stack.path, '.env')),
+    stack.hasEnvFile ? readOptional(join(stack.path, '.env')) : undefined,
   ]);
   masker.add(secretValues(given.env)); // Wherever reading stops.
   try {
@@ -56,7 +56,7 @@ export async function readTaskEnv(
   }
 }
 
-function expandName(name: string, stack: Stack, variables: Readonly<Record<string, string>>): string {
+function expandName(name: string, stack: StackFolder, variables: Readonly<Record<string, string>>): string {
   const fail = (problem: string): never => {
     throw new KomposeError('failed', `name: in ${join(stack.path, stack.composeFile)}: ${problem}`);
   };

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { Masker } from '../../common/redaction/masker.ts';
 import { endUnfinished, type Unfinished } from '../database/unfinished.ts';
 import { readComposeFile } from '../stacks/compose-file.ts';
-import { findStack, type Stack } from '../stacks/discovery.ts';
+import { findStack, type StackFolder } from '../stacks/discovery.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readTaskEnv, type GivenEnv } from './task-env.ts';
 
@@ -32,7 +32,7 @@ export async function tidyDatabase(
 }
 
 async function envOf(
-  stack: Stack,
+  stack: StackFolder,
   given: GivenEnv,
   host: Pick<TaskHost, 'root' | 'agentEnv'>,
 ): Promise<Record<string, string>> {

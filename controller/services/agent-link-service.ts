@@ -151,7 +151,7 @@ class AttachedAgent {
   /** The agent may not be heard now, and is not silent for that. */
   #pause(): void {
     this.#call.pause();
-    clearTimeout(this.#silence);
+    this.#expectNothing();
   }
 
   #resume(): void {
@@ -278,6 +278,7 @@ class AttachedAgent {
     // Spread by a tenth, so that a fleet that came back together does not beat together.
     const heartbeatPeriodMs = Math.round(ms * (0.9 + Math.random() * 0.1));
     this.#heartbeatPeriodMs = heartbeatPeriodMs;
+    this.#expectNothing();
     this.#expectWord();
     const value = {
       protocolVersion,
@@ -324,17 +325,26 @@ class AttachedAgent {
     session.send({ $case: 'localRunAck', value: { runId } });
   }
 
+  /** From now on; a timer that stands is set back, which costs nothing. */
   #expectWord(): void {
-    clearTimeout(this.#silence);
+    if (this.#silence !== undefined) {
+      this.#silence.refresh();
+      return;
+    }
     this.#silence = setTimeout(() => {
       this.#end(new KomposeError('unreachable', 'the agent has fallen silent'));
     }, this.#heartbeatPeriodMs * 2.5);
   }
 
+  #expectNothing(): void {
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
+  }
+
   #end(error: KomposeError): void {
     if (this.#over.signal.aborted) return;
     this.#over.abort(error);
-    clearTimeout(this.#silence);
+    this.#expectNothing();
     const session = this.#session;
     if (session !== undefined) {
       session.close();
