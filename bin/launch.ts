@@ -29,7 +29,8 @@ export async function launch(argv: readonly string[]): Promise<void> {
   });
   // grpc-js does not give up a connection that nobody answers: its socket would hold the process open.
   for (const stream of [process.stdout, process.stderr]) {
-    await new Promise<void>((resolve) => void stream.write('', () => resolve()));
+    if (stream.writableLength > 0)
+      await new Promise<void>((resolve) => void stream.write('', () => resolve()));
   }
   process.exit(exitCode);
 }

@@ -1,6 +1,6 @@
 import type { Fleet } from './client.ts';
 import type { Settings } from './config.ts';
-import type { GlobalOptions } from './options.ts';
+import type { GlobalOptions } from './globals.ts';
 import { printable } from '../common/printable.ts';
 import type { Style } from './output/style.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,7 +1,7 @@
 import type { ClientTerminal } from '../common/client-terminal.ts';
 import { takesTerminal } from '../common/terminal-command.ts';
 import type { Call } from './call.ts';
-import type { RunOrder } from './program.ts';
+import type { RunOrder } from './order.ts';
 
 /** Ours, for a command that runs on one; JSON is no screen. */
 export function terminalFor(

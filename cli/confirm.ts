@@ -4,7 +4,7 @@ import { printable } from '../common/printable.ts';
 import type { Call } from './call.ts';
 import { targetName } from './output/prefix.ts';
 import { shellQuote } from './output/shell-quote.ts';
-import type { RunOrder } from './program.ts';
+import type { RunOrder } from './order.ts';
 import { interruptedExitCode } from './interrupts.ts';
 
 /** More than this are counted instead of named. */

@@ -5,7 +5,7 @@ import { Fleet, type LoginMemory } from './client.ts';
 import type { Settings } from './config.ts';
 import { loadContext, type Context } from './contexts.ts';
 import { LoginRoster, rosterFile } from './login-roster.ts';
-import type { GlobalOptions } from './options.ts';
+import type { GlobalOptions } from './globals.ts';
 import { isRenewalDue, renewLogin } from './renew-login.ts';
 
 /**

@@ -6,7 +6,7 @@ import { terminalFor } from './client-terminal.ts';
 import { interruptedExitCode, onInterrupt } from './interrupts.ts';
 import { rendererFor } from './output/renderer.ts';
 import type { Renderer } from './output/sink.ts';
-import type { RunOrder } from './program.ts';
+import type { RunOrder } from './order.ts';
 import { showEvent } from './show-event.ts';
 import { closedPipeExitCode } from './terminal.ts';
 

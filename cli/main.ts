@@ -8,12 +8,11 @@ import { readSettings, type Settings } from './config.ts';
 import { hasContext } from './contexts.ts';
 import { nouns } from './nouns.ts';
 import { notBuilt } from './not-built.ts';
-import { parseNoun } from './noun.ts';
-import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './options.ts';
+import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './globals.ts';
 import { printable } from '../common/printable.ts';
 import { stackLines } from './output/stack-lines.ts';
 import type { Style } from './output/style.ts';
-import { parseArguments, type Invocation } from './program.ts';
+import { plainRun, type Invocation } from './order.ts';
 import { parseScriptCall } from './script-call.ts';
 import { Terminal } from './terminal.ts';
 
@@ -44,10 +43,17 @@ export async function main(argv: readonly string[], programs: Programs): Promise
     const surroundings = { settings, terminal, atEnd };
     refuseBrokenText(argv);
     if (first === 'agent' && rest[0] === 'chain') return await runScript(rest.slice(1), surroundings);
-    return await run(parseArguments(argv, version), surroundings, programs);
+    return await run(await understand(argv), surroundings, programs);
   } catch (error) {
     return report(error, settings, terminal);
   }
+}
+
+/** Without `knowsNouns` the first word is always a pattern. Throws `usage`. */
+async function understand(argv: readonly string[], knowsNouns = true): Promise<Invocation> {
+  const plain = plainRun(argv, knowsNouns);
+  if (plain !== undefined) return plain;
+  return (await import('./program.ts')).parseArguments(argv, version, knowsNouns);
 }
 
 /** What a command runs in. */
@@ -62,10 +68,10 @@ async function run(asked: Invocation, surroundings: Surroundings, programs: Prog
   if (asked.kind === 'text') return print(surroundings.terminal, asked.text);
   if (asked.kind === 'noun') return runNoun(asked, surroundings, programs);
   const call = newCall(surroundings, mergeGlobals([asked.globals]), asked.isLocal);
-  if (asked.kind === 'list') return (await import('./commands/index.ts')).list(call, asked.order);
+  if (asked.kind === 'list') return (await import('./commands/list.ts')).list(call, asked.order);
   const root = await call.findStacksRoot();
   if (root !== undefined) return (await import('./commands/local.ts')).runLocal(call, asked.order, root);
-  const { run: runOnFleet } = await import('./commands/index.ts');
+  const { run: runOnFleet } = await import('./commands/run.ts');
   return runOnFleet(call, asked.order).catch((error: unknown) => {
     throw withNearestNoun(error, asked.order.pattern);
   });
@@ -74,7 +80,7 @@ async function run(asked: Invocation, surroundings: Surroundings, programs: Prog
 /** `kompose.sh` in a stacks root, which calls us as `agent chain --stacks ROOT [--socket PATH --name HOST] -- WORDS`. */
 async function runScript(words: readonly string[], surroundings: Surroundings): Promise<number> {
   const { place, argv } = parseScriptCall(words);
-  const asked = parseArguments(argv, version, false);
+  const asked = await understand(argv, false);
   if (asked.kind === 'text') return print(surroundings.terminal, asked.text);
   if (asked.kind === 'noun') throw new Error('kompose.sh has no nouns');
   const globals = mergeGlobals([asked.globals]);
@@ -146,6 +152,7 @@ async function runNoun(
   }
   const noun = await nouns[word]?.load?.();
   if (noun === undefined) throw notBuilt(`kompose ${word}`);
+  const { parseNoun } = await import('./noun.ts');
   const asked = parseNoun(noun, args, globals);
   if (asked.kind === 'text') return print(terminal, asked.text);
   const { verb, words, options } = asked;
@@ -167,7 +174,7 @@ function newCall(
     style: styleOf(globals, settings, terminal),
     findStacksRoot: () => localRoot(isLocal, globals, settings),
     connect: async () =>
-      (await import('./commands/index.ts')).connect(settings, globals, warn, (work) => atEnd.defer(work)),
+      (await import('./connect.ts')).connect(settings, globals, warn, (work) => atEnd.defer(work)),
   };
 }
 

@@ -4,7 +4,8 @@ import { nearest } from '../common/nearest.ts';
 import { quoted } from '../common/quoted.ts';
 import type { Call } from './call.ts';
 import { notBuilt } from './not-built.ts';
-import { addGlobalOptions, mergeGlobals, type GlobalOptions, type TypedGlobals } from './options.ts';
+import { mergeGlobals, type GlobalOptions, type TypedGlobals } from './globals.ts';
+import { addGlobalOptions } from './options.ts';
 import { quieten, textOr } from './parse.ts';
 
 /** The options of all verbs; each verb names those that it takes. What was not typed is absent. */

@@ -10,39 +10,39 @@ interface NounEntry {
 export const nouns: Readonly<Record<string, NounEntry>> = {
   hosts: {
     summary: 'ls, show, label, remove',
-    load: async () => (await import('./commands/index.ts')).hosts,
+    load: async () => (await import('./commands/hosts.ts')).hosts,
   },
   stacks: {
     summary: 'what the hosts have (as --list)',
-    load: async () => (await import('./commands/index.ts')).stacks,
+    load: async () => (await import('./commands/stacks.ts')).stacks,
   },
   runs: {
     summary: 'ls, show, attach, cancel, retry',
-    load: async () => (await import('./commands/index.ts')).runs,
+    load: async () => (await import('./commands/runs.ts')).runs,
   },
   audit: {
     summary: 'ls, show, export, verify, prune',
-    load: async () => (await import('./commands/index.ts')).audit,
+    load: async () => (await import('./commands/audit.ts')).audit,
   },
   users: {
     summary: 'ls, add, role, remove',
-    load: async () => (await import('./commands/index.ts')).users,
+    load: async () => (await import('./commands/users.ts')).users,
   },
   tokens: {
     summary: 'create, ls, revoke',
-    load: async () => (await import('./commands/index.ts')).tokens,
+    load: async () => (await import('./commands/tokens.ts')).tokens,
   },
   whoami: {
     summary: 'name, role, controller, expiry',
-    load: async () => (await import('./commands/index.ts')).whoami,
+    load: async () => (await import('./commands/whoami.ts')).whoami,
   },
   login: {
     summary: 'TOKEN: store your certificate',
-    load: async () => (await import('./commands/index.ts')).login,
+    load: async () => (await import('./commands/login.ts')).login,
   },
   logout: {
     summary: 'forget it',
-    load: async () => (await import('./commands/index.ts')).logout,
+    load: async () => (await import('./commands/logout.ts')).logout,
   },
   controller: {
     summary: 'init, serve, address, ca, audit-key, backup, restore, recover (kompose-controller)',
@@ -50,15 +50,15 @@ export const nouns: Readonly<Record<string, NounEntry>> = {
   agent: { summary: 'join, serve, doctor, install (kompose-agent)' },
   roles: {
     summary: 'ls, show, set, remove, test',
-    load: async () => (await import('./commands/index.ts')).roles,
+    load: async () => (await import('./commands/roles.ts')).roles,
   },
   doctor: {
     summary: 'is the fleet well? hosts, clocks, certificates',
-    load: async () => (await import('./commands/index.ts')).doctor,
+    load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   completion: {
     summary: 'bash, zsh, fish: complete words as you type',
-    load: async () => (await import('./commands/index.ts')).completion,
+    load: async () => (await import('./commands/completion.ts')).completion,
   },
 };
 
@@ -72,3 +72,8 @@ export const reservedNouns: readonly string[] = [
   'git',
   'ui',
 ];
+
+/** Whether a first word is none of a pattern. */
+export function isNounLike(word: string): boolean {
+  return Object.hasOwn(nouns, word) || reservedNouns.includes(word);
+}

@@ -1,7 +1,7 @@
 import type { HostStack } from '../../proto/gen/kompose/v1/fleet.ts';
 import type { Call } from '../call.ts';
 import { showListing, type Listing } from '../listing.ts';
-import type { ListOrder } from '../program.ts';
+import type { ListOrder } from '../order.ts';
 
 /** `--list` and `kompose stacks`: what a pattern matches, and what of it is up. */
 export async function list(

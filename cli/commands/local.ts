@@ -20,7 +20,7 @@ import { checkRawOrder } from '../check-raw.ts';
 import { confirmTargets } from '../confirm.ts';
 import { followLocal } from '../follow-local.ts';
 import { showRows } from '../listing.ts';
-import type { ListOrder, RunOrder } from '../program.ts';
+import type { ListOrder, RunOrder } from '../order.ts';
 import { stackListing } from './list.ts';
 
 /**

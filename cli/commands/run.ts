@@ -5,7 +5,7 @@ import { checkRawOrder } from '../check-raw.ts';
 import { confirm } from '../confirm.ts';
 import { follow } from '../follow.ts';
 import type { Offline } from '../options.ts';
-import type { RunOrder } from '../program.ts';
+import type { RunOrder } from '../order.ts';
 import { RunWatch } from '../run-watch.ts';
 import type { AskedRun } from '../sign-run.ts';
 import type { Offline as WireOffline, RunRequest } from '../../proto/gen/kompose/v1/fleet.ts';

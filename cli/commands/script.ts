@@ -1,5 +1,5 @@
 import type { Call } from '../call.ts';
-import type { Invocation } from '../program.ts';
+import type { Invocation } from '../order.ts';
 import type { ScriptPlace } from '../script-call.ts';
 import { list } from './list.ts';
 import { runLocal, runThroughAgent } from './local.ts';

@@ -7,7 +7,7 @@ import { runs } from '../../../cli/commands/runs.ts';
 import { stacks } from '../../../cli/commands/stacks.ts';
 import { tokens } from '../../../cli/commands/tokens.ts';
 import { users } from '../../../cli/commands/users.ts';
-import type { TypedGlobals } from '../../../cli/options.ts';
+import type { TypedGlobals } from '../../../cli/globals.ts';
 import { assertUsageError } from '../common/usage-error.ts';
 
 const none: TypedGlobals = { color: true };

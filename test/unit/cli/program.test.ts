@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { parseArguments, type ListOrder, type RunOrder } from '../../../cli/program.ts';
-import { mergeGlobals } from '../../../cli/options.ts';
+import { parseArguments } from '../../../cli/program.ts';
+import { KomposeError } from '../../../common/errors.ts';
+import { mergeGlobals } from '../../../cli/globals.ts';
+import { plainRun, type ListOrder, type RunOrder } from '../../../cli/order.ts';
 import { assertUsageError } from '../common/usage-error.ts';
 
 function order(...argv: string[]): RunOrder {
@@ -168,3 +170,40 @@ for (const [argv, part] of refused) {
     assertUsageError(() => parseArguments(argv, '1.2.3'), part);
   });
 }
+
+test('takes words without an option before the pattern for what they are with all options looked for', () => {
+  const word = fc.constantFrom(
+    'app',
+    'prod-*:app',
+    '',
+    'ps',
+    'up',
+    '-d',
+    '--dry-run',
+    '--',
+    '--help',
+    'db:export',
+    'hosts',
+  );
+  const outcome = (read: () => unknown): unknown => {
+    try {
+      return read();
+    } catch (error) {
+      return KomposeError.from(error).message;
+    }
+  };
+  let count = 0;
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 5 }), fc.boolean(), (argv, knowsNouns) => {
+      const quick = outcome(() => plainRun(argv, knowsNouns));
+      if (quick === undefined) return;
+      count++;
+      assert.deepEqual(
+        quick,
+        outcome(() => parseArguments(argv, '1', knowsNouns)),
+      );
+    }),
+    { numRuns: 500 },
+  );
+  assert.ok(count > 100);
+});
