@@ -1,5 +1,8 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 
+/** To copy so few at once costs less than to remember them. */
+const shortBytes = 1024;
+
 /**
  * A writer for messages most of which are bytes that are there already: it copies them once, when all else is known.
  * Protobuf's own makes room for them again and again as it grows, moves them behind the length of each message around
@@ -10,8 +13,9 @@ export class LongBytesWriter extends BinaryWriter {
   /** Of the messages around this one. */
   readonly #outer: Uint8Array[][] = [];
 
-  override bytes(value: Uint8Array): this {
-    this.uint32(value.byteLength);
+  /** Also for `bytes`, behind their length. */
+  override raw(value: Uint8Array): this {
+    if (value.byteLength < shortBytes) return super.raw(value);
     this.#cut();
     this.#pieces.push(value);
     return this;

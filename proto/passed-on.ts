@@ -1,4 +1,3 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
 import { AgentLinkService, TaskReport, type AgentLinkClient } from './gen/kompose/v1/agent_link.ts';
 import { RunEvent } from './gen/kompose/v1/event.ts';
@@ -36,7 +35,7 @@ const moreTag = (10 << 3) | 2;
 /** One message of events that `decodeLogged` gave, or was given other forms of, in order; at least one. */
 export function joinEvents([first, ...others]: readonly [RunEvent, ...RunEvent[]]): RunEvent {
   if (others.length === 0) return first;
-  const writer = new BinaryWriter().raw(serializeEvent(first));
+  const writer = new LongBytesWriter().raw(serializeEvent(first));
   for (const event of others) writer.uint32(moreTag).bytes(serializeEvent(event));
   const joined = { ...first };
   asLogged.set(joined, writer.finish());

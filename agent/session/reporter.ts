@@ -14,7 +14,8 @@ const maxMessageBytes = 256 * 1024;
  * holds. Not where a client asks something of a command, and waits for its answer.
  */
 const gatherMs = 2;
-const gatheredBytes = 64 * 1024;
+/** Nearly full. */
+const gatheredBytes = 192 * 1024;
 
 /**
  * Sends a task's events from the first that the controller lacks, and takes its acknowledgements, until all are

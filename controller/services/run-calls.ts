@@ -54,7 +54,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
     const log = await runs.openLog(id);
     try {
       for await (const records of log.read(afterSeq, signal)) {
-        for (const some of smallTogether(records)) {
+        for (const some of inMessages(records)) {
           const events = [];
           for (const { bytes, isFleeting } of some) {
             const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
@@ -194,11 +194,11 @@ function sizeOfEvent(event: RunEvent): number {
   return usualBytes + (sizeAsLogged(event) ?? (kind?.$case === 'taskEvent' ? kind.value.length : 0));
 }
 
-/** What one message holds, unless a single event is more. */
-const joinedBytes = 16 * 1024;
+/** What one message holds, unless a single event is more: what an agent's message holds too. */
+const joinedBytes = 256 * 1024;
 
-/** Records in order, in groups of which none is large: each message costs more than a small event. */
-function* smallTogether(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
+/** Records in order, in groups that each become a message: each costs, here and at the client, more than an event. */
+function* inMessages(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
   let some: LogRecord[] = [];
   let size = 0;
   for (const record of records) {

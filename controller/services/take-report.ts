@@ -65,12 +65,16 @@ function stdinLink({ limits, cut }: AgentLinkDeps, call: ReportCall, certificate
 
 /** More of them are not waited for one by one. */
 const mostWaits = 64;
+/** Those of so long are told as one: each is a message. What an agent may have under way lasts for longer. */
+const gatherMs = 2;
 
 /** How far a task's events are known here, as its agent is told. */
 class Acknowledgements {
   readonly #call: NewestWriter<TaskControl>;
   #waits = 0;
   #isBehind = false;
+  #seen = 0;
+  #isGathering = false;
 
   constructor(call: ReportCall) {
     this.#call = new NewestWriter(call);
@@ -90,10 +94,20 @@ class Acknowledgements {
     this.#waits++;
     void run.seen().then(() => {
       this.#waits--;
-      this.tell(seq);
+      this.#tellSoon(seq);
       if (!this.#isBehind) return;
       this.#isBehind = false;
       this.onceSeen(run, task);
     });
+  }
+
+  #tellSoon(seq: number): void {
+    this.#seen = seq;
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    setTimeout(() => {
+      this.#isGathering = false;
+      this.tell(this.#seen);
+    }, gatherMs);
   }
 }

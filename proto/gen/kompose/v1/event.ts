@@ -263,8 +263,8 @@ export interface RunEvent {
     | AuditHead
     | undefined;
   /**
-   * In what a client gets: the events that follow this one at once, RunEvents without `more`, encoded. Small ones that are
-   * at hand together come so.
+   * In what a client gets: the events that follow this one at once, RunEvents without `more`, encoded. Those that are at
+   * hand together come so, in messages of about 256 KiB.
    */
   more: Uint8Array[];
 }
