@@ -312,8 +312,8 @@ export interface OutputPolicy {
   /** So much of it is kept on disk until it is acknowledged, and the middle dropped; 0: none. */
   keptBytes: number;
   /**
-   * The task is held while more than this is not acknowledged, which the controller does as its watcher reads. 0: it
-   * goes on at full speed whoever watches.
+   * The task is held while more than this is not acknowledged, which the controller does as its watcher reads, or while
+   * more than 1 MiB is where the round trip asks for no more. 0: it goes on at full speed whoever watches.
    */
   windowBytes: number;
 }
