@@ -8,6 +8,9 @@ import { showEvent } from './show-event.ts';
 import { RunWatch } from './run-watch.ts';
 import type { AskedRun } from './sign-run.ts';
 import { StdinPump } from '../common/stdin-pump.ts';
+import { youngHeapCleaner } from '../common/young-heap.ts';
+
+const outputPassed = youngHeapCleaner(4 * 1024 * 1024);
 
 /**
  * Shows a run to its end, at the pace of whoever reads our output, and gives its exit code. The first Ctrl-C
@@ -37,6 +40,7 @@ export async function follow(
   for await (const event of watch.events()) {
     showEvent(renderer, watch.isOfOneTarget ? lent : undefined, event);
     await terminal.drained();
+    if (event.event.type === 'output') outputPassed(event.event.data.length);
     if (event.event.type !== 'run.finished') continue;
     const { exitCode } = event.event;
     if (exitCode === 0 && missingBytes > 0 && isForItsOutput(run, watch)) throw incomplete(missingBytes);

@@ -20,7 +20,7 @@ import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
  * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
-const tailBytes = 1024 * 1024;
+const tailBytes = 256 * 1024;
 /** What may be under way to a reader who sets the pace: that is not to be read from the disk. */
 const laggingBytes = 4 * 1024 * 1024;
 /** What a reader gets at once, about. */

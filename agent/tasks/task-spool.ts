@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
 import type { TaskEvent } from '../../common/task-event.ts';
+import { youngHeapCleaner } from '../../common/young-heap.ts';
 import { encodeTaskEvent } from '../../proto/event-codec.ts';
 import type { TaskStdin } from './task-stdin.ts';
 import { readTold, type Told } from './told-events.ts';
@@ -12,6 +13,8 @@ import { UnacknowledgedBytes } from './unacknowledged-bytes.ts';
 const strand = 1;
 const logFile = 'events.log';
 const retryMs = 500;
+/** An agent is small on its host, whatever its tasks print. */
+const outputPassed = youngHeapCleaner(2 * 1024 * 1024);
 
 /*
  * A task's folder on the host: `events.log`, the events of the task as they will be sent (a bounded part of its
@@ -133,6 +136,7 @@ export class TaskSpool {
       this.log.appendOutput(strand, bytes, { keptBytes: this.#keptBytes, marker });
       this.#written[event.stream] += event.data.length;
       this.#unacknowledged.add(this.log.count, bytes.length);
+      outputPassed(bytes.length);
     } else this.log.append(bytes);
     if (event.type === 'task.finished') this.log.end();
   }
