@@ -8,12 +8,15 @@ import { likeNoun, runVerb } from '../common/program-noun.ts';
 import { enable, ownerOf, servicePath, unitFolder, unitText, writeUnit } from '../common/systemd-unit.ts';
 import { version } from '../common/version.ts';
 import { loadMembership, readEnvironment, trustRoot } from './config.ts';
-import { examineHost } from './doctor.ts';
-import { joinFleet } from './join.ts';
 import type { Launcher } from './local/kompose-script.ts';
-import { endLeftBehind, endLeftBehindVerb, type WatchedRun } from './local/left-behind.ts';
+import type { WatchedRun } from './local/left-behind.ts';
+import { endLeftBehindVerb } from './local/left-behind-verb.ts';
 import { serveAgent } from './serve.ts';
 import { agentUnit, frugalNode } from './unit.ts';
+
+/*
+ * What only another verb than `serve` takes is loaded by that verb: an agent serves for months.
+ */
 
 /** Options that stood before the word `agent`. */
 export interface AgentGlobals {
@@ -90,6 +93,7 @@ function collectLabel(text: string, labels?: Readonly<Record<string, string>>): 
 
 async function join(token: string, { name, stacks, label = {}, replace }: JoinOptions): Promise<void> {
   const again = replace === true;
+  const { joinFleet } = await import('./join.ts');
   const request = { token, name: checkHostName(name), stacks, labels: label, again };
   const config = await joinFleet(request, readEnvironment().folder);
   process.stderr.write(`joined as ${config.name}; now run: kompose agent serve\n`);
@@ -97,6 +101,7 @@ async function join(token: string, { name, stacks, label = {}, replace }: JoinOp
 
 /** Called by the watchdog of a run in local mode; stdin tells of the run. */
 async function endRun(): Promise<void> {
+  const { endLeftBehind } = await import('./local/left-behind.ts');
   const run = (await json(process.stdin)) as WatchedRun;
   await endLeftBehind(run, readEnvironment().env, createLog('agent'));
 }
@@ -107,6 +112,7 @@ async function trust(fingerprint: string): Promise<void> {
 }
 
 async function examine(isJson: boolean): Promise<number> {
+  const { examineHost } = await import('./doctor.ts');
   const findings = await examineHost(readEnvironment());
   process.stdout.write(findingLines(findings, isJson));
   return findingsExitCode(findings);

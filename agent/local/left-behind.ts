@@ -13,9 +13,6 @@ import { dropTicket } from '../tasks/stack-lock.ts';
 import { readTaskEnv, type GivenEnv } from '../tasks/task-env.ts';
 import { tidyDatabase } from '../tasks/tidy-database.ts';
 
-/** By which this program is called again once a run's process was killed. */
-export const endLeftBehindVerb = 'end-left-behind';
-
 /** What the watchdog of an embedded run is told of it. Pure data. */
 export interface WatchedRun extends GivenEnv {
   /** The stacks root. */

@@ -4,6 +4,7 @@ import { isSystemError } from '../../common/errors.ts';
 import { keeperOf } from '../process/keeper-folder.ts';
 import { isRunning, type ProcessIdentity } from '../process/process-identity.ts';
 import { stepFolderOf } from './task-handover.ts';
+import type { TaskSpec } from './task-spec.ts';
 
 /** Whom the others wait for. */
 export interface LockOwner {
@@ -15,6 +16,12 @@ export interface LockOwner {
   readonly chain: string;
   /** The task's, if its steps go on without their agent: while one does, it keeps the place. */
   readonly folder?: string;
+}
+
+/** `folder`: that of a task whose steps go on without this process. Pure. */
+export function lockOwner({ run, task, command, user, chain }: TaskSpec, folder?: string): LockOwner {
+  const owner = { run, task, command, user, chain: chain?.root ?? run };
+  return folder === undefined ? owner : { ...owner, folder };
 }
 
 /** A place in the queue for a stack's lock. */

@@ -4,7 +4,7 @@ import { KomposeError } from '../../common/errors.ts';
 import { argumentSecrets } from '../../common/redaction/argument-secrets.ts';
 import type { KeeperTools } from '../process/keeper.ts';
 import { findStack } from '../stacks/discovery.ts';
-import type { LockOwner } from './lock-tickets.ts';
+import { lockOwner, type LockOwner } from './lock-tickets.ts';
 import { acquireStackLock } from './stack-lock.ts';
 import { maskError } from '../../common/redaction/mask-error.ts';
 import { StepLost } from './kept-step.ts';
@@ -111,12 +111,6 @@ async function takeTurn({
     if (stop.cause !== undefined && outliving?.handover.progress !== undefined) return async () => undefined;
     throw error;
   }
-}
-
-/** `folder`: that of a task whose steps go on without this process. Pure. */
-export function lockOwner({ run, task, command, user, chain }: TaskSpec, folder?: string): LockOwner {
-  const owner = { run, task, command, user, chain: chain?.root ?? run };
-  return folder === undefined ? owner : { ...owner, folder };
 }
 
 async function start(run: TaskRun, masker: Masker, startedMs: number): Promise<Ending> {
