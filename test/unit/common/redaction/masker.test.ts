@@ -133,6 +133,8 @@ test('text without a secret passes byte for byte, also binary', () => {
 
 test('masking what is masked changes nothing', () => {
   const property = fc.property(secretsAndText(anySecret, fc.lorem()), ([secrets, text]) => {
+    // With the mark's own bracket one of them could begin in a mark and end beside it.
+    fc.pre(secrets.every((secret) => !/[[\]]/.test(secret)));
     const masker = new Masker(secrets);
     const once = masker.maskText(text);
     assert.equal(masker.maskText(once), once);
