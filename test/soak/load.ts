@@ -45,6 +45,9 @@ interface LoadOptions {
   readonly random: Random;
 }
 
+/** No client takes so long, on a busy machine either: one that hangs is a fault, and does not hold up the end. */
+const longestMs = 120_000;
+
 /** Succeeded, or a host was away: agents vanish. */
 const expected = new Set<number | null>([0, 4]);
 
@@ -122,8 +125,7 @@ export class Load {
   async #client(args: readonly string[], treatment: Treatment = {}): Promise<void> {
     const client = this.#spawn(args);
     const { killAfterMs, bytesATurn } = treatment;
-    const timer =
-      killAfterMs === undefined ? undefined : setTimeout(() => client.kill('SIGKILL'), killAfterMs);
+    const timer = setTimeout(() => client.kill('SIGKILL'), killAfterMs ?? longestMs);
     let said = '';
     client.stderr.on('data', (chunk: Buffer) => (said = `${said}${chunk.toString()}`.slice(-500)));
     const closed = once(client, 'close') as Promise<[code: number | null, signal: string | null]>;
@@ -143,8 +145,14 @@ export class Load {
     const closed = once(client, 'close') as Promise<[code: number | null]>;
     client.stdout.resume();
     client.stderr.resume();
-    signal.addEventListener('abort', () => client.kill('SIGINT'), { once: true });
+    let timer: NodeJS.Timeout | undefined;
+    const stop = (): void => {
+      client.kill('SIGINT');
+      timer = setTimeout(() => client.kill('SIGKILL'), longestMs);
+    };
+    signal.addEventListener('abort', stop, { once: true });
     const [code] = await closed;
+    clearTimeout(timer);
     if (signal.aborted && code === 130) this.#ended++;
     else this.faults.push(`the client that follows ended with ${String(code)}`);
   }

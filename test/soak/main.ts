@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Random } from '../shuffle/random.ts';
 import { AdminClient } from './admin-client.ts';
@@ -38,6 +39,11 @@ if (!(minutes > 0) || !(pace > 0) || !Number.isSafeInteger(seed) || kinds.length
   process.exit(2);
 }
 
+/** At the beginning and at the end nothing is asked for: what is there then is compared. */
+const restMs = 30_000;
+/** Runs that only read end some seconds after their last watcher. */
+const settleMs = 30_000;
+
 console.log(`seed ${seed}, ${minutes} minutes`);
 await using fleet = await SoakFleet.start(values['node-options']);
 using admin = await AdminClient.open(join(fleet.stubs.home('admin'), 'user'), fleet.stubs.address);
@@ -45,16 +51,22 @@ const load = new Load(fleet, { kinds, pace, random: new Random(seed) });
 const follower = (): Program => {
   return { name: 'client that follows', host: undefined, pid: load.followerPid, stays: true };
 };
-const over = AbortSignal.timeout(minutes * 60_000);
 const progress = setInterval(
   () => console.log(JSON.stringify({ ...load.counts, faults: load.faults })),
   60_000,
 );
-const [samples] = await Promise.all([
-  sample(() => [...fleet.programs, follower()], admin, over),
-  load.run(over),
-]);
+const sampling = new AbortController();
+const startMs = performance.now();
+const sampled = sample(() => [...fleet.programs, follower()], admin, sampling.signal);
+const seconds = (): number => (performance.now() - startMs) / 1000;
+await delay(restMs);
+const from = seconds();
+await load.run(AbortSignal.timeout(minutes * 60_000));
+const to = seconds();
 clearInterval(progress);
+await delay(settleMs + restMs);
+sampling.abort();
+const samples = await sampled;
 
 const left = await findLeft(fleet, admin);
 const { runs, states, faults } = readTables(fleet);
@@ -63,6 +75,7 @@ const tasks = Object.entries(states).map(([state, count]) => `${count.toLocaleSt
 const found = {
   minutes,
   samples,
+  loaded: { from, to, settled: to + settleMs / 1000 },
   staying: new Set([...fleet.programs, follower()].filter(({ stays }) => stays).map(({ name }) => name)),
   load: `${ended} clients ended, ${killed} were killed, agents vanished ${vanished} times; ${runs} runs with tasks ${tasks.join(', ')}`,
   left,

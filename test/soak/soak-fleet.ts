@@ -10,6 +10,8 @@ import { StubFleet } from '../integration/fleet/stub-fleet.ts';
 
 /** The agents of real hosts: `prod-2`'s vanishes and returns. */
 export const realHosts = ['prod-1', 'prod-2'] as const;
+/** On a busy machine, for all light agents of a process. */
+const longestLinkingMs = 180_000;
 /** Light agents that stay, and those that vanish and return together. */
 const staying = 450;
 const leaving = 50;
@@ -91,10 +93,19 @@ export class SoakFleet implements AsyncDisposable {
     }
   }
 
+  /** Rejects, with none of them left, where they are not all linked in time. */
   async #link(hosts: readonly LightHost[]): Promise<Child<LightAgentQuestions>> {
     const child = new Child<LightAgentQuestions>('light-agents.ts');
-    this.#folders.push(await child.ask('start', { address: this.stubs.address, root: this.#root, hosts }));
-    return child;
+    const timer = setTimeout(() => void child.kill('SIGTERM'), longestLinkingMs);
+    try {
+      this.#folders.push(await child.ask('start', { address: this.stubs.address, root: this.#root, hosts }));
+      return child;
+    } catch (error) {
+      await child.kill('SIGTERM');
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Fifty light agents go without a word. */
