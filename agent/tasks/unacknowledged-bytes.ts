@@ -26,8 +26,8 @@ export class UnacknowledgedBytes {
   /** Those before this place are acknowledged. */
   #first = 0;
   #bytes = 0;
-  /** The shortest so far. */
-  #roundTripMs = Number.POSITIVE_INFINITY;
+  /** The shortest so far; undefined before the first. */
+  #roundTripMs: number | undefined;
   #moved = Promise.withResolvers<void>();
 
   /** `now` gives monotonic milliseconds. */
@@ -50,7 +50,7 @@ export class UnacknowledgedBytes {
   acknowledge(seq: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, seq);
     const newest = this.#drop(this.#acknowledged);
-    if (newest !== undefined) this.#roundTripMs = Math.min(this.#roundTripMs, this.#now() - newest.addedMs);
+    if (newest !== undefined) this.#noteRoundTrip(this.#now() - newest.addedMs);
     this.#moved.resolve();
     this.#moved = Promise.withResolvers();
   }
@@ -78,7 +78,11 @@ export class UnacknowledgedBytes {
   }
 
   #hasRoom(bytes: number): boolean {
-    return this.#bytes <= Math.min(bytes, Math.max(nearBytes, this.#roundTripMs * bytesAMs));
+    return this.#bytes <= Math.min(bytes, Math.max(nearBytes, (this.#roundTripMs ?? 0) * bytesAMs));
+  }
+
+  #noteRoundTrip(ms: number): void {
+    this.#roundTripMs = Math.min(this.#roundTripMs ?? ms, ms);
   }
 
   /** Gives the newest of those that are dropped. */
