@@ -11,7 +11,8 @@ import { KomposeError } from '../common/errors.ts';
 import { addHead, headOf } from '../proto/audit-head-metadata.ts';
 import { channelOptionsFor } from '../proto/channel-options.ts';
 import { identityCredentials, splitAddress, unary } from '../proto/enrol.ts';
-import { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
+import type { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
+import { PassingFleetClient } from '../proto/passed-on.ts';
 import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.ts';
 import { fromStatus } from '../proto/status.ts';
 import { addTrust, trustIn, trustOf } from '../proto/trust.ts';
@@ -49,7 +50,7 @@ export class Fleet implements Disposable {
     const interceptors = [intercept(auditWitness, trusts, onTold)];
     const options = { ...channelOptionsFor(context.caCertificate), interceptors };
     this.address = address;
-    this.client = new FleetClient(address, identityCredentials(context), options);
+    this.client = new PassingFleetClient(address, identityCredentials(context), options);
     this.auditWitness = auditWitness;
     this.roster = roster;
     this.#certificate = context.certificate;

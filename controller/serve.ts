@@ -5,9 +5,8 @@ import type { Logger } from 'pino';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { ProcessGauge } from '../common/process-gauge.ts';
 import { maxMessageBytes } from '../proto/channel-options.ts';
-import { AgentLinkService } from '../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../proto/gen/kompose/v1/enrolment.ts';
-import { passingFleetService } from '../proto/passed-on.ts';
+import { passingAgentLinkService, passingFleetService } from '../proto/passed-on.ts';
 import { splitAddress } from '../proto/enrol.ts';
 import { headMetadata } from '../proto/audit-head-metadata.ts';
 import { addTrust } from '../proto/trust.ts';
@@ -124,7 +123,7 @@ export async function serveController(
     }),
   );
   server.addService(
-    AgentLinkService,
+    passingAgentLinkService,
     agentLinkService({
       store,
       fleet,

@@ -1,12 +1,17 @@
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
-import { AgentLinkService, TaskReport, type AgentLinkClient } from './gen/kompose/v1/agent_link.ts';
+import {
+  AgentLinkService,
+  TaskControl,
+  TaskReport,
+  type AgentLinkClient,
+} from './gen/kompose/v1/agent_link.ts';
 import { RunEvent } from './gen/kompose/v1/event.ts';
-import { FleetService } from './gen/kompose/v1/fleet.ts';
+import { FleetService, StartRunInput, type FleetClient } from './gen/kompose/v1/fleet.ts';
 import { LongBytesWriter } from './long-bytes-writer.ts';
 
 /*
- * The two calls on which a task's output travels, with as few copies of it as gRPC allows: what ts-proto generates for
- * them copies each message six times.
+ * The calls on which a task's output travels, and its stdin, with as few copies of them as gRPC allows: what ts-proto
+ * generates for them copies each message six times.
  */
 
 /** `AgentLinkClient`, which copies what is reported once. */
@@ -17,6 +22,26 @@ export const PassingAgentLinkClient = makeGenericClientConstructor(
 
 function serializeReport(report: TaskReport): Buffer {
   return asBuffer(TaskReport.encode(report, new LongBytesWriter()).finish());
+}
+
+/** `AgentLinkService`, which copies what is typed once. */
+export const passingAgentLinkService = {
+  ...AgentLinkService,
+  report: { ...AgentLinkService.report, responseSerialize: serializeControl },
+} as const;
+
+function serializeControl(control: TaskControl): Buffer {
+  return asBuffer(TaskControl.encode(control, new LongBytesWriter()).finish());
+}
+
+/** `FleetClient`, which copies its stdin once. */
+export const PassingFleetClient = makeGenericClientConstructor(
+  { ...FleetService, startRun: { ...FleetService.startRun, requestSerialize: serializeInput } },
+  'kompose.v1.Fleet',
+) as unknown as typeof FleetClient;
+
+function serializeInput(input: StartRunInput): Buffer {
+  return asBuffer(StartRunInput.encode(input, new LongBytesWriter()).finish());
 }
 
 /** The bytes of events that were decoded and not changed since. */

@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KomposeError } from '../../common/errors.ts';
-import { TaskControl, type TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
+import type { TaskControl, TaskReport } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { Run } from '../runs/run.ts';
 import type { RunRegistry } from '../runs/run-registry.ts';
 import type { StdinLink } from '../runs/stdin-relay.ts';
@@ -53,7 +53,6 @@ export function refuseForeignTask(runs: RunRegistry, task: string, host: string)
 
 /** A host that asks for stdin and does not read it loses its connection. */
 function stdinLink({ limits, cut }: AgentLinkDeps, call: ReportCall, certificate: string): StdinLink {
-  const sizeOf = (message: TaskControl): number => TaskControl.encode(message).finish().length;
   const giveUp = (): void => cut(call.getPeer(), certificate);
   const writer = new BoundedWriter(call, { sizeOf, mostBytes: limits.unreadBytes, giveUp });
   const sizes = new NewestWriter<TaskControl>(call);
@@ -61,6 +60,14 @@ function stdinLink({ limits, cut }: AgentLinkDeps, call: ReportCall, certificate
     send: (piece) => writer.write({ kind: { $case: 'stdin', value: piece } }),
     resize: (size) => sizes.write({ kind: { $case: 'resize', value: size } }),
   };
+}
+
+/** With nothing in it that may be long. */
+const someMessage = 128;
+
+/** About: a piece of stdin is not put together twice. */
+function sizeOf({ kind }: TaskControl): number {
+  return someMessage + (kind?.$case === 'stdin' ? kind.value.data.length : 0);
 }
 
 /** More of them are not waited for one by one. */
