@@ -50,7 +50,12 @@ const otherCommands = bundledApart(/\/(local|script|certificate-request)\.ts$/, 
 );
 
 /** Node's loader of ES modules would read all of a CommonJS file for the names that it exports. */
-const commandsByRequire = standIn(/^\.\.\/cli\/main\.ts$/, `export const { main } = require('./cli.cjs');`);
+const commandsByRequire = standIn(
+  /^\.\.\/cli\/all\.ts$/,
+  `import { fileURLToPath } from 'node:url';
+  import { runCompiled } from './bin/run-compiled.ts';
+  export const { main } = runCompiled(fileURLToPath(new URL('cli.cjs', import.meta.url)));`,
+);
 
 /** commander starts programs for subcommands that are files of their own: there are none. */
 const noPrograms = standIn(/^node:child_process$/, 'module.exports = {};', /\/commander\//);
@@ -79,8 +84,10 @@ await build({
 await build({
   ...options,
   format: 'cjs',
-  entryPoints: [{ in: 'cli/main.ts', out: 'cli' }],
+  entryPoints: [{ in: 'cli/all.ts', out: 'cli' }],
   outExtension: { '.js': '.cjs' },
+  // It is run as a script, which has no `import()` (bin/run-compiled.ts): other parts come by `require`.
+  supported: { 'dynamic-import': false },
   // Of a service that is never offered.
   external: ['@grpc/proto-loader'],
   plugins: [otherCommands, noPrograms],

@@ -22,7 +22,8 @@ export async function launch(argv: readonly string[]): Promise<void> {
     return;
   }
   keepCompiled(process.env);
-  const { main } = await import('../cli/main.ts');
+  const isProgram = argv[0] === 'agent' || argv[0] === 'controller';
+  const { main } = await (isProgram ? import('../cli/main.ts') : import('../cli/all.ts'));
   const exitCode = await main(argv, {
     agent: () => import('../agent/main.ts'),
     controller: () => import('../controller/main.ts'),

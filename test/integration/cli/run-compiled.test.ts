@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { execa } from 'execa';
+
+const module = new URL('../../../bin/run-compiled.ts', import.meta.url).href;
+const script = `const { runKept } = await import(process.argv[1]);
+console.log(runKept(process.argv[2], process.argv[3]).say());`;
+
+/** A file whose function says something, and what says it in a process of its own. */
+async function told(t: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), 'kompose-compiled-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const [file, kept] = [join(folder, 'file.cjs'), join(folder, 'kept')];
+  const put = async (word: string): Promise<void> => {
+    await writeFile(`${file}.new`, `module.exports = { say: () => ${JSON.stringify(word)} };`);
+    await rename(`${file}.new`, file);
+  };
+  const say = async (): Promise<string> => {
+    const argv = ['--input-type=module', '-e', script, module, file, kept];
+    return (await execa(process.execPath, argv)).stdout;
+  };
+  return { kept, put, say };
+}
+
+test('a file says the same with what is kept of it, which grows with the first commands only', async (t) => {
+  const { kept, put, say } = await told(t);
+  await put('one');
+  const heads: string[] = [];
+  for (let count = 0; count < 10; count++) {
+    assert.equal(await say(), 'one');
+    heads.push((await readFile(kept, 'latin1')).slice(0, 2));
+  }
+  assert.deepEqual(heads, ['1 ', '2 ', '3 ', '4 ', '5 ', '6 ', '7 ', '8 ', '8 ', '8 ']);
+});
+
+test('what is kept of a file is not taken for another of the same length in its place', async (t) => {
+  const { put, say } = await told(t);
+  await put('one');
+  await say();
+  await say();
+  await put('two');
+  assert.equal(await say(), 'two');
+});
+
+test('what is kept only in part is not run', async (t) => {
+  const { kept, put, say } = await told(t);
+  await put('one');
+  await say();
+  for (const length of [0, 10, 64, 80]) {
+    await truncate(kept, length);
+    assert.equal(await say(), 'one');
+  }
+});
