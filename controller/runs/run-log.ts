@@ -8,10 +8,7 @@ import type {
   RunStarted,
   TaskEvent,
 } from '../../common/task-event.ts';
-import { youngHeapCleaner } from '../../common/young-heap.ts';
 import { encodeRunEvent, encodeTaskEvent, wrapTaskEvent } from '../../proto/event-codec.ts';
-
-const outputPassed = youngHeapCleaner(4 * 1024 * 1024);
 
 /** What of the tasks' output is kept, and what the run's command is. */
 export interface RunOutput {
@@ -89,7 +86,6 @@ export class RunLog {
     };
     const wrapped = wrapTaskEvent(this.events.count + 1, place, timeMs, bytes);
     this.events.appendOutput(place, wrapped, { keptBytes: this.#output.keptBytes, marker });
-    outputPassed(bytes.length);
   }
 
   #missing(outputAt: OutputBytes): TaskEvent {
