@@ -13,10 +13,9 @@ export interface ControllerService {
 /**
  * Node's arguments for a controller through which much output passes. Each piece takes memory outside of V8's heap; left
  * alone, V8 gives it back when 64 MiB are there, and looks through the whole heap each time, which is large where the
- * fleet is: half of the controller's processor time. In a small young heap it is found soon, and the more so since that is
- * cleaned by the bytes that pass (`young-heap.ts`). A run on all hosts fills it with what dies young: at 4 MiB cleaning
- * it took a tenth of the processor's time more than at 8. What has lived for as long as a run is found by looking through
- * all; V8 would let that grow to some hundred megabytes first.
+ * fleet is: half of the controller's processor time. In a small young heap it is found soon; but a run on all hosts fills
+ * that with what dies young: at 4 MiB cleaning it took a tenth of the processor's time more than at 8. What has lived for
+ * as long as a run is found by looking through all; V8 would let that grow to some hundred megabytes first.
  */
 export const relayingNode: readonly string[] = [
   '--max-semi-space-size=8',
