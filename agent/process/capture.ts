@@ -1,3 +1,5 @@
+import { execa } from 'execa';
+
 export interface Captured {
   readonly exitCode: number;
   readonly stdout: string;
@@ -14,8 +16,6 @@ export async function capture(
   argv: readonly [string, ...string[]],
   options: { env: Readonly<Record<string, string>>; cwd?: string; timeoutMs?: number; input?: string },
 ): Promise<Captured> {
-  // An agent that idles asks nothing of other programs, and does without what it takes.
-  const { execa } = await import('execa');
   const [file, ...args] = argv;
   const result = await execa(file, args, {
     cwd: options.cwd ?? '/',

@@ -6,6 +6,7 @@ import { isDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { createStdinKey, stdinJudge } from '../../common/signing/stdin-marks.ts';
 import type { TaskHost } from './prepare-task.ts';
+import { readUnfinished } from '../database/unfinished.ts';
 import type { KeeperTools } from '../process/keeper.ts';
 import { findKeeperTools } from '../process/find-program.ts';
 import { discardKept } from '../process/keeper-folder.ts';
@@ -13,13 +14,14 @@ import { keptBytes } from './kept-bytes.ts';
 import { machineMs } from './machine-clock.ts';
 import { recoverTask, type RecoveredTask } from './recover-task.ts';
 import { lockOwner } from './lock-tickets.ts';
-import type { Outliving } from './run-task.ts';
+import { runTask, type Outliving } from './run-task.ts';
 import { reclaimTicket } from './stack-lock.ts';
 import { outlivesAgent } from './outlives-agent.ts';
 import { TaskHandover } from './task-handover.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
+import { tidyDatabase } from './tidy-database.ts';
 import { TaskStdin, type StdinGuard } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
@@ -280,8 +282,6 @@ export class TaskRegistry {
     const now = outliving === undefined ? () => performance.now() : machineMs;
     try {
       const workFolder = spool.folder;
-      // An agent that idles does without the code of what it would do.
-      const { runTask } = await import('./run-task.ts');
       await runTask({
         stdin: stdin ?? spool.stdin,
         spec,
@@ -341,11 +341,8 @@ export class TaskRegistry {
 
   /** What a database command has left, if nobody knows how it ended, is undone beside the agent's work. */
   async #tidyDatabase({ folder, task }: TaskSpool): Promise<void> {
-    const { readUnfinished } = await import('../database/unfinished.ts');
     const unfinished = await readUnfinished(folder);
-    if (unfinished === undefined) return;
-    const { tidyDatabase } = await import('./tidy-database.ts');
-    void tidyDatabase(unfinished, task, this.#host, this.#log);
+    if (unfinished !== undefined) void tidyDatabase(unfinished, task, this.#host, this.#log);
   }
 
   /** What an earlier process left; undefined if it does not go on. */
