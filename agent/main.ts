@@ -17,7 +17,7 @@ import { agentUnit, frugalNode } from './unit.ts';
 /*
  * What only another verb than `serve` takes is loaded by that verb: an agent serves for months. What a task takes is loaded
  * at the start, though an agent that idles would be 1.4 MB smaller without: an upgrade puts other files in their place, and
- * the agent that still runs must not need the old ones.
+ * the agent that still runs goes on without the old ones, but for terminals and the hashes of dumps.
  */
 
 /** Options that stood before the word `agent`. */

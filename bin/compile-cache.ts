@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync } from 'node:fs';
 import nodeModule from 'node:module';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /**
  * Has what V8 makes of our files kept for the next start, in a folder that nobody else can write to: what lies there is
@@ -10,7 +10,8 @@ import { join } from 'node:path';
  */
 export function keepCompiled(env: NodeJS.ProcessEnv): void {
   if (env['NODE_COMPILE_CACHE'] !== undefined) return;
-  const folder = join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'kompose');
+  const given = env['XDG_CACHE_HOME'] ?? '';
+  const folder = join(isAbsolute(given) ? given : join(homedir(), '.cache'), 'kompose');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     if (isOursAlone(folder)) nodeModule.enableCompileCache(folder);

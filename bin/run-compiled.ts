@@ -11,9 +11,10 @@ import {
 import nodeModule, { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
 
-/** Of what stands before the compiled code: for which file it is, and of how many commands it knows the functions. */
-const headBytes = 64;
+/** Of what stands before the compiled code: of how many commands it knows the functions, for which file it is, its checksum. */
+const headBytes = 80;
 /** A command adds the functions that it called and no earlier one did; so many commands do. */
 const mostAdded = 8;
 
@@ -24,7 +25,12 @@ const mostAdded = 8;
  */
 export function runCompiled(file: string): unknown {
   const folder = nodeModule.getCompileCacheDir();
-  return folder === undefined ? createRequire(file)(file) : runKept(file, join(folder, basename(file)));
+  return folder === undefined ? createRequire(file)(file) : runKept(file, join(folder, keptName(file)));
+}
+
+/** Of its own for each installation. */
+function keptName(file: string): string {
+  return `${basename(file)}-${crc32(file).toString(16)}`;
 }
 
 /** The same, where `kept` is the file that holds it. */
@@ -37,7 +43,10 @@ export function runKept(file: string, kept: string): unknown {
   });
   const before = script.cachedDataRejected === true ? 0 : added;
   if (before < mostAdded)
-    process.once('exit', () => keep(kept, headOf(stamp, before + 1), script.createCachedData()));
+    process.once('exit', () => {
+      const made = script.createCachedData();
+      keep(kept, headOf(stamp, before + 1, made), made);
+    });
   const module = { exports: {} };
   const body = script.runInThisContext() as (
     exports: object,
@@ -63,31 +72,37 @@ function readKept(path: string, stamp: string): { code: Buffer | undefined; adde
   try {
     const bytes = readFileSync(path);
     const head = bytes.toString('latin1', 0, headBytes);
-    for (let added = 1; added <= mostAdded; added++)
-      if (head === headOf(stamp, added)) return { code: bytes.subarray(headBytes), added };
+    const code = bytes.subarray(headBytes);
+    const added = Number.parseInt(head, 10);
+    if (head === headOf(stamp, added, code)) return { code, added };
   } catch {
     // There is none.
   }
   return { code: undefined, added: 0 };
 }
 
-function headOf(stamp: string, added: number): string {
-  return `${added} ${stamp}`.padEnd(headBytes).slice(0, headBytes);
+/** V8 executes what it is given without a look: with a page of zeros in it the process would be killed by a signal. */
+function headOf(stamp: string, added: number, code: Buffer): string {
+  return `${added} ${stamp} ${crc32(code)}`.padEnd(headBytes).slice(0, headBytes);
 }
 
-/** Whole or not at all, also if the machine goes down: V8 does not look whether all of it is there. */
+/** Whole or not at all, also if the machine goes down. */
 function keep(path: string, head: string, code: Buffer): void {
-  const beside = `${path}.${process.pid}`;
+  const beside = `${path}.${process.pid}.${process.hrtime.bigint()}`;
   try {
-    const descriptor = openSync(beside, 'wx', 0o600);
-    try {
-      writeFileSync(descriptor, Buffer.concat([Buffer.from(head, 'latin1'), code]));
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    writeSynced(beside, Buffer.concat([Buffer.from(head, 'latin1'), code]));
     renameSync(beside, path);
   } catch {
     rmSync(beside, { force: true });
+  }
+}
+
+function writeSynced(path: string, bytes: Buffer): void {
+  const descriptor = openSync(path, 'wx', 0o600);
+  try {
+    writeFileSync(descriptor, bytes);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -108,7 +108,10 @@ export class TaskReports {
 
   #forgetUnknown(spool: TaskSpool): void {
     const { host, log } = this.#options;
-    log.warn({ task: spool.task }, 'the controller does not know this task; it is forgotten');
+    log.warn(
+      { task: spool.task },
+      'the controller does not know this task; it is forgotten once it has ended',
+    );
     host.tasks.disown(spool);
   }
 }

@@ -270,9 +270,11 @@ export class TaskRegistry {
     const stop = new StopSignal();
     this.#stops.set(spec.task, stop);
     const { windowBytes } = spec.output ?? { windowBytes: 0 };
+    let hasEnd = false;
     // What goes at its watcher's pace is held; one that changes something never waits for anybody.
     const sink = (event: TaskEvent): void | Promise<void> => {
       spool.record(event);
+      hasEnd ||= event.type === 'task.finished';
       onEvent?.(event);
       if (pace !== undefined) return pace(event);
       if (windowBytes === 0 || event.type !== 'output') return undefined;
@@ -294,6 +296,7 @@ export class TaskRegistry {
       });
     } catch (error) {
       this.#log.error({ err: error, task: spec.task }, 'a task ended with a bug');
+      if (!hasEnd) void sink(endedByBug);
     } finally {
       // Where the last event is not there, the next process finds the task as it is.
       if (await this.#isWritten(spool)) await this.#cleanUp(spec, spool);
@@ -357,7 +360,16 @@ export class TaskRegistry {
   }
 }
 
-/** For the stdin of whoever signed their half of the key with the task. Throws `denied` for a half that is none. */
+/** Of a task that nothing else has ended. */
+const endedByBug: TaskFinished = {
+  type: 'task.finished',
+  state: 'failed',
+  reason: 'a bug in kompose: see the log of this host’s agent',
+  durationMs: 0,
+  actionDecided: false,
+};
+
+/** For the stdin of whoever signed their half of the key with the task. Throws `protocol` for a half that is none. */
 function guardOf({ task, stdinKey }: TaskSpec): StdinGuard | undefined {
   if (stdinKey === undefined) return undefined;
   const own = createStdinKey();

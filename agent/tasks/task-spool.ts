@@ -79,7 +79,7 @@ export class TaskSpool {
     return readdirSync(tasksFolder).map((task) => new TaskSpool(task, join(tasksFolder, task), clock, 0));
   }
 
-  /** It has told nothing yet but that it has begun, and what. */
+  /** It has told nothing yet but that it has begun, and what; of one that an earlier process began nobody looks. */
   get hasOnlyBegun(): boolean {
     return this.#hasOnlyBegun;
   }
@@ -144,6 +144,7 @@ export class TaskSpool {
   /** What an earlier process recorded, which goes on with so many bytes of output being kept. */
   async recall(keptBytes: number): Promise<Told> {
     this.#keptBytes = keptBytes;
+    this.#hasOnlyBegun = false;
     const told = await readTold(this.log);
     Object.assign(this.#written, told.written);
     return told;

@@ -4,7 +4,8 @@ import { globContext, splitTerms } from '../terms.ts';
 /** Variables that decide what code runs, with whose keys, or against which engine or database. */
 const powerful = new RegExp(
   `^(?:${[
-    'PATH|HOME|TMPDIR|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|IFS|PS4|CDPATH|NODE_OPTIONS|JAVA_TOOL_OPTIONS',
+    'PATH|HOME|TMPDIR|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|IFS|PS4|CDPATH|JAVA_TOOL_OPTIONS',
+    'NODE_(?:OPTIONS|PATH|COMPILE_CACHE|REPL_EXTERNAL_MODULE|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED)',
     'LD_.*|DOCKER_.*|COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|PG.*|PSQL.*|.*_PROXY|SSH_.*|XDG_.*|KOMPOSE_.*',
     'GIT_(?:SSH.*|CONFIG.*|EXEC_PATH|ASKPASS|DIR|WORK_TREE|TEMPLATE_DIR)|PYTHON(?:PATH|HOME|STARTUP)|PERL5.*|RUBY(?:OPT|LIB)',
   ].join('|')})$`,

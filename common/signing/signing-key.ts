@@ -44,15 +44,10 @@ export function signText({ privateKey }: SigningKey, text: string): Buffer {
   return sign(null, Buffer.from(text), privateKey);
 }
 
-/** Tells of signatures whether they are the ones of a key's holder; of none, for what is no Ed25519 key. */
-export function signaturesOf(publicKey: string): (text: string, signature: Uint8Array) => boolean {
-  const key = keyOf(publicKey);
-  return (text, signature) => key !== undefined && verify(null, Buffer.from(text), key, signature);
-}
-
-/** Whether the holder of this public key signed it. */
+/** Whether the holder of this public key signed it; false for what is no Ed25519 key. */
 export function isSignatureOf(publicKey: string, text: string, signature: Uint8Array): boolean {
-  return signaturesOf(publicKey)(text, signature);
+  const key = keyOf(publicKey);
+  return key !== undefined && verify(null, Buffer.from(text), key, signature);
 }
 
 /** Keys that signatures were held against: making one of its text takes half as long as a verification. */

@@ -8,6 +8,7 @@ import {
   timingSafeEqual,
   type KeyObject,
 } from 'node:crypto';
+import { KomposeError } from '../errors.ts';
 
 /*
  * What shows that a piece of stdin is its user's. Each key that is typed is one, so it costs less than a signature.
@@ -58,13 +59,13 @@ export function isStdinMark(mark: Uint8Array): boolean {
   return mark.length === markBytes;
 }
 
-/** The client's marks, for an agent with this public key. Throws for what is no key. */
+/** The client's marks, for an agent with this public key. Throws `protocol` for what is no key. */
 export function stdinMarker(client: StdinKey, agent: Uint8Array, task: string): MarkStdin {
   const key = agree(client, agent, [client.publicKey, agent], task);
   return (part) => markOf(part, key);
 }
 
-/** Tells whether they are those of the client with this public key. Throws for what is no key. */
+/** Tells whether they are those of the client with this public key. Throws `protocol` for what is no key. */
 export function stdinJudge(agent: StdinKey, client: Uint8Array, task: string): KnowsStdin {
   const key = agree(agent, client, [client, agent.publicKey], task);
   return (part, mark) => {
@@ -79,11 +80,21 @@ function agree(
   halves: readonly Uint8Array[],
   task: string,
 ): KeyObject {
-  const der = Buffer.concat([spkiPrefix, other]);
-  const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' });
-  const secret = diffieHellman({ privateKey, publicKey });
+  const secret = secretOf(privateKey, other);
   const about = Buffer.concat([...halves, Buffer.from(`kompose stdin\n${task}\n`)]);
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', about, keyBytes)));
+}
+
+function secretOf(privateKey: KeyObject, other: Uint8Array): Buffer {
+  try {
+    const der = Buffer.concat([spkiPrefix, other]);
+    return diffieHellman({
+      privateKey,
+      publicKey: createPublicKey({ key: der, format: 'der', type: 'spki' }),
+    });
+  } catch (error) {
+    throw new KomposeError('protocol', 'what was told as a key for stdin is none', { cause: error });
+  }
 }
 
 function markOf({ offset, data, isEnd }: StdinPart, key: KeyObject): Buffer {

@@ -3,7 +3,11 @@ import type { Writable } from 'node:stream';
 /** On its way on one stream: enough for the network, and little for so many streams that nobody reads. */
 const mostUnreadBytes = 128 * 1024;
 
-/** Writes at the pace of the one who reads. */
+/**
+ * Writes at the pace of the one who reads.
+ *
+ * INVARIANT: one message at a time: `write` is called again only once it has resolved.
+ */
 export class PacedWriter<Message> {
   readonly #stream: Pick<Writable, 'write'>;
   readonly #sizeOf: (message: Message) => number;

@@ -194,8 +194,8 @@ function sizeOfEvent(event: RunEvent): number {
   return usualBytes + (sizeAsLogged(event) ?? (kind?.$case === 'taskEvent' ? kind.value.length : 0));
 }
 
-/** What one message holds, unless a single event is more: what an agent's message holds too. */
-const joinedBytes = 256 * 1024;
+/** What one message holds, unless a single event is more: as much as may be on its way to a client. */
+const joinedBytes = 128 * 1024;
 
 /** Records in order, in groups that each become a message: each costs, here and at the client, more than an event. */
 function* inMessages(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -22,9 +22,10 @@ beforeEach(async () => {
 
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-async function help(): Promise<void> {
-  const env = { HOME: home, TMPDIR: join(home, 'tmp') };
-  const { stdout } = await execa(process.execPath, [kompose, '--help'], { env, extendEnv: false });
+async function help(more: Readonly<Record<string, string>> = {}): Promise<void> {
+  const env = { HOME: home, TMPDIR: join(home, 'tmp'), ...more };
+  const options = { env, extendEnv: false, cwd: home };
+  const { stdout } = await execa(process.execPath, [kompose, '--help'], options);
   assert.match(stdout, /^Usage: /m);
 }
 
@@ -43,17 +44,24 @@ describe('the compiled program', () => {
     assert.deepEqual(await readdir(cache), []);
   });
 
-  test('is not kept in a folder of somebody else', async () => {
+  const needsRoot = { skip: process.getuid?.() !== 0 && 'needs root' };
+  test('is not kept in a folder of somebody else', needsRoot, async () => {
     await mkdir(cache, { recursive: true });
     await chown(cache, 4711, 4711);
     await help();
     assert.deepEqual(await readdir(cache), []);
   });
 
-  test('is not kept where there is no home', async () => {
-    await rm(home, { recursive: true });
-    await mkdir(join(home, 'tmp'), { recursive: true });
-    await chmod(home, 0o500);
+  test('is not kept where no folder can be made for it', async () => {
+    await writeFile(join(home, '.cache'), '');
     await help();
+    assert.deepEqual((await readdir(home)).toSorted(), ['.cache', 'tmp']);
+    assert.deepEqual(await readdir(join(home, 'tmp')), []);
+  });
+
+  test('is not kept in a folder whose name depends on where it is started', async () => {
+    await help({ XDG_CACHE_HOME: 'tmp' });
+    assert.deepEqual(await readdir(join(home, 'tmp')), []);
+    assert.equal((await readdir(cache)).length, 1);
   });
 });

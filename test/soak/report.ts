@@ -93,7 +93,7 @@ and buffers are just after a collection: they tell what JavaScript keeps in earn
 garbage waits. At rest, half a minute long before and after the load, nothing is asked for. Late is the delay of the event loop: the
 worse of the last minute and the one that has begun.
 
-What fills while it is warm, and its bound: the newest 1 MiB of each run under way, 4 MiB while its reader lags (gone with the run);
+What fills while it is warm, and its bound: the newest 256 KiB of each run under way, 4 MiB while its reader lags (gone with the run);
 SQLite's pages, 2 MB, and 200 prepared statements; V8's garbage, up to 40 % above what lives in the controller. What was freed beside
 V8's heap stays with the process where it lies between pieces that are in use, and is used again first: of 210 MB that were private
 to a controller after a load of output alone, glibc's \`malloc_trim\`, called from a debugger, gave back 89.`;

@@ -83,6 +83,20 @@ for (const [what, length] of [
   });
 }
 
+test('a task ends failed, and says where to look, after a bug', async (t) => {
+  const bench = await Bench.create(t);
+  await bench.stack('sexy', { action: 'true' });
+  const registry = await open(bench);
+  const broken = { ...spec, env: null } as unknown as TaskSpec;
+  const last = (await eventsOf(registry.start(broken))).at(-1)?.event;
+  assert.ok(last?.type === 'task.finished');
+  assert.deepEqual(
+    [last.state, last.reason],
+    ['failed', 'a bug in kompose: see the log of this host’s agent'],
+  );
+  await registry.settled();
+});
+
 test('forgets no task that still runs', async (t) => {
   const bench = await Bench.create(t);
   const folder = await bench.stack('sexy', { action: 'touch began; exec sleep 1000' });

@@ -264,7 +264,7 @@ export interface RunEvent {
     | undefined;
   /**
    * In what a client gets: the events that follow this one at once, RunEvents without `more`, encoded. Those that are at
-   * hand together come so, in messages of about 256 KiB.
+   * hand together come so, in messages of about 128 KiB.
    */
   more: Uint8Array[];
 }

@@ -45,6 +45,6 @@ describe('the mark of a piece of stdin', () => {
 
   test('cannot be by a key that is none', () => {
     for (const none of [new Uint8Array(), Buffer.alloc(31), Buffer.alloc(32)])
-      assert.throws(() => stdinJudge(agent, none, task));
+      assert.throws(() => stdinJudge(agent, none, task), { code: 'protocol' });
   });
 });

@@ -143,6 +143,7 @@ describe('refusal', () => {
     'BASHOPTS',
     'IFS',
     'NODE_OPTIONS',
+    'NODE_COMPILE_CACHE',
     'DOCKER_HOST',
     'DOCKER_CONFIG',
     'DOCKER_CONTEXT',
