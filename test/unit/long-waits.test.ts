@@ -84,13 +84,15 @@ describe('nothing is kept of each wait', () => {
     const { signal } = new AbortController();
     for (let count = 0; count < 100; count++) spool.record({ type: 'task.started' });
     let isWaiting = true;
-    const waits = Array.from({ length: 5 }, () => onlooker.caughtUp(signal).then(() => (isWaiting = false)));
+    const waiting = Array.from({ length: 5 }, () =>
+      onlooker.caughtUp(signal).then(() => (isWaiting = false)),
+    );
     await nextTurn();
     assert.equal(isWaiting, true);
     assert.equal(getEventListeners(signal, 'abort').length, 5);
     const gone = new AbortController();
     const looking = onlooker.look(gone.signal);
-    await Promise.all(waits);
+    await Promise.all(waiting);
     assert.equal(getEventListeners(signal, 'abort').length, 0);
     gone.abort();
     await looking;
