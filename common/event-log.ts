@@ -16,7 +16,8 @@ import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
  *   this process. What is torn when the machine goes down is cut off when the log is opened.
  * - A number is given once, also to what was not kept before a restart: such numbers are reserved in the file first.
  * - Memory is bounded: the tail holds at most `tailBytes` of the newest records, `laggingBytes` while a reader has not
- *   taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer.
+ *   taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer. A small
+ *   record that is a part of something large, as what was read from a socket is, does not keep all of that.
  * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
@@ -120,17 +121,17 @@ export class EventLog {
     const seq = this.#count + 1;
     this.#main.append({ seq, strand: noStrand, bytes });
     this.#newest = seq;
-    return this.#note({ seq, bytes, isFleeting: false });
+    return this.#note({ seq, bytes: apart(bytes), isFleeting: false });
   }
 
   /** The same for output of a strand, a number from 1, which may be dropped later. */
   appendOutput(strand: number, bytes: Uint8Array, policy: OutputPolicy): number {
-    const record = { seq: this.#count + 1, strand, bytes };
+    const record = { seq: this.#count + 1, strand, bytes: apart(bytes) };
     const known = this.#strandOf(strand);
     if (policy.keptBytes === 0) this.#appendFleeting(known, record, policy);
     else this.#appendKept(known, record, policy);
     known.lastSeq = record.seq;
-    return this.#note({ seq: record.seq, bytes, isFleeting: policy.keptBytes === 0 });
+    return this.#note({ seq: record.seq, bytes: record.bytes, isFleeting: policy.keptBytes === 0 });
   }
 
   /** Says that no record will follow: readers end after the last one. */
@@ -336,6 +337,11 @@ export class EventLog {
     mkdirSync(this.#ringsFolder, { recursive: true, mode: 0o700 });
     return LogSegment.open(join(this.#ringsFolder, `${strand}-${place}`));
   }
+}
+
+/** Of what keeps more than eight times its bytes, a copy. */
+function apart(bytes: Uint8Array): Uint8Array {
+  return bytes.length * 8 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
 }
 
 function markerOf(

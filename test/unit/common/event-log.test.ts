@@ -45,6 +45,21 @@ describe('EventLog', () => {
     log.close();
   });
 
+  test('keeps no more of what a record was a part of than the record', async (t) => {
+    const log = EventLog.open(logPath(t));
+    const read = new Uint8Array(64 * 1024).fill(7);
+    log.append(read.subarray(100, 150));
+    for (const keptBytes of [0, 1024])
+      log.appendOutput(1, read.subarray(0, 50), { keptBytes, marker: () => new Uint8Array() });
+    log.end();
+    const records = await all(log.read(0, never()));
+    assert.deepEqual(
+      records.map(({ bytes }) => [bytes.length, bytes[0], bytes.buffer.byteLength]),
+      Array.from({ length: 3 }, () => [50, 7, 50]),
+    );
+    log.close();
+  });
+
   test('is readable by its owner only', (t) => {
     const path = logPath(t);
     EventLog.open(path).close();
