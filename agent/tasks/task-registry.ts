@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
 import { isDatabaseCommand } from '../../common/database-command.ts';
 import { KomposeError } from '../../common/errors.ts';
-import { createStdinKey, stdinJudge } from '../../common/signing/stdin-marks.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
 import type { KeeperTools } from '../process/keeper.ts';
@@ -18,11 +17,12 @@ import { runTask, type Outliving } from './run-task.ts';
 import { reclaimTicket } from './stack-lock.ts';
 import { outlivesAgent } from './outlives-agent.ts';
 import { TaskHandover } from './task-handover.ts';
+import { guardStdin } from './stdin-guard.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
 import { TaskSpool } from './task-spool.ts';
 import { tidyDatabase } from './tidy-database.ts';
-import { TaskStdin, type StdinGuard } from './task-stdin.ts';
+import { TaskStdin } from './task-stdin.ts';
 import type { TaskEvent, TaskFinished } from '../../common/task-event.ts';
 
 /** What somebody on this host who runs a task has to do with it. */
@@ -145,7 +145,7 @@ export class TaskRegistry {
   #accept(spec: TaskSpec, isLocal: boolean, note: () => void): TaskSpool {
     const accepted = this.#spools.get(spec.task);
     if (accepted !== undefined) return accepted;
-    const stdin = spec.hasStdin ? new TaskStdin(spec.terminal, guardOf(spec)) : undefined;
+    const stdin = spec.hasStdin ? new TaskStdin(spec.terminal, guardStdin(spec)) : undefined;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
     try {
       this.#hand(spec, spool, isLocal);
@@ -368,14 +368,3 @@ const endedByBug: TaskFinished = {
   durationMs: 0,
   actionDecided: false,
 };
-
-/** For the stdin of whoever signed their half of the key with the task. Throws `protocol` for a half that is none. */
-function guardOf({ task, stdinKey }: TaskSpec): StdinGuard | undefined {
-  if (stdinKey === undefined) return undefined;
-  const own = createStdinKey();
-  const isMarked = stdinJudge(own, stdinKey, task);
-  return {
-    publicKey: own.publicKey,
-    isTheirs: (piece) => isMarked(piece, piece.mark ?? new Uint8Array()),
-  };
-}
