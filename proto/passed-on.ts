@@ -1,3 +1,4 @@
+import type { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
 import {
   AgentLinkService,
@@ -16,32 +17,29 @@ import { LongBytesWriter } from './long-bytes-writer.ts';
 
 /** `AgentLinkClient`, which copies what is reported once. */
 export const PassingAgentLinkClient = makeGenericClientConstructor(
-  { ...AgentLinkService, report: { ...AgentLinkService.report, requestSerialize: serializeReport } },
+  { ...AgentLinkService, report: { ...AgentLinkService.report, requestSerialize: copyingOnce(TaskReport) } },
   'kompose.v1.AgentLink',
 ) as unknown as typeof AgentLinkClient;
-
-function serializeReport(report: TaskReport): Buffer {
-  return asBuffer(TaskReport.encode(report, new LongBytesWriter()).finish());
-}
 
 /** `AgentLinkService`, which copies what is typed once. */
 export const passingAgentLinkService = {
   ...AgentLinkService,
-  report: { ...AgentLinkService.report, responseSerialize: serializeControl },
+  report: { ...AgentLinkService.report, responseSerialize: copyingOnce(TaskControl) },
 } as const;
-
-function serializeControl(control: TaskControl): Buffer {
-  return asBuffer(TaskControl.encode(control, new LongBytesWriter()).finish());
-}
 
 /** `FleetClient`, which copies its stdin once. */
 export const PassingFleetClient = makeGenericClientConstructor(
-  { ...FleetService, startRun: { ...FleetService.startRun, requestSerialize: serializeInput } },
+  { ...FleetService, startRun: { ...FleetService.startRun, requestSerialize: copyingOnce(StartRunInput) } },
   'kompose.v1.Fleet',
 ) as unknown as typeof FleetClient;
 
-function serializeInput(input: StartRunInput): Buffer {
-  return asBuffer(StartRunInput.encode(input, new LongBytesWriter()).finish());
+/** What ts-proto makes of a message. */
+interface Codec<Message> {
+  encode(message: Message, writer?: BinaryWriter): BinaryWriter;
+}
+
+function copyingOnce<Message>(codec: Codec<Message>): (message: Message) => Buffer {
+  return (message) => asBuffer(codec.encode(message, new LongBytesWriter()).finish());
 }
 
 /** The bytes of events that were decoded and not changed since. */
