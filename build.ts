@@ -1,11 +1,12 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 /*
- * The release, in dist/: the three programs, and the parts that they load when a command needs them. What a command of the
- * fleet needs is one file, `cli.cjs`: each more is one to find and to link, and each built-in module that is imported as
- * ECMAScript hands out all that it has, which loads more of them. In it a module is run when it is first asked for. The
- * agent and the controller are bundled apart.
+ * The release, in dist/: the three programs, and the parts that they load when a command needs them. The programs and what
+ * a command of the fleet needs (one file, `cli.cjs`) are CommonJS: Node's loader of ECMAScript modules is not even started
+ * for them, each more file is one to find and to link, and each built-in module that is imported as ECMAScript hands out
+ * all that it has, which loads more of them. In `cli.cjs` a module is run when it is first asked for. What serves a host
+ * or the fleet for weeks, and all that few commands need, are ECMAScript modules that share their code.
  */
 const programs = ['kompose', 'kompose-agent', 'kompose-controller'];
 
@@ -27,34 +28,35 @@ const inParts: BuildOptions = {
   ...options,
   format: 'esm',
   splitting: true,
+  outExtension: { '.js': '.mjs' },
   // CommonJS dependencies ask for `require`, which ES modules do not have.
   banner: {
     js: "import { createRequire as komposeRequire } from 'node:module'; const require = komposeRequire(import.meta.url);",
   },
 };
 
-/** These are not part of the bundle, but bundles beside it. */
-function bundledApart(filter: RegExp, nameOf: (path: string) => string | undefined): Plugin {
+/** These are not part of the bundle, but parts beside it. */
+function inOtherPart(filter: RegExp, nameOf: (path: string) => string | undefined): Plugin {
   return {
-    name: 'bundled apart',
+    name: 'in another part',
     setup: (bundle) => {
-      bundle.onResolve({ filter }, ({ path }) => ({ path: `./${nameOf(path)}.js`, external: true }));
+      bundle.onResolve({ filter }, ({ path }) => ({ path: `./${nameOf(path)}.mjs`, external: true }));
     },
   };
 }
 
-const otherPrograms = bundledApart(/^\.\.\/(agent|controller)\/main\.ts$/, (path) => path.split('/')[1]);
+/** `../agent/main.ts` is `agent.mjs`. */
+const mains = inOtherPart(/^\.\.\/(agent|cli|controller)\/main\.ts$/, (path) => path.split('/')[1]);
 /** With the code of the agent, or of certificates: no command of the fleet asks for them. */
-const otherCommands = bundledApart(/\/(local|script|certificate-request)\.ts$/, (path) =>
+const otherCommands = inOtherPart(/\/(local|script|certificate-request)\.ts$/, (path) =>
   path.split('/').at(-1)?.replace('.ts', ''),
 );
 
-/** Node's loader of ES modules would read all of a CommonJS file for the names that it exports. */
-const commandsByRequire = standIn(
+const commandsCompiled = standIn(
   /^\.\.\/cli\/all\.ts$/,
-  `import { fileURLToPath } from 'node:url';
+  `import { join } from 'node:path';
   import { runCompiled } from './bin/run-compiled.ts';
-  export const { main } = runCompiled(fileURLToPath(new URL('cli.cjs', import.meta.url)));`,
+  export const { main } = runCompiled(join(__dirname, 'cli.cjs'));`,
 );
 
 /** commander starts programs for subcommands that are files of their own: there are none. */
@@ -69,7 +71,6 @@ function standIn(filter: RegExp, contents: string, importer = /./): Plugin {
       bundle.onResolve({ filter }, ({ path, importer: asking }) =>
         importer.test(asking) ? { path, namespace } : undefined,
       );
-      bundle.onResolve({ filter: /\.cjs$/, namespace }, ({ path }) => ({ path, external: true }));
       bundle.onLoad({ filter: /./, namespace }, () => ({ contents, resolveDir: import.meta.dirname }));
     },
   };
@@ -77,9 +78,11 @@ function standIn(filter: RegExp, contents: string, importer = /./): Plugin {
 
 rmSync('dist', { recursive: true, force: true });
 await build({
-  ...inParts,
+  ...options,
+  format: 'cjs',
   entryPoints: programs.map((name) => ({ in: `bin/${name}.ts`, out: name })),
-  plugins: [otherPrograms, commandsByRequire],
+  define: { 'import.meta.dirname': '__dirname' },
+  plugins: [mains, commandsCompiled],
 });
 await build({
   ...options,
@@ -96,6 +99,7 @@ await build({
   ...inParts,
   entryPoints: [
     { in: 'agent/main.ts', out: 'agent' },
+    { in: 'cli/main.ts', out: 'cli' },
     { in: 'controller/main.ts', out: 'controller' },
     { in: 'agent/database/hash-thread.ts', out: 'hash-thread' },
     { in: 'cli/commands/local.ts', out: 'local' },
@@ -103,4 +107,5 @@ await build({
     { in: 'proto/certificate-request.ts', out: 'certificate-request' },
   ],
 });
+writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
 for (const name of programs) chmodSync(`dist/${name}.js`, 0o755);

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 import { launch } from './launch.ts';
 
-await launch(['agent', ...process.argv.slice(2)]);
+void launch(['agent', ...process.argv.slice(2)]);

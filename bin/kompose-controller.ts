@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 import { launch } from './launch.ts';
 
-await launch(['controller', ...process.argv.slice(2)]);
+void launch(['controller', ...process.argv.slice(2)]);

@@ -14,11 +14,14 @@ export async function launch(argv: readonly string[]): Promise<void> {
     relaunch(neededMajor);
     return;
   }
+  // Should nothing be left to wait for before the program has come to its end, that is no success.
+  process.exitCode = 1;
   if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
     const { Terminal } = await import('../cli/terminal.ts');
     const terminal = new Terminal(process);
     terminal.endWithReader();
     terminal.stdout(`${version}\n`);
+    process.exitCode = 0;
     return;
   }
   keepCompiled(process.env);

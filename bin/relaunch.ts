@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
 /** Starts this program anew under the Node that this package brings along; it is at least of the major version `needed`. */
 export function relaunch(needed: number): void {
-  const node = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url));
+  const node = join(import.meta.dirname, '../node_modules/node/bin/node');
   if (!existsSync(node)) {
     process.stderr.write(`kompose: this is Node ${process.versions.node}; install Node ${needed} or newer\n`);
     process.exitCode = 1;

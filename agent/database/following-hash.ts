@@ -52,6 +52,6 @@ export class FollowingHash implements AsyncDisposable {
 
 /** In a release it stands beside the program, which is one file. */
 const program = new URL(
-  import.meta.url.endsWith('.ts') ? './hash-thread.ts' : './hash-thread.js',
+  import.meta.url.endsWith('.ts') ? './hash-thread.ts' : './hash-thread.mjs',
   import.meta.url,
 );
