@@ -100,7 +100,7 @@ export async function loadMembership(folder: string): Promise<{ config: AgentCon
     throw new KomposeError('failed', message, { cause: error });
   });
   const caCertificate = await readFile(join(folder, identityFiles.caCertificate), 'utf8');
-  const { privateKey, certificate } = await loadPair(keyFiles(folder));
+  const { privateKey, certificate } = loadPair(keyFiles(folder));
   return {
     config: parseConfig(text, join(folder, configFile)),
     identity: { privateKey, certificate, caCertificate },

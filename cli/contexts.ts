@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { access, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../common/errors.ts';
 import { loadPair, replacePair, type KeyFiles } from '../common/key-files.ts';
@@ -16,6 +17,9 @@ import { auditKeyFile } from './audit-witness.ts';
  * USER-FOLDER/contexts/NAME/{signing.key,roster}: what this login signs with, and the newest roster that it has seen
  * USER-FOLDER/contexts/NAME/{audit-key,audit-head.json}: see audit-witness.ts
  * A context's folder is written beside its place and renamed: a key never stands beside another's certificate.
+ *
+ * They are read at once: each command waits for these few small files, and has nothing else to do meanwhile. Node's pool of
+ * threads, which is not there yet, would take longer than the files.
  */
 
 const signingKeyFile = 'signing.key';
@@ -85,24 +89,28 @@ export async function loadContext(
   userFolder: string,
   contextName: string | undefined,
 ): Promise<StoredContext> {
-  const name = contextName ?? (await currentContext(userFolder));
+  const name = contextName ?? currentContext(userFolder);
   if (name === undefined) throw notLoggedIn();
   const folder = folderOf(userFolder, checkContextName(name));
   try {
-    await refuseOpenKey(folder);
-    const read = (file: string): Promise<string> => readFile(join(folder, file), 'utf8');
-    return {
-      ...parseDescription(await read('context.json')),
-      caCertificate: await read('ca.crt'),
-      ...(await loadPair(contextKeyFiles(folder))),
-      signingKey: signingKeyFromPem(await read(signingKeyFile)),
-      folder,
-    };
+    return readContext(folder);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) throw await unknownContext(userFolder, name, error);
     if (error instanceof SyntaxError) throw damaged(folder, error);
     throw error;
   }
+}
+
+function readContext(folder: string): StoredContext {
+  refuseOpenKey(folder);
+  const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
+  return {
+    ...parseDescription(read('context.json')),
+    caCertificate: read('ca.crt'),
+    ...loadPair(contextKeyFiles(folder)),
+    signingKey: signingKeyFromPem(read(signingKeyFile)),
+    folder,
+  };
 }
 
 /** Puts a renewed certificate in the place of the one that is there, and then whom to trust. */
@@ -121,7 +129,7 @@ export function contextKeyFiles(folder: string): KeyFiles {
 
 /** Forgets the context named, else the current one; gives its name. */
 export async function removeContext(userFolder: string, contextName: string | undefined): Promise<string> {
-  const current = await currentContext(userFolder);
+  const current = currentContext(userFolder);
   const name = contextName ?? current;
   if (name === undefined) throw notLoggedIn();
   const folder = folderOf(userFolder, checkContextName(name));
@@ -140,9 +148,9 @@ export function contextNames(userFolder: string): Promise<string[]> {
   return readdir(join(userFolder, 'contexts')).catch(() => []);
 }
 
-async function currentContext(userFolder: string): Promise<string | undefined> {
+function currentContext(userFolder: string): string | undefined {
   try {
-    return (await readFile(join(userFolder, 'current'), 'utf8')).trim();
+    return readFileSync(join(userFolder, 'current'), 'utf8').trim();
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
@@ -153,9 +161,9 @@ function folderOf(userFolder: string, contextName: string): string {
   return join(userFolder, 'contexts', contextName);
 }
 
-async function refuseOpenKey(folder: string): Promise<void> {
+function refuseOpenKey(folder: string): void {
   for (const path of [folder, join(folder, 'client.key'), join(folder, signingKeyFile)]) {
-    const { mode } = await stat(path);
+    const { mode } = statSync(path);
     if ((mode & 0o077) === 0) continue;
     throw new KomposeError('failed', `${path} is open to others: run chmod go= ${path}, or log in anew`);
   }
@@ -198,9 +206,6 @@ function damaged(folder: string, cause: Error): KomposeError {
 }
 
 /** Whether somebody has logged in to a controller here. */
-export async function hasContext(userFolder: string): Promise<boolean> {
-  return access(join(userFolder, 'current')).then(
-    () => true,
-    () => false,
-  );
+export function hasContext(userFolder: string): boolean {
+  return existsSync(join(userFolder, 'current'));
 }

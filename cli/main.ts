@@ -135,7 +135,7 @@ async function localRoot(
   settings: Settings,
 ): Promise<string | undefined> {
   const isConfigured = [controller, context, settings.controller].some((each) => each !== undefined);
-  if (!isLocal && (isConfigured || (await hasContext(settings.userFolder)))) return undefined;
+  if (!isLocal && (isConfigured || hasContext(settings.userFolder))) return undefined;
   const { findStacksRoot } = await import('./commands/local.ts');
   return findStacksRoot(settings.stacks, isLocal);
 }

@@ -35,7 +35,7 @@ export async function renewLogin(
   try {
     if (!(await take(lock))) return;
     // Another command may have renewed it meanwhile.
-    const { certificate } = await loadPair(contextKeyFiles(context.folder));
+    const { certificate } = loadPair(contextKeyFiles(context.folder));
     if (certificate === context.certificate)
       await keepRenewed(context.folder, await renewIdentity(address, context));
     await rm(lock, { force: true });

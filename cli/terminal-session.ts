@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { PassThrough } from 'node:stream';
 import type { ReadStream, WriteStream } from 'node:tty';
 import type { TerminalSize } from '../common/client-terminal.ts';
@@ -70,9 +69,10 @@ export function sizeOf({ rows, columns }: WriteStream): TerminalSize {
 
 /**
  * Node's raw mode still makes CR LF of each LF, which garbles what a full-screen program paints; no library of ours
- * can say otherwise. Without stty it stays so.
+ * can say otherwise. Without stty it stays so. No other command waits for this module.
  */
 function keepLineEnds(): void {
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
   spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile, rename } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { isSystemError, KomposeError } from './errors.ts';
 import { refuseOpen, writePrivateFile } from './private-files.ts';
 
@@ -27,22 +28,28 @@ export async function replacePair(files: KeyFiles, { privateKey, certificate }: 
 }
 
 /** Throws `failed` for files that do not belong together and for a key that others may read, and what reading throws. */
-export async function loadPair(files: KeyFiles): Promise<Pair> {
-  const certificate = await readFile(files.certificate, 'utf8');
+export function loadPair(files: KeyFiles): Pair {
+  const certificate = readFileSync(files.certificate, 'utf8');
   // Last the key's own place again: while we looked, another process may have put the new key there.
   for (const path of [files.key, besideOf(files), files.key]) {
-    const privateKey = await readKey(path).catch((error: unknown) => {
-      if (path !== files.key && isSystemError(error, 'ENOENT')) return '';
-      throw error;
-    });
+    const privateKey = path === files.key ? readKey(path) : readKeyIfThere(path);
     if (privateKey !== '' && isPair(privateKey, certificate)) return { privateKey, certificate };
   }
   throw new KomposeError('failed', `${files.key} is not the key of ${files.certificate}`);
 }
 
-async function readKey(path: string): Promise<string> {
-  await refuseOpen(path);
-  return readFile(path, 'utf8');
+function readKeyIfThere(path: string): string {
+  try {
+    return readKey(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return '';
+    throw error;
+  }
+}
+
+function readKey(path: string): string {
+  refuseOpen(path);
+  return readFileSync(path, 'utf8');
 }
 
 function besideOf({ key }: KeyFiles): string {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join, basename } from 'node:path';
 import { KomposeError } from './errors.ts';
 
@@ -18,8 +18,8 @@ export async function ensurePrivateFolder(folder: string): Promise<void> {
 }
 
 /** Throws `failed` for a file or folder that others may look into, with what mends it. */
-export async function refuseOpen(path: string): Promise<void> {
-  const { mode } = await stat(path);
+export function refuseOpen(path: string): void {
+  const { mode } = statSync(path);
   if ((mode & 0o077) !== 0)
     throw new KomposeError('failed', `${path} is open to others: run chmod go= ${path}`);
 }

@@ -147,7 +147,7 @@ export async function loadState(folder: string): Promise<ControllerState> {
     const config = await readFile(configPath(folder), 'utf8');
     // The retired one first: until the CA is replaced the two are one.
     const retiring = await loadRetiring(folder);
-    const authority = await loadPair(authorityFiles(folder));
+    const authority = loadPair(authorityFiles(folder));
     const isRotating = retiring !== undefined && retiring.certificate !== authority.certificate;
     return {
       config: JSON.parse(config) as ControllerConfig,
@@ -165,7 +165,7 @@ export async function loadState(folder: string): Promise<ControllerState> {
 async function loadRetiring(folder: string): Promise<KeyPair | undefined> {
   try {
     const key = join(folder, files.retiringKey);
-    return await loadPair({ key, certificate: join(folder, files.retiringCertificate) });
+    return loadPair({ key, certificate: join(folder, files.retiringCertificate) });
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;

@@ -16,7 +16,7 @@ export class HeadWitness {
   #isKept = true;
 
   /** Writes at once, but no sooner than `periodMs` after the last time; `flush` writes what that held back. */
-  constructor(path: string, periodMs = 0, now: () => number = () => performance.now()) {
+  constructor(path: string, periodMs = 0, now: () => number = monotonicMs) {
     this.#path = path;
     this.#periodMs = periodMs;
     this.#now = now;
@@ -50,6 +50,11 @@ export class HeadWitness {
       rmSync(beside, { force: true });
     }
   }
+}
+
+/** The global `performance` is loaded when it is first asked for: too much for a command that writes once. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 function read(path: string): SignedMark | undefined {

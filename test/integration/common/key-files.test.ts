@@ -26,33 +26,33 @@ async function write(key: string, certificate: string): Promise<void> {
 test('a replaced pair is there', async () => {
   await write(old.privateKey, old.certificate);
   await replacePair(files, renewed);
-  assert.deepEqual(await loadPair(files), renewed);
+  assert.deepEqual(loadPair(files), renewed);
 });
 
 test('a replacement that stopped before the certificate leaves the old pair', async () => {
   await write(old.privateKey, old.certificate);
   await writeFile(`${files.key}.new`, renewed.privateKey, { mode: 0o600 });
-  assert.deepEqual(await loadPair(files), old);
+  assert.deepEqual(loadPair(files), old);
 });
 
 test('a replacement that stopped after the certificate leaves the new pair', async () => {
   await write(old.privateKey, renewed.certificate);
   await writeFile(`${files.key}.new`, renewed.privateKey, { mode: 0o600 });
-  assert.deepEqual(await loadPair(files), renewed);
+  assert.deepEqual(loadPair(files), renewed);
   await rename(`${files.key}.new`, files.key);
-  assert.deepEqual(await loadPair(files), renewed);
+  assert.deepEqual(loadPair(files), renewed);
 });
 
 test('files that do not belong together are refused by name', async () => {
   await write(old.privateKey, renewed.certificate);
-  await assert.rejects(loadPair(files), /own\.key is not the key of .*own\.crt/);
+  assert.throws(() => loadPair(files), /own\.key is not the key of .*own\.crt/);
 });
 
 test('a key that others may read is refused, with what mends it', async () => {
   await write(old.privateKey, old.certificate);
   await chmod(files.key, 0o640);
   const message = `${files.key} is open to others: run chmod go= ${files.key}`;
-  await assert.rejects(loadPair(files), { code: 'failed', message });
+  assert.throws(() => loadPair(files), { code: 'failed', message });
   await chmod(files.key, 0o600);
-  assert.deepEqual(await loadPair(files), old);
+  assert.deepEqual(loadPair(files), old);
 });
