@@ -32,6 +32,9 @@ export interface ParsedHooks {
 /** Of a stack that has no such file. */
 export const noHooks: HooksFile = { kind: 'none' };
 
+/** So old is a file's last change at least that the next one has another time, wherever it is. */
+const settledMs = 2_000;
+
 /** Parses hooks.sh files and remembers the result per file until its time or size changes. */
 export class HooksParser {
   readonly #env: Readonly<Record<string, string>>;
@@ -66,7 +69,7 @@ export class HooksParser {
     const known = this.#known.get(path);
     if (known?.stamp === stamp) return known.hooks;
     const hooks = await this.#parse(path, stats);
-    this.#known.set(path, { stamp, hooks });
+    if (Date.now() - stats.ctimeMs > settledMs) this.#known.set(path, { stamp, hooks });
     return hooks;
   }
 
