@@ -15,6 +15,8 @@
  *   mention `exec` or `trap`, because it runs before every command; it follows into each function that is called. A
  *   DEBUG trap that the file sets at its top has precedence.
  * - A subshell never writes.
+ * - Nothing here begins a process of its own where the hook did not ask for it (a trap, `set -x`): the names of what is
+ *   exported go through a file beside the exports, since a `$(…)` takes as long as all else of this.
  */
 const hideTraces = '9<<<$((__kompose_fd = ${BASH_XTRACEFD:-0}, ${BASH_XTRACEFD:+BASH_XTRACEFD = 2,} 0))';
 const showTraces = '9<<<$((__kompose_fd ? (BASH_XTRACEFD = __kompose_fd) : 0))';
@@ -27,10 +29,12 @@ const script = `
 __kompose_dump() {
   builtin local -; builtin set +aefuxv
   [[ $BASHPID == "$$" ]] || builtin return 0
-  builtin local IFS=$' \\t\\n' __kompose_name
+  builtin local IFS=$' \\t\\n' __kompose_name __kompose_names
+  builtin compgen -e >|"$__kompose_out.names"
+  builtin mapfile -t __kompose_names <"$__kompose_out.names"
   {
     [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0'
-    for __kompose_name in $(builtin compgen -e); do
+    for __kompose_name in "\${__kompose_names[@]}"; do
       [[ -v $__kompose_name ]] && builtin printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
     done
   } >|"$__kompose_out"
@@ -64,8 +68,7 @@ __kompose_follow() {
     ${showTraces}
     builtin declare -F -- "$__kompose_function" || builtin exit 0
     __kompose_defined=1
-    __kompose_debug=$(builtin trap -p DEBUG)
-    if [[ -z $__kompose_debug && ( -n $__kompose_watch || $__kompose_options == *x* ) ]]; then
+    if [[ ( -n $__kompose_watch || $__kompose_options == *x* ) && -z $(builtin trap -p DEBUG) ]]; then
       builtin declare -ft -- "$__kompose_function"
       builtin trap '[[ -z \${FUNCNAME[0]-} ]] || {
         builtin trap -- "\${__kompose_watch:--}" DEBUG

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dump, OutputStream, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
@@ -8,6 +8,7 @@ import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import { forgetUnfinished } from '../database/unfinished.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
+import { readOptional } from '../process/keeper-folder.ts';
 import { execute, type Execution } from './execute.ts';
 import type { KeptStep, StepEnd } from './kept-step.ts';
 import { envAfterHook, hookArgv, parseExports, type HookExports } from './hook-wrapper.ts';
@@ -200,7 +201,10 @@ async function scriptOf({ hooks }: HookStep, keep: KeptStep | undefined): Promis
   return script;
 }
 
-/** What the hook exports stands in a file of its own until it is read. */
+/**
+ * What the hook exports stands in a file of its own until it is read. It is small, and in memory: the next step would wait
+ * for Node's pool of threads longer than for the file.
+ */
 async function executeHook(
   step: HookStep,
   { context, env, keep, report }: RunningStep,
@@ -210,13 +214,13 @@ async function executeHook(
     keep === undefined ? makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder) : undefined;
   const exportsFile = keep?.exportsFile ?? join(scratch ?? '', 'exports');
   try {
-    if (keep?.isAdopted !== true) await writeFile(exportsFile, '', { mode: 0o600 });
+    if (keep?.isAdopted !== true) writeFileSync(exportsFile, '', { mode: 0o600 });
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
     const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);
-    return { end, exported: parseExports(await readFile(exportsFile, 'utf8').catch(() => '')) };
+    return { end, exported: parseExports(readOptional(exportsFile)) };
   } finally {
-    if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
+    if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
   }
 }
 

@@ -35,6 +35,8 @@ export class TaskSteps {
   #action: DoneStep | undefined;
   #ending: Ending | undefined;
   #folder: string | undefined;
+  /** Of steps that are done. */
+  #discarded: Promise<unknown> = Promise.resolve();
 
   constructor(run: TaskRun, masker: Masker, prepared: PreparedTask, startedMs: number) {
     const { spec, host, sink, stop, stdin, now, workFolder, outliving } = run;
@@ -64,6 +66,7 @@ export class TaskSteps {
     this.#ending ??= this.#endingSoFar();
     if (this.#ending.state !== 'succeeded' && this.#last !== undefined && failHook !== undefined)
       await this.#runFailHook(this.#withPaths(failHook), this.#last);
+    await this.#discarded;
     const dump = this.#action?.dump;
     return { ...this.#ending, ...(dump === undefined ? {} : { dump }) };
   }
@@ -115,8 +118,14 @@ export class TaskSteps {
       });
     }
     this.#folder = folder;
-    if (before !== undefined) await discardKept(before);
+    if (before !== undefined) this.#discard(before);
     return { keep, startedMs };
+  }
+
+  /** The step that begins now does not wait for it; the task does. */
+  #discard(folder: string): void {
+    this.#discarded = Promise.all([this.#discarded, discardKept(folder)]);
+    this.#discarded.catch(() => undefined);
   }
 
   #progress(at: number, folder: string, stepStartedMs: number): TaskProgress {
