@@ -79,6 +79,7 @@ export async function serveController(
   const runsFolder = join(settings.folder, 'runs');
   const runs = await RunRegistry.open({
     store,
+    notary,
     fleet,
     roles,
     roster,

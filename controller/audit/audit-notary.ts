@@ -12,7 +12,7 @@ import {
 } from '../../common/audit/signed-head.ts';
 import { isOfType } from '../store/record-type.ts';
 import type { Schema } from '../store/schema.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Write } from '../store/store.ts';
 import { record, type Actor } from './audit.ts';
 import { publicAuditKey } from './audit-key.ts';
 import { chainEnd, hashAt, loadKeyChanges, loadMark, saveMark, type Db } from './chain-rows.ts';
@@ -113,6 +113,19 @@ export class AuditNotary {
     return this.#newest;
   }
 
+  /**
+   * Records what `write` does, and signs the head over it in the same transaction: they wait for the disk once. No head
+   * comes of it where it cannot be signed; what was recorded stands then, too. Throws what Store's `write` throws.
+   */
+  async seal(write: Write<void>): Promise<SignedMark | undefined> {
+    const head = await this.#deps.store.write(async (transaction) => {
+      await write(transaction);
+      return this.#signIn(transaction).catch((error: unknown) => this.#complain(error));
+    });
+    if (head !== undefined) this.#newest = head;
+    return head;
+  }
+
   /** Over all that is recorded now. */
   async head(): Promise<SignedMark> {
     const end = await chainEnd(this.#deps.store.db);
@@ -170,23 +183,29 @@ export class AuditNotary {
       await this.head();
       this.#isFailing = false;
     } catch (error) {
-      if (!this.#isFailing) this.#deps.log.warn({ err: error }, 'the head of the audit cannot be signed');
-      this.#isFailing = true;
+      this.#complain(error);
     }
   }
 
+  #complain(error: unknown): undefined {
+    if (!this.#isFailing) this.#deps.log.warn({ err: error }, 'the head of the audit cannot be signed');
+    this.#isFailing = true;
+  }
+
   async #sign(): Promise<SignedMark> {
-    const head = await this.#deps.store.write(async (transaction) => {
-      await this.#follow(transaction);
-      if (this.#newest !== undefined) await this.#contradict(transaction, this.#newest, self);
-      const end = await chainEnd(transaction);
-      const stub = await loadMark(transaction, 'stub');
-      const signed = this.#mark('head', end, end.seq - (stub?.seq ?? 0));
-      await saveMark(transaction, 'head', signed);
-      return signed;
-    });
+    const head = await this.#deps.store.write((transaction) => this.#signIn(transaction));
     this.#newest = head;
     return head;
+  }
+
+  async #signIn(transaction: Transaction<Schema>): Promise<SignedMark> {
+    await this.#follow(transaction);
+    if (this.#newest !== undefined) await this.#contradict(transaction, this.#newest, self);
+    const end = await chainEnd(transaction);
+    const stub = await loadMark(transaction, 'stub');
+    const signed = this.#mark('head', end, end.seq - (stub?.seq ?? 0));
+    await saveMark(transaction, 'head', signed);
+    return signed;
   }
 
   /** Takes up the key that the audit's was changed to. */

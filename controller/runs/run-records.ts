@@ -1,6 +1,8 @@
 import type { Transaction } from 'kysely';
 import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
+import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { record, type Actor, type AuditEntry } from '../audit/audit.ts';
+import type { AuditNotary } from '../audit/audit-notary.ts';
 import { keepScript } from '../audit/kept-scripts.ts';
 import { runHot } from '../store/hot-statement.ts';
 import type { Schema } from '../store/schema.ts';
@@ -71,10 +73,12 @@ export interface Cancellation {
 /** The rows and audit records of runs; each method is one transaction, durable when it resolves. */
 export class RunRecords {
   readonly #store: Store;
+  readonly #seal: AuditNotary['seal'];
   readonly #clock: () => number;
 
-  constructor(store: Store, clock: () => number) {
+  constructor(store: Store, notary: Pick<AuditNotary, 'seal'>, clock: () => number) {
     this.#store = store;
+    this.#seal = (write) => notary.seal(write);
     this.#clock = clock;
   }
 
@@ -170,9 +174,16 @@ export class RunRecords {
     });
   }
 
-  /** Does nothing for a run that is recorded as ended already. `hadNoStdin`: its client had none to give after all. */
-  finished(run: RunFacts, { state, counts, exitCode }: RunOutcome, hadNoStdin = false): Promise<void> {
-    return this.#store.write(async (transaction) => {
+  /**
+   * Gives the audit's head over all of the run, if it could be signed. Records nothing of a run that is recorded as ended
+   * already. `hadNoStdin`: its client had none to give after all.
+   */
+  finished(
+    run: RunFacts,
+    { state, counts, exitCode }: RunOutcome,
+    hadNoStdin = false,
+  ): Promise<SignedMark | undefined> {
+    return this.#seal(async (transaction) => {
       if (hadNoStdin) {
         await transaction
           .updateTable('run_requests')

@@ -6,6 +6,7 @@ import { KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
 import { encodeRunEvent, decodeRunEvent } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
+import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet, FleetListener } from '../fleet/fleet.ts';
 import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
@@ -39,6 +40,7 @@ import type { TaskCounts, TaskState } from '../../common/task-event.ts';
 
 interface RegistryDeps {
   readonly store: Store;
+  readonly notary: Pick<AuditNotary, 'seal'>;
   readonly fleet: Fleet;
   readonly roles: Roles;
   readonly roster: RosterBook;
@@ -102,7 +104,7 @@ export class RunRegistry implements FleetListener {
 
   private constructor(deps: RegistryDeps) {
     this.#deps = deps;
-    this.#records = new RunRecords(deps.store, deps.clock);
+    this.#records = new RunRecords(deps.store, deps.notary, deps.clock);
   }
 
   /**

@@ -5,6 +5,7 @@ import { takesTerminal } from '../../common/terminal-command.ts';
 import type { EventLog } from '../../common/event-log.ts';
 import type { RunEvent, TaskFinished, TaskState } from '../../common/task-event.ts';
 import { decodeRunEvent } from '../../proto/event-codec.ts';
+import type { SignedMark } from '../../common/audit/signed-head.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { allAtOnce } from '../../common/rollout.ts';
@@ -61,6 +62,7 @@ export class Run {
   readonly #finished = Promise.withResolvers<void>();
   readonly #scheduler: Scheduler<TaskProgress>;
   #finishing: Promise<void> | undefined;
+  #auditHead: SignedMark | undefined;
   #cancelledBy: Actor | undefined;
   #whyCancelled = '';
   /** Why tasks are not to start any more, also where their host may have been asked for them already. */
@@ -125,6 +127,11 @@ export class Run {
 
   get log(): EventLog {
     return this.#deps.log;
+  }
+
+  /** Over all of it; undefined before its end, and where it could not be signed. */
+  get auditHead(): SignedMark | undefined {
+    return this.#auditHead;
   }
 
   /** Resolves when the run has ended and its log is complete. */
@@ -419,7 +426,7 @@ export class Run {
       this.facts.command,
       this.#cancelledBy !== undefined || this.#wasCancelledThere(ends),
     );
-    await this.#deps.records
+    this.#auditHead = await this.#deps.records
       .finished(this.facts, outcome, this.stdin?.isEmpty)
       .catch((error: unknown) => this.#complain(error));
     const durationMs = this.#deps.clock() - this.facts.startedMs;
@@ -436,7 +443,7 @@ export class Run {
     );
   }
 
-  #complain(error: unknown): void {
+  #complain(error: unknown): undefined {
     this.#deps.logger.error(
       { err: error, run: this.facts.id },
       'something about a run could not be recorded',

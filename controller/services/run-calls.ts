@@ -33,9 +33,9 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
   const { store, runs, handlers, watches, views, callers, notary } = context;
 
   /** The end of a run goes out with a head that stands over all of it. */
-  async function withHead(event: RunEvent): Promise<RunEvent> {
+  async function withHead(event: RunEvent, live: Run | undefined): Promise<RunEvent> {
     if (event.kind?.$case !== 'finished') return event;
-    const auditHead = await notary.head().catch(() => undefined);
+    const auditHead = live?.auditHead ?? (await notary.head().catch(() => undefined));
     return { ...event, auditHead };
   }
 
@@ -59,7 +59,7 @@ export function runCalls(context: FleetContext): Pick<FleetServer, RunMethods> {
           for (const { bytes, isFleeting } of some) {
             const isShown = !isFleeting || live?.showsUnkept(user.name) === true;
             const event = isShown ? view.show(decodeLogged(bytes)) : undefined;
-            if (event !== undefined) events.push(await withHead(event));
+            if (event !== undefined) events.push(await withHead(event, live));
           }
           const [first, ...others] = events;
           if (first !== undefined) yield joinEvents([first, ...others]);

@@ -5,6 +5,8 @@ import { signRun } from '../../../cli/sign-run.ts';
 import { rootEntry } from '../../../common/roster/entry.ts';
 import { createSigningKey } from '../../../common/signing/signing-key.ts';
 import type { RunEvent } from '../../../common/task-event.ts';
+import { createAuditKey, parseAuditKey } from '../../../controller/audit/audit-key.ts';
+import { AuditNotary } from '../../../controller/audit/audit-notary.ts';
 import { Fleet } from '../../../controller/fleet/fleet.ts';
 import { Roles } from '../../../controller/identity/roles.ts';
 import { RosterBook } from '../../../controller/identity/roster-book.ts';
@@ -23,6 +25,7 @@ export const lostAfterMs = 60_000;
 export const offlineWaitMs = 30_000;
 
 const key = createSigningKey();
+const auditKey = parseAuditKey(createAuditKey());
 const actor = { name: 'ada', role: 'operator', certificate: 'c' };
 export const clock = (): number => Date.now();
 
@@ -64,8 +67,15 @@ export class ControllerCore {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly runs: RunRegistry;
+  readonly #notary: AuditNotary;
 
-  private constructor(folder: string, store: Store, fleet: Fleet, runs: RunRegistry) {
+  private constructor(
+    folder: string,
+    store: Store,
+    notary: AuditNotary,
+    { fleet, runs }: { fleet: Fleet; runs: RunRegistry },
+  ) {
+    this.#notary = notary;
     this.folder = folder;
     this.store = store;
     this.fleet = fleet;
@@ -79,9 +89,18 @@ export class ControllerCore {
     const roster = await RosterBook.open(store, clock);
     const logger = pino({ level: 'silent' });
     const runsFolder = join(folder, 'runs');
-    const shared = { store, fleet, roles, roster, runsFolder, clock, logger };
+    const notary = await AuditNotary.open({
+      store,
+      key: auditKey,
+      findKey: async () => auditKey,
+      clock,
+      log: logger,
+      windowMs: 60_000,
+      mostRecords: 10,
+    });
+    const shared = { store, notary, fleet, roles, roster, runsFolder, clock, logger };
     const runs = await RunRegistry.open({ ...shared, lostAfterMs, keptBytes: 65_536 });
-    return new ControllerCore(folder, store, fleet, runs);
+    return new ControllerCore(folder, store, notary, { fleet, runs });
   }
 
   /** Leaves in another folder what a SIGKILL at this moment would have left. */
@@ -126,6 +145,7 @@ export class ControllerCore {
 
   async close(): Promise<void> {
     this.runs.close();
+    await this.#notary.close();
     await this.store.close();
   }
 }
