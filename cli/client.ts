@@ -91,7 +91,7 @@ export class Fleet implements Disposable {
     }
   }
 
-  /** The messages of a stream, at the reader's pace. A reader that stops early ends the call. */
+  /** The messages of a stream, at the reader's pace. A reader that stops early ends the call, if this process goes on. */
   async *read<Message>(
     call: ClientReadableStream<Message> | ClientDuplexStream<never, Message>,
   ): AsyncGenerator<Message, void, undefined> {
@@ -101,7 +101,7 @@ export class Fleet implements Disposable {
     } catch (error) {
       throw this.explained(error);
     } finally {
-      call.cancel();
+      ifNotAtTheEnd(() => call.cancel());
     }
   }
 
@@ -117,7 +117,7 @@ export class Fleet implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.client.close();
+    ifNotAtTheEnd(() => this.client.close());
   }
 
   /** A channel only knows that it failed; a call is told why. */
@@ -133,6 +133,11 @@ export class Fleet implements Disposable {
       return this.explained(error);
     }
   }
+}
+
+/** Most links end with their process, whose exit then waits for no farewell: what comes of it is the same. */
+function ifNotAtTheEnd(act: () => void): void {
+  setImmediate(act);
 }
 
 /** How the handshake goes until `deadline` (ms since 1970): a silent peer would keep it open for ever. */
