@@ -8,8 +8,11 @@ type Stream = Pick<ClientDuplexStream<AgentMessage, ControllerMessage>, 'write' 
 const mostBytes = 64 * 1024;
 /** What a task tells within so long goes together: each message costs, here and there, more than it holds. */
 const gatherMs = 2;
-/** That it has begun waits for so long, and goes with all that a short task has to tell. */
-const begunMs = 100;
+/**
+ * That it has begun waits for so long, and goes with all that a short task has to tell. The shortest docker compose takes a
+ * tenth of a second: told then, it would be recorded just when the end comes, which would wait for that.
+ */
+const begunMs = 250;
 
 /**
  * Sends a task's events after `afterSeq` over the agent's link as they come, the last at once. True once all have been

@@ -54,7 +54,7 @@ test('that a task has begun is told with what it says soon, and soon if it says 
     short.record(event);
     await nextTurn();
   }
-  t.mock.timers.tick(99);
+  t.mock.timers.tick(249);
   for (const event of succeeded) short.record(event);
   assert.equal(await told, true);
   assert.deepEqual(link.sizes, [began.length + succeeded.length]);
@@ -63,7 +63,7 @@ test('that a task has begun is told with what it says soon, and soon if it says 
   void reportOnLink(link, silent, 0, signal);
   for (const event of began) silent.record(event);
   await nextTurn();
-  t.mock.timers.tick(100);
+  t.mock.timers.tick(250);
   assert.deepEqual(link.sizes.slice(1), [began.length]);
 });
 
