@@ -29,8 +29,9 @@ export async function takeReport(deps: AgentLinkDeps, call: ReportCall): Promise
       acks.tell(runs.ofTask(task).lastSeq(task));
     } else if (kind?.$case === 'events' && task !== undefined) {
       const run = runs.ofTask(task);
-      await run.take(task, kind.value.events, agentVersion);
-      acks.onceSeen(run, task);
+      const { events } = kind.value;
+      await run.take(task, events, agentVersion);
+      acks.onceSeen(run, task, sizeOfAll(events));
     } else if (kind?.$case === 'stdinProgress' && task !== undefined) {
       const run = runs.ofTask(task);
       const { taken, key } = checkStdinProgress(kind.value);
@@ -70,10 +71,16 @@ function sizeOf({ kind }: TaskControl): number {
   return someMessage + (kind?.$case === 'stdin' ? kind.value.data.length : 0);
 }
 
+function sizeOfAll(events: readonly Uint8Array[]): number {
+  return events.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** More of them are not waited for one by one. */
 const mostWaits = 64;
-/** Those of so long are told as one: each is a message. What an agent may have under way lasts for longer. */
+/** Those of so long are told as one: each is a message. */
 const gatherMs = 2;
+/** An agent that has sent so much since it heard the last is not kept waiting: it may have four times that under way. */
+const atOnceBytes = 256 * 1024;
 
 /** How far a task's events are known here, as its agent is told. */
 class Acknowledgements {
@@ -81,18 +88,24 @@ class Acknowledgements {
   #waits = 0;
   #isBehind = false;
   #seen = 0;
-  #isGathering = false;
+  /** Taken since the last was told. */
+  #untoldBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(call: ReportCall) {
     this.#call = new NewestWriter(call);
   }
 
   tell(seq: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#untoldBytes = 0;
     this.#call.write({ kind: { $case: 'ack', value: { seq } } });
   }
 
-  /** Tells, when that has been seen, of what is in the log now. */
-  onceSeen(run: Run, task: string): void {
+  /** Tells, when that has been seen, of what is in the log now: so many bytes more than at the last time. */
+  onceSeen(run: Run, task: string, bytes: number): void {
+    this.#untoldBytes += bytes;
     if (this.#waits >= mostWaits) {
       this.#isBehind = true;
       return;
@@ -104,17 +117,13 @@ class Acknowledgements {
       this.#tellSoon(seq);
       if (!this.#isBehind) return;
       this.#isBehind = false;
-      this.onceSeen(run, task);
+      this.onceSeen(run, task, 0);
     });
   }
 
   #tellSoon(seq: number): void {
     this.#seen = seq;
-    if (this.#isGathering) return;
-    this.#isGathering = true;
-    setTimeout(() => {
-      this.#isGathering = false;
-      this.tell(this.#seen);
-    }, gatherMs);
+    if (this.#untoldBytes >= atOnceBytes) this.tell(seq);
+    else this.#timer ??= setTimeout(() => this.tell(this.#seen), gatherMs);
   }
 }
