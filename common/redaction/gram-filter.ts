@@ -8,27 +8,30 @@ export const filteredLength = gramLength + blockLength - 1;
 
 const lineFeeds = 0x0a0a0a0a;
 
+/** Of a table, as powers of two: between what a core has at its hand, and what thousands of secrets take. */
+const leastTableBits = 15;
+const mostTableBits = 19;
+/** Bits of a table for each gram in it: one of so many places of an input is a suspect for nothing. */
+const sparseness = 1024;
+
 /**
  * Finds the few places of an input where a pattern may begin, at about two nanoseconds for 4 bytes: it tests
  * the group of 4 bytes at every `stride`-th place, and all groups at the first `stride` places of each pattern
- * are in a table of 2^19 bits. So each occurrence, if nothing breaks its first 7 bytes, is tested at least once
+ * are in a table of 2^15 to 2^19 bits. So each occurrence, if nothing breaks its first 7 bytes, is tested at least once
  * in a place less than `stride` behind its beginning, and found. What is found need not be an occurrence.
  */
 export class GramFilter {
   /** 4; 1, which takes thrice the time, if there is a pattern of less than 7 bytes. */
   readonly stride: 1 | 4;
-  /** A gram's hash has 16 bits that choose the byte, and 3 that choose the bit in it. */
-  readonly #table = new Uint8Array(2 ** 16);
+  readonly #table: Table;
 
   /** Each pattern has at least 4 bytes. */
   constructor(patterns: readonly Uint8Array[]) {
     this.stride = patterns.some((pattern) => pattern.length < filteredLength) ? 1 : blockLength;
+    this.#table = emptyTable(patterns.length * this.stride);
     for (const pattern of patterns) {
       const view = viewOf(pattern);
-      for (let offset = 0; offset < this.stride; offset++) {
-        const hash = hashOf(view.getInt32(offset, true));
-        this.#table[hash >>> 16] = (this.#table[hash >>> 16] ?? 0) | bitOf(hash);
-      }
+      for (let offset = 0; offset < this.stride; offset++) addTo(this.#table, view.getInt32(offset, true));
     }
   }
 
@@ -48,35 +51,55 @@ export class GramFilter {
 
   /** Whether the 4 bytes may be at one of the first places of a pattern. */
   has(gram: number): boolean {
-    return isIn(this.#table, gram);
+    return isIn(this.#table.bytes, this.#table.shift, gram);
   }
 }
 
 /* Two loops, because the engine makes either one twice as fast as one that does both. */
 
-function testFourth(table: Uint8Array, input: DataView, from: number): number {
+function testFourth(table: Table, input: DataView, from: number): number {
+  const { bytes, shift } = table;
   const last = input.byteLength - filteredLength;
   let place = from;
   for (; place <= last; place += blockLength) {
     const gram = input.getInt32(place, true);
-    if (isIn(table, gram)) return place;
+    if (isIn(bytes, shift, gram)) return place;
     if (hasLineFeed(gram)) return place;
   }
   return place;
 }
 
-function testEach(table: Uint8Array, input: DataView, from: number): number {
+function testEach(table: Table, input: DataView, from: number): number {
+  const { bytes, shift } = table;
   const last = input.byteLength - filteredLength;
   let place = from;
   for (; place <= last; place += blockLength) {
     const gram = input.getInt32(place, true);
-    if (isIn(table, gram)) return place;
-    if (isIn(table, input.getInt32(place + 1, true))) return place + 1;
-    if (isIn(table, input.getInt32(place + 2, true))) return place + 2;
-    if (isIn(table, input.getInt32(place + 3, true))) return place + 3;
+    if (isIn(bytes, shift, gram)) return place;
+    if (isIn(bytes, shift, input.getInt32(place + 1, true))) return place + 1;
+    if (isIn(bytes, shift, input.getInt32(place + 2, true))) return place + 2;
+    if (isIn(bytes, shift, input.getInt32(place + 3, true))) return place + 3;
     if (hasLineFeed(gram)) return place;
   }
   return place;
+}
+
+/** A gram's hash has bits that choose the byte, from `shift` on, and 3 that choose the bit in it. */
+interface Table {
+  readonly bytes: Uint8Array;
+  readonly shift: number;
+}
+
+/** As small as it may be: those of many tasks at once are to be near. */
+function emptyTable(grams: number): Table {
+  const wanted = Math.ceil(Math.log2(Math.max(1, grams * sparseness)));
+  const bits = Math.min(mostTableBits, Math.max(leastTableBits, wanted));
+  return { bytes: new Uint8Array(2 ** (bits - 3)), shift: 32 - (bits - 3) };
+}
+
+function addTo({ bytes, shift }: Table, gram: number): void {
+  const hash = hashOf(gram);
+  bytes[hash >>> shift] = (bytes[hash >>> shift] ?? 0) | bitOf(hash);
 }
 
 export function viewOf(bytes: Uint8Array): DataView {
@@ -97,7 +120,7 @@ function hasLineFeed(gram: number): boolean {
   return ((zeroed - 0x01010101) & ~zeroed & 0x80808080) !== 0;
 }
 
-function isIn(table: Uint8Array, gram: number): boolean {
+function isIn(bytes: Uint8Array, shift: number, gram: number): boolean {
   const hash = hashOf(gram);
-  return ((table[hash >>> 16] ?? 0) & bitOf(hash)) !== 0;
+  return ((bytes[hash >>> shift] ?? 0) & bitOf(hash)) !== 0;
 }
