@@ -1,9 +1,9 @@
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { ChannelCredentials, ChannelOptions, ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { createBackoff } from '../../common/backoff.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { channelOptionsFor } from '../../proto/channel-options.ts';
-import { identityCredentials } from '../../proto/enrol.ts';
+import { identityCredentials, type Identity } from '../../proto/enrol.ts';
 import {
   type AgentLinkClient,
   type AgentMessage,
@@ -76,19 +76,35 @@ export async function keepLinked(options: LinkOptions, signal: AbortSignal): Pro
   }
 }
 
+/** What every link of an identity begins with. */
+interface Standing {
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+  readonly trusts: readonly string[];
+}
+
+const standings = new WeakMap<Identity, Standing>();
+
+/** Made once an identity: to read its key and certificates takes as long as the handshake that follows. */
+function standingOf(identity: Identity): Standing {
+  const { caCertificate } = identity;
+  const standing = standings.get(identity) ?? {
+    credentials: identityCredentials(identity),
+    options: channelOptionsFor(caCertificate),
+    trusts: trustOf(caCertificate),
+  };
+  standings.set(identity, standing);
+  return standing;
+}
+
 /** One link from its beginning to its end; says why it ended. */
 async function serveOnce(options: TryOptions, address: string, signal: AbortSignal): Promise<KomposeError> {
   // A fresh client each time: a channel of grpc-js that met a silent peer stays in CONNECTING for ever.
-  const identity = options.certificate.current;
-  const client = new PassingAgentLinkClient(
-    address,
-    identityCredentials(identity),
-    channelOptionsFor(identity.caCertificate),
-  );
+  const { credentials, options: channelOptions, trusts } = standingOf(options.certificate.current);
+  const client = new PassingAgentLinkClient(address, credentials, channelOptions);
   try {
     await waitForReady(client, address);
-    const stream = client.attach();
-    return await serveStream(options, client, stream, address, signal);
+    return await serveStream({ ...options, trusts }, client, address, signal);
   } catch (error) {
     return fromStatus(error, address);
   } finally {
@@ -106,12 +122,12 @@ function waitForReady(client: AgentLinkClient, address: string): Promise<void> {
 }
 
 async function serveStream(
-  options: TryOptions,
+  options: TryOptions & Pick<Standing, 'trusts'>,
   client: AgentLinkClient,
-  stream: ClientDuplexStream<AgentMessage, ControllerMessage>,
   address: string,
   signal: AbortSignal,
 ): Promise<KomposeError> {
+  const stream: ClientDuplexStream<AgentMessage, ControllerMessage> = client.attach();
   const ended = Promise.withResolvers<KomposeError>();
   const end = (error: KomposeError): void => {
     ended.resolve(error);
@@ -131,8 +147,7 @@ async function serveStream(
     options.onFarewell(returnAfterMs);
     end(new KomposeError('controller-unreachable', 'the controller is stopping'));
   };
-  const { host, log, linkNumber } = options;
-  const trusts = trustOf(options.certificate.current.caCertificate);
+  const { host, log, linkNumber, trusts } = options;
   const session = new Session({
     host,
     linkNumber,
