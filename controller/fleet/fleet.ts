@@ -3,6 +3,8 @@ import { KomposeError } from '../../common/errors.ts';
 import type { StackSummary } from '../../common/inventory.ts';
 import { certificatesOf, type Peer } from '../identity/directory.ts';
 import type { HostsTable } from '../store/schema.ts';
+import { runHot } from '../store/hot-statement.ts';
+import type { SqlValue } from '../store/later-rows.ts';
 import type { Store } from '../store/store.ts';
 import type { HostSession } from './host-session.ts';
 
@@ -195,8 +197,7 @@ export class Fleet {
       earlier.end(isSame ? 'unreachable' : 'conflict', isSame ? 'linked anew' : laterInstance(session.host));
     }
     const sealing_key = sealingKey === undefined ? null : Buffer.from(sealingKey).toString('base64');
-    const seen = { agent_version: agentVersion, trusts, last_seen: this.#clock(), sealing_key };
-    void this.#keep(session.host, seen);
+    this.#keepSoon(linkedRow, [agentVersion, trusts, this.#clock(), sealing_key, session.host]);
     this.#listener?.hostOnline(session, openTasks);
   }
 
@@ -204,7 +205,7 @@ export class Fleet {
   disconnect(session: HostSession): void {
     if (this.#hosts.get(session.host)?.session !== session) return;
     this.#update(session.host, { session: undefined, lastSeenMs: this.#clock() });
-    void this.#keep(session.host, { last_seen: this.#clock() });
+    this.#keepSoon(seenRow, [this.#clock(), session.host]);
     this.#listener?.hostOffline(session.host);
   }
 
@@ -222,7 +223,7 @@ export class Fleet {
     const isNew = !isDeepStrictEqual(host.stacks, stacks);
     this.#update(session.host, { stacks: isNew ? stacks : host.stacks, lastSeenMs: this.#clock() });
     if (!isNew && !this.#unkept.has(session.host)) return;
-    const isKept = await this.#keep(session.host, { inventory: JSON.stringify(stacks) });
+    const isKept = await this.#keepStacks(session.host, JSON.stringify(stacks));
     if (isKept) this.#unkept.delete(session.host);
     else this.#unkept.add(session.host);
   }
@@ -232,16 +233,28 @@ export class Fleet {
     if (host !== undefined) this.#hosts.set(name, { ...host, ...change });
   }
 
-  /** What is kept here is for the next start only, so a store that cannot write holds up nothing. */
-  async #keep(name: string, change: Partial<HostsTable>): Promise<boolean> {
+  // What is kept here is for the next start only, so a store that cannot write holds up nothing.
+
+  async #keepStacks(host: string, inventory: string): Promise<boolean> {
     return this.#store
-      .write((transaction) => transaction.updateTable('hosts').set(change).where('name', '=', name).execute())
+      .write((transaction) =>
+        transaction.updateTable('hosts').set({ inventory }).where('name', '=', host).execute(),
+      )
       .then(
         () => true,
         () => false,
       );
   }
+
+  /** A whole fleet may come, and go, at once: a transaction for each few of them would hold up the others. */
+  #keepSoon(sql: string, values: readonly SqlValue[]): void {
+    this.#store.writeSoon((transaction) => runHot(transaction, sql, values)).catch(() => undefined);
+  }
 }
+
+const linkedRow =
+  'update hosts set agent_version = ?, trusts = ?, last_seen = ?, sealing_key = ? where name = ?';
+const seenRow = 'update hosts set last_seen = ? where name = ?';
 
 /** An earlier version kept no services. */
 function readInventory(json: string): StackSummary[] {

@@ -11,6 +11,9 @@ import { openSqlite } from './sqlite-database.ts';
 
 export type Write<Result> = (transaction: Transaction<Schema>) => Result | Promise<Result>;
 
+/** So long what nobody waits for is gathered. */
+const soonMs = 500;
+
 interface Waiting {
   readonly write: Write<unknown>;
   readonly resolve: (result: unknown) => void;
@@ -30,6 +33,8 @@ export class Store {
   readonly db: Kysely<Schema>;
   readonly #database: GatheringDatabase;
   #waiting: Waiting[] = [];
+  #isDue = false;
+  #dueSoon: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
 
   private constructor(db: Kysely<Schema>, database: GatheringDatabase) {
@@ -58,10 +63,16 @@ export class Store {
    * the store cannot record.
    */
   write<Result>(write: Write<Result>): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, resolve: resolve as (result: unknown) => void, reject });
-      this.#writing ??= this.#drain();
-    });
+    const written = this.#queue(write);
+    this.#drainNow();
+    return written;
+  }
+
+  /** Likewise, for what nobody waits for: with the next `write`, or in half a second, so that much of it is one transaction. */
+  writeSoon<Result>(write: Write<Result>): Promise<Result> {
+    const written = this.#queue(write);
+    this.#dueSoon ??= setTimeout(() => this.#drainNow(), soonMs);
+    return written;
   }
 
   /** Writes that were asked for, and no transaction has taken up. */
@@ -70,13 +81,28 @@ export class Store {
   }
 
   async close(): Promise<void> {
+    if (this.#waiting.length > 0) this.#drainNow();
     await this.#writing;
     await this.db.destroy();
   }
 
+  #queue<Result>(write: Write<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, resolve: resolve as (result: unknown) => void, reject });
+    });
+  }
+
+  #drainNow(): void {
+    this.#isDue = true;
+    this.#writing ??= this.#drain();
+  }
+
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#isDue) {
       await nextTurn();
+      clearTimeout(this.#dueSoon);
+      this.#dueSoon = undefined;
+      this.#isDue = false;
       const batch = this.#waiting;
       this.#waiting = [];
       await this.#commit(batch);
