@@ -169,7 +169,7 @@ export class AgentSession implements HostSession {
 /** About: what is sent most is not put together twice. */
 function sizeOf(message: ControllerMessage): number {
   const { kind } = message;
-  if (kind?.$case === 'heartbeat') return someMessage;
+  if (kind?.$case === 'heartbeat' || kind?.$case === 'welcome') return someMessage;
   if (kind?.$case === 'taskAcks')
     return someMessage + longestAck * (kind.value.known.length + kind.value.unknown.length);
   if (kind?.$case !== 'startTask') return ControllerMessage.encode(message).finish().length;
