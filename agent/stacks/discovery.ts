@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, KomposeError } from '../../common/errors.ts';
@@ -60,10 +61,11 @@ const gone = ['ENOENT', 'ENOTDIR', 'EACCES'] as const;
 async function inspectFolder(root: string, name: string): Promise<StackFolder | undefined> {
   const path = join(root, name);
   try {
-    const files = new Set(await readdir(path));
+    const entries = await readdir(path, { withFileTypes: true });
+    const files = new Map(entries.map((entry) => [entry.name, entry]));
     const composeFile = await firstFile(
       path,
-      composeFileNames.filter((candidate) => files.has(candidate)),
+      composeFileNames.flatMap((candidate) => files.get(candidate) ?? []),
     );
     if (composeFile === undefined) return undefined;
     return {
@@ -72,7 +74,7 @@ async function inspectFolder(root: string, name: string): Promise<StackFolder | 
       composeFile,
       hasHooksFile: files.has('hooks.sh'),
       hasEnvFile: files.has('.env'),
-      dumps: [...files].filter((file) => dumpName.test(file)).length,
+      dumps: entries.filter(({ name: file }) => dumpName.test(file)).length,
     };
   } catch (error) {
     if (gone.some((code) => isSystemError(error, code))) return undefined;
@@ -80,10 +82,13 @@ async function inspectFolder(root: string, name: string): Promise<StackFolder | 
   }
 }
 
-async function firstFile(folder: string, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) {
-    const found = await stat(join(folder, name)).catch(() => undefined);
-    if (found?.isFile() === true) return name;
+/** A link is followed; what the folder's own list says of the others is not asked for again. */
+async function firstFile(folder: string, entries: readonly Dirent[]): Promise<string | undefined> {
+  for (const entry of entries) {
+    const found = entry.isSymbolicLink()
+      ? await stat(join(folder, entry.name)).catch(() => undefined)
+      : entry;
+    if (found?.isFile() === true) return entry.name;
   }
   return undefined;
 }
