@@ -60,8 +60,9 @@ answerParent<LightAgentQuestions>({
   start: async ({ address, root, hosts }) => {
     names = hosts.map(({ name }) => name);
     const first = expectAll();
-    const { signal } = new AbortController();
     for (const host of hosts) {
+      // One each, as each would have in a process of its own: who listens to one is looked for among all who do.
+      const { signal } = new AbortController();
       const onConnected = (): void => linked(host.name);
       const options = { address, root, folder: join(folder), log, onConnected, onLost: () => undefined };
       serveLightAgent(host, options, signal).catch((error: unknown) => all.reject(error));
