@@ -1,4 +1,4 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type {
   HookScript,
   NumberedTaskEvent,
@@ -15,6 +15,7 @@ import type {
 import { KomposeError } from '../common/errors.ts';
 import * as wire from './gen/kompose/v1/event.ts';
 import { LongBytesWriter } from './long-bytes-writer.ts';
+import { ShortWriter } from './short-writer.ts';
 
 /*
  * The only place that knows how events look on the wire. What this version does not know (a newer peer's enum
@@ -66,11 +67,19 @@ function inverse<Word extends string>(table: Record<Word, number>, what: string)
   };
 }
 
+/** To copy more than so many twice costs more than to write around them. */
+const shortBytes = 1024;
+
 /** The bytes of a task's event, as spooled, reported and logged. */
 export function encodeTaskEvent({ seq, timeMs, event }: NumberedTaskEvent): Uint8Array {
   const message = { seq, timeUnixMs: timeMs, kind: toWireKind(event) };
-  const writer = event.type === 'output' ? new LongBytesWriter() : new BinaryWriter();
+  const writer = writerFor(event.type === 'output' ? event.data.length : 0);
   return wire.TaskEvent.encode(message, writer).finish();
+}
+
+/** For a message around so many bytes. */
+function writerFor(length: number): BinaryWriter {
+  return length < shortBytes ? new ShortWriter() : new LongBytesWriter();
 }
 
 function toWireKind(event: TaskEvent): NonNullable<wire.TaskEvent['kind']> {
@@ -209,7 +218,7 @@ export function encodeRunEvent(seq: number, timeMs: number, event: RunStarted | 
 export function wrapTaskEvent(seq: number, task: number, timeMs: number, taskEvent: Uint8Array): Uint8Array {
   const kind = { $case: 'taskEvent', value: taskEvent } as const;
   const message = { ...unsigned, seq, task, timeUnixMs: timeMs, kind };
-  return wire.RunEvent.encode(message, new LongBytesWriter()).finish();
+  return wire.RunEvent.encode(message, writerFor(taskEvent.length)).finish();
 }
 
 function toWireRunKind(event: RunStarted | RunFinished): NonNullable<wire.RunEvent['kind']> {
