@@ -17,17 +17,18 @@ interface Sought {
  * descent bears its task's mark, `setsid` or not. Only what this user may look into is seen; who cleared its
  * environment is found by its descent, see `findUnmarked`.
  */
-async function findMarked({ mark, kin }: Sought): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+async function findMarked(sought: Sought): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  return soughtAmong(pids, sought);
+}
+
+async function soughtAmong(pids: readonly number[], { mark, kin }: Sought): Promise<number[]> {
   const marked = await Promise.all(pids.map((pid) => bears(pid, (each) => each === mark)));
-  const all = [
-    ...pids.filter((_, at) => marked[at]).map(Number),
-    ...kin.filter(isRunning).map(({ pid }) => pid),
-  ];
+  const all = [...pids.filter((_, at) => marked[at]), ...kin.filter(isRunning).map(({ pid }) => pid)];
   return [...new Set(all)];
 }
 
-async function bears(pid: string | number, isMark: (variable: string) => boolean): Promise<boolean> {
+async function bears(pid: number, isMark: (variable: string) => boolean): Promise<boolean> {
   const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
   return environment.split('\0').some(isMark);
 }
@@ -57,33 +58,46 @@ export async function terminateMarked(
   const unmarked = await findUnmarked(await findMarked({ mark, kin }), name);
   const sought = { mark, kin: [...kin, ...unmarked] };
   signalAll(await findMarked(sought), 'SIGTERM');
-  const left = await untilGone(sought, graceMs, () => undefined);
-  if (left.length === 0) return [];
-  return untilGone(sought, killedMs, async (pids) => {
-    // Who stands still begins nobody new, between the look at its descent and its end.
-    signalAll(pids, 'SIGSTOP');
-    sought.kin.push(...(await findUnmarked(pids, name)));
-    signalAll(await findMarked(sought), 'SIGKILL');
-  });
+  const left = await awaitGone(sought, graceMs);
+  return left.length === 0 ? [] : killSought(sought, name);
 }
 
 /** Waits until no process bears the mark, `limitMs` at most. */
 export async function awaitMarked(mark: string, limitMs: number): Promise<void> {
-  await untilGone({ mark, kin: [] }, limitMs, () => undefined);
+  await awaitGone({ mark, kin: [] }, limitMs);
 }
 
-async function untilGone(
-  sought: Sought,
-  limitMs: number,
-  act: (pids: number[]) => void | Promise<void>,
-): Promise<number[]> {
+/**
+ * Waits until none is there, `limitMs` at most, and gives some of those that are even then. To look at all processes of a
+ * host takes long: it does so when none is left of those that it knows.
+ */
+async function awaitGone(sought: Sought, limitMs: number): Promise<number[]> {
   const deadline = performance.now() + limitMs;
+  let known = await findMarked(sought);
+  while (known.length > 0 && performance.now() < deadline) {
+    await pause();
+    known = await soughtAmong(known, sought);
+    if (known.length === 0) known = await findMarked(sought);
+  }
+  return known;
+}
+
+/** SIGKILL to all of them, and to what they begin meanwhile. Resolves with those that are there even then. */
+async function killSought(sought: Sought & { kin: ProcessIdentity[] }, name: string): Promise<number[]> {
+  const deadline = performance.now() + killedMs;
   for (;;) {
     const pids = await findMarked(sought);
     if (pids.length === 0 || performance.now() > deadline) return pids;
-    await act(pids);
-    await new Promise((resolve) => void setTimeout(resolve, 20));
+    // Who stands still begins nobody new, between the look at its descent and its end.
+    signalAll(pids, 'SIGSTOP');
+    sought.kin.push(...(await findUnmarked(pids, name)));
+    signalAll(await findMarked(sought), 'SIGKILL');
+    await pause();
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, 20));
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {

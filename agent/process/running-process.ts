@@ -163,7 +163,8 @@ export async function terminate(
   if (pid === undefined) return ended;
   signalGroup(pid, 'SIGTERM');
   const deadline = Date.now() + graceMs;
-  while (isGroupAlive(pid) && Date.now() < deadline) await pause(20);
+  let member: string | undefined = String(pid);
+  while ((member = liveMember(pid, member)) !== undefined && Date.now() < deadline) await pause(20);
   signalGroup(pid, 'SIGKILL');
   return ended;
 }
@@ -180,14 +181,18 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Zombies do not count: when init takes them off the list says nothing of the group. */
-function isGroupAlive(group: number): boolean {
+/**
+ * One process of the group that lives, `known` if it still does: to look at all processes of a host takes long. Zombies
+ * do not count: when init takes them off the list says nothing of the group.
+ */
+function liveMember(group: number, known: string): string | undefined {
+  if (isLiveMember(known, group)) return known;
   try {
     process.kill(-group, 0);
   } catch {
-    return false;
+    return undefined;
   }
-  return readdirSync('/proc').some((name) => /^\d+$/.test(name) && isLiveMember(name, group));
+  return readdirSync('/proc').find((name) => /^\d+$/.test(name) && isLiveMember(name, group));
 }
 
 function isLiveMember(pid: string, group: number): boolean {

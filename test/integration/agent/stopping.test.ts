@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { terminateMarked } from '../../../agent/process/marked-processes.ts';
 import { startProcess, type RunningProcess } from '../../../agent/process/running-process.ts';
 import { Bench } from './bench.ts';
 import { endProcess, exists, isAlive, numbersAfter, until } from './processes.ts';
@@ -218,6 +219,30 @@ describe('a process', () => {
     assert.equal(end.exitCode, 143);
     await until('the child is gone', () => !all.some(isAlive));
   });
+
+  for (const [how, mostMs, end] of [
+    ['by its group', 150, (running: RunningProcess) => running.terminate(3_000)],
+    // Its end takes looks at all of the host.
+    ['by its mark', 800, () => terminateMarked('KOMPOSE_TEST=costs', 3_000)],
+  ] as const) {
+    test(`costs next to nothing while it is ended ${how}, however much runs on the host`, async (t) => {
+      const crowd = Promise.withResolvers<void>();
+      const others = started('for n in {1..100}; do sleep 1000 & done; echo begun; wait', () =>
+        crowd.resolve(),
+      );
+      t.after(() => others.terminate(0));
+      const ready = Promise.withResolvers<void>();
+      const stubborn = "trap '' TERM; echo ready; while :; do sleep 0.2; done";
+      const running = started(stubborn, () => ready.resolve(), { KOMPOSE_TEST: 'costs' });
+      await Promise.all([crowd.promise, ready.promise]);
+      const begun = process.cpuUsage();
+      await end(running);
+      const { user, system } = process.cpuUsage(begun);
+      assert.equal((await running.ended).exitCode, 137);
+      const tookMs = (user + system) / 1000;
+      assert.ok(tookMs < mostMs, `${tookMs} ms in 3 s`);
+    });
+  }
 
   test('has empty stdin, the environment that was given and nothing else', async () => {
     let shown = '';
