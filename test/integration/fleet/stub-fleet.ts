@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { freePort } from '../../fleet/free-port.ts';
 import { until } from '../../until.ts';
@@ -196,6 +196,8 @@ export class StubFleet {
     return {
       PATH: path,
       HOME: this.folder,
+      // What was compiled for one of these fleets serves the next: the programs would begin without, in a home of their own.
+      XDG_CACHE_HOME: join(homedir(), '.cache'),
       DOCKER_STUB_PS: join(this.folder, `${home}.ps`),
       ...this.env,
       ...this.envOf[home],
