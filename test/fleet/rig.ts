@@ -77,10 +77,11 @@ async function claim(hosts: readonly string[], engine: Engine): Promise<Namespac
 }
 
 function keep(state: RigState): Daemon {
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env;
   const program = fileURLToPath(new URL('keeper.ts', import.meta.url));
   return new Daemon([process.execPath, program, state.folder], {
     log: join(state.folder, 'keeper.log'),
-    env: { PATH: process.env['PATH'] ?? '' },
+    env: { PATH, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) },
   });
 }
 
