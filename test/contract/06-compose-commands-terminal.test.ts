@@ -179,7 +179,9 @@ test('leaves the terminal as it found it, however it ends', async (t) => {
       await screen.shows(prompt);
       process.kill(await childOf(screen), signal);
       assert.equal(await restored(screen), code);
-      await until('the run has ended', async () => (await lastRun()).state === 'cancelled');
+      // One client that waits, for the ten seconds that the shell inside has.
+      await fleet.kompose(['runs', 'attach', (await lastRun()).run]);
+      assert.equal((await lastRun()).state, 'cancelled');
       await until(
         'its process is gone',
         async () => (await processesOf(fleet, 'prod-1', 'app')).length === 0,
