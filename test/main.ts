@@ -1,4 +1,5 @@
 import { globSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -6,14 +7,18 @@ import { PassThrough } from 'node:stream';
 
 /*
  * Runs the tests: `npm test` all of them, `npm test -- unit` or `npm test -- e2e/rig` those whose path holds the
- * word. Each file is a process of its own, five at a time: those on real hosts come first, the longest before all
- * others, since they wait more than they work; the rest fills what they leave of the processor.
+ * word. Each file is a process of its own, four at a time, and more while a processor has nothing to do: those on real
+ * hosts come first, the longest before all others, since they wait more than they work; the rest fills what they leave.
  *
  * A file that does not end is killed and fails, by its name. A file that fails is run once more when all others are
  * through, alone: what fails again fails the whole; what passes then depended on the machine's load, and is named at
  * the end as unsteady, which is a bug of the test or of kompose to be looked into.
  */
-const atOnce = 5;
+const atOnce = 4;
+/** And this many while there is an idle processor. */
+const mostAtOnce = 7;
+/** Of all processors' time. */
+const idleShare = 0.2;
 /** Milliseconds that one file may take, on a machine that is busy. */
 const fileLimitMs = 10 * 60_000;
 
@@ -58,18 +63,52 @@ async function runFile(file: string): Promise<FileResult> {
   return { events, failed, counts, seconds: Math.round((performance.now() - begin) / 1000) };
 }
 
-/** Runs the files, so many at a time, and hands over the result of each as it ends. */
+/** How much of the time since the last call the processors had nothing to do, as a share. */
+function idleMeter(): () => number {
+  const read = (): { idle: number; all: number } => {
+    const times = cpus().map(({ times: each }) => each);
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    return {
+      idle: sum(times.map(({ idle }) => idle)),
+      all: sum(times.flatMap((each) => Object.values(each))),
+    };
+  };
+  let before = read();
+  return () => {
+    const now = read();
+    const share = (now.idle - before.idle) / Math.max(1, now.all - before.all);
+    before = now;
+    return share;
+  };
+}
+
+/** Runs the files, `least` at a time, up to `most` where there is an idle processor; hands over the result of each as it ends. */
 async function runFiles(
   files: readonly string[],
-  limit: number,
+  { least, most }: { readonly least: number; readonly most: number },
   onResult: (file: string, result: FileResult) => void,
 ): Promise<void> {
   const queue = files.values();
+  const more = new Set<Promise<void>>();
+  const runOne = async (): Promise<boolean> => {
+    const { value: file, done } = queue.next();
+    if (done === true) return false;
+    onResult(file, await runFile(file));
+    return true;
+  };
+  const idle = idleMeter();
+  const look = setInterval(() => {
+    if (idle() < idleShare || more.size >= most - least) return;
+    const one = runOne().then(() => void more.delete(one));
+    more.add(one);
+  }, 1000);
   await Promise.all(
-    Array.from({ length: limit }, async () => {
-      for (const file of queue) onResult(file, await runFile(file));
+    Array.from({ length: least }, async () => {
+      while (await runOne()) continue;
     }),
   );
+  clearInterval(look);
+  await Promise.all(more);
 }
 
 /* Each file's process begins with the same sources: stripped of their types and compiled once for all. */
@@ -94,13 +133,13 @@ const unsteady: string[] = [];
 const again = new Set<string>();
 const times: { file: string; seconds: number }[] = [];
 
-await runFiles(files, atOnce, (file, { events, failed, counts, seconds }) => {
+await runFiles(files, { least: atOnce, most: mostAtOnce }, (file, { events, failed, counts, seconds }) => {
   times.push({ file, seconds });
   for (const [name, count] of Object.entries(counts)) totals.set(name, (totals.get(name) ?? 0) + count);
   if (failed) again.add(file);
   for (const event of events) report.write(event);
 });
-await runFiles([...again], 1, (file, { events, failed }) => {
+await runFiles([...again], { least: 1, most: 1 }, (file, { events, failed }) => {
   report.write({
     type: 'test:stdout',
     data: { file, message: `\n${file} failed, and was run once more:\n` },
