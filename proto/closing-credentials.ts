@@ -11,7 +11,8 @@ const noCertificate = {} as DetailedPeerCertificate;
  * These credentials, so that a connection that is being made ends with its client: grpc-js leaves one whose TLS handshake
  * the peer does not answer to itself, open for as long as the peer has it. Whoever tries again and again would gather them,
  * and a controller that a whole fleet comes back to would have those who gave up in its queue. Of a connection that stands,
- * grpc-js would have the whole certificate read once more, for nobody: a tenth of what a link takes.
+ * TLS has checked whose it is, and grpc-js would have the whole certificate read once more, for nobody: a tenth of what a
+ * link takes.
  */
 export function closingWithClient(credentials: ChannelCredentials): ChannelCredentials {
   const create = credentials[hidden].bind(credentials);

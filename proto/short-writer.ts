@@ -24,8 +24,9 @@ export class ShortWriter extends BinaryWriter {
   }
 
   override finish(): Uint8Array<ArrayBuffer> {
+    const { pos } = hidden(this);
     const bytes = super.finish();
-    this.#giveBack();
+    this.#giveBack(pos);
     return bytes;
   }
 
@@ -34,13 +35,15 @@ export class ShortWriter extends BinaryWriter {
     const { buffer, pos } = hidden(this);
     const bytes = Buffer.allocUnsafe(pos);
     bytes.set(buffer.subarray(0, pos));
-    this.#giveBack();
+    this.#giveBack(pos);
     return bytes;
   }
 
-  #giveBack(): void {
+  #giveBack(pos: number): void {
     const { buffer } = hidden(this);
     hidden(this).buffer = none;
+    // It may have been a secret.
+    buffer.fill(0, 0, pos);
     if (buffer.length === scratchBytes && spare.length < mostSpare) spare.push(buffer);
   }
 }

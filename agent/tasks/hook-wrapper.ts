@@ -25,13 +25,16 @@ const dropTraps = 'builtin trap - DEBUG ERR RETURN';
 /** Under `trap … DEBUG`; its last status is 0, since `shopt -s extdebug` skips commands by it. */
 const follow = `{ __kompose_follow; ${showTraces}; } >/dev/null 2>&1 ${hideTraces}`;
 
+/** Where the hook writes down the names of what it exports. */
+export const namesFileOf = (exportsFile: string): string => `${exportsFile}.names`;
+
 const script = `
 __kompose_dump() {
   builtin local -; builtin set +aefuxv
   [[ $BASHPID == "$$" ]] || builtin return 0
   builtin local IFS=$' \\t\\n' __kompose_name __kompose_names
-  builtin compgen -e >|"$__kompose_out.names"
-  builtin mapfile -t __kompose_names <"$__kompose_out.names"
+  builtin compgen -e >|"${namesFileOf('$__kompose_out')}"
+  builtin mapfile -t __kompose_names <"${namesFileOf('$__kompose_out')}"
   {
     [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0'
     for __kompose_name in "\${__kompose_names[@]}"; do

@@ -11,7 +11,7 @@ import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
 import { readOptional } from '../process/keeper-folder.ts';
 import { execute, type Execution } from './execute.ts';
 import type { KeptStep, StepEnd } from './kept-step.ts';
-import { envAfterHook, hookArgv, parseExports, type HookExports } from './hook-wrapper.ts';
+import { envAfterHook, hookArgv, namesFileOf, parseExports, type HookExports } from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import { asRan, readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
 import { makeScratchFolder } from './scratch-folder.ts';
@@ -214,7 +214,9 @@ async function executeHook(
     keep === undefined ? makeScratchFolder(hookEnv['KOMPOSE_TASK_ID'] ?? '', context.workFolder) : undefined;
   const exportsFile = keep?.exportsFile ?? join(scratch ?? '', 'exports');
   try {
-    if (keep?.isAdopted !== true) writeFileSync(exportsFile, '', { mode: 0o600 });
+    // The hook writes into what is there, whatever its umask.
+    if (keep?.isAdopted !== true)
+      for (const file of [exportsFile, namesFileOf(exportsFile)]) writeFileSync(file, '', { mode: 0o600 });
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
     const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);

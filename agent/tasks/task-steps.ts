@@ -122,10 +122,9 @@ export class TaskSteps {
     return { keep, startedMs };
   }
 
-  /** The step that begins now does not wait for it; the task does. */
+  /** The step that begins now does not wait for it; the task does, and takes no harm from a folder that stays. */
   #discard(folder: string): void {
-    this.#discarded = Promise.all([this.#discarded, discardKept(folder)]);
-    this.#discarded.catch(() => undefined);
+    this.#discarded = Promise.allSettled([this.#discarded, discardKept(folder)]);
   }
 
   #progress(at: number, folder: string, stepStartedMs: number): TaskProgress {

@@ -114,16 +114,24 @@ export class AuditNotary {
   }
 
   /**
-   * Records what `write` does, and signs the head over it in the same transaction: they wait for the disk once. No head
-   * comes of it where it cannot be signed; what was recorded stands then, too. Throws what Store's `write` throws.
+   * Records what `write` does, and signs the head over it in the same transaction: they wait for the disk once. Where that
+   * fails nothing of it is there, and it is recorded alone, by a second call of `write`: no head comes of it then. Throws
+   * what Store's `write` throws.
    */
   async seal(write: Write<void>): Promise<SignedMark | undefined> {
-    const head = await this.#deps.store.write(async (transaction) => {
-      await write(transaction);
-      return this.#signIn(transaction).catch((error: unknown) => this.#complain(error));
-    });
-    if (head !== undefined) this.#newest = head;
-    return head;
+    const { store } = this.#deps;
+    try {
+      const head = await store.write(async (transaction) => {
+        await write(transaction);
+        return this.#signIn(transaction);
+      });
+      this.#newest = head;
+      return head;
+    } catch (error) {
+      this.#complain(error);
+      await store.write(write);
+      return undefined;
+    }
   }
 
   /** Over all that is recorded now. */
@@ -187,7 +195,7 @@ export class AuditNotary {
     }
   }
 
-  #complain(error: unknown): undefined {
+  #complain(error: unknown): void {
     if (!this.#isFailing) this.#deps.log.warn({ err: error }, 'the head of the audit cannot be signed');
     this.#isFailing = true;
   }

@@ -43,7 +43,8 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
     delete headers[flawHeader];
     answerOnlyTheLiving(stream);
     const { socket } = session;
-    if (!isAuthorized(socket)) {
+    const peer = known.get(session) ?? welcome(session, socket);
+    if (peer === undefined) {
       const flaw = socket instanceof TLSSocket ? certificateFlaw(socket) : undefined;
       if (flaw !== undefined) headers[flawHeader] = flaw;
       stream.on('data', (chunk: Buffer) => {
@@ -54,7 +55,6 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
       stream.pause();
       return;
     }
-    const peer = known.get(session) ?? welcome(session, socket);
     known.set(session, peer);
     headers[streamHeader] = held.follow(stream, peer);
   }
@@ -63,9 +63,11 @@ export function guardSessions({ newcomerBytes }: Pick<Limits, 'newcomerBytes'>, 
   return { [Symbol.dispose]: () => void unsubscribe(channel, guard) };
 }
 
-function welcome(session: ServerHttp2Session, socket: TLSSocket): string {
+/** Gives the fingerprint of who is authorized. A session that TLS has resumed may be so without a certificate: not here. */
+function welcome(session: ServerHttp2Session, socket: ServerHttp2Session['socket']): string | undefined {
+  if (!isAuthorized(socket)) return undefined;
   const shown = socket.getPeerX509Certificate();
-  if (shown === undefined) throw new Error('who is authorized has shown a certificate');
+  if (shown === undefined) return undefined;
   // Each call asks for it more than once, and TLS would read all of it anew each time. What nobody here asks for is
   // kilobytes, and a fifth of a handshake's time.
   const { subjectAltName: subjectaltname = '', fingerprint256, validFrom, validTo } = shown;

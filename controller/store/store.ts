@@ -28,6 +28,7 @@ interface Waiting {
  * - Once a page turns out to be damaged, nothing is written any more.
  * - Writes asked for while a transaction is under way share the next one (group commit), in order. SQLite commits while this
  *   process stands still, so what came meanwhile is heard of only afterwards: before each transaction, all of it is taken in.
+ * - `writeSoon` keeps its place among the writes, and may be lost with a process that is killed within half a second.
  */
 export class Store {
   readonly db: Kysely<Schema>;
