@@ -107,5 +107,6 @@ await build({
     { in: 'proto/certificate-request.ts', out: 'certificate-request' },
   ],
 });
-writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
 for (const name of programs) chmodSync(`dist/${name}.js`, 0o755);
+// Comes last: where it is, all is there.
+writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');

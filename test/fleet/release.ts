@@ -14,6 +14,8 @@ const sources = ['build.ts', 'package.json', '{agent,bin,cli,common,controller,p
  * time of the sources. Processes at the same time build it once.
  */
 export const kompose = join(project, 'dist/kompose.js');
+/** What a build writes last. */
+const lastBuilt = join(project, 'dist/package.json');
 
 const lock = `build-${createHash('sha256').update(project).digest('hex').slice(0, 16)}`;
 if (!(await isFresh())) {
@@ -23,7 +25,7 @@ if (!(await isFresh())) {
 }
 
 async function isFresh(): Promise<boolean> {
-  const builtMs = await modifiedMs(kompose);
+  const builtMs = await modifiedMs(lastBuilt);
   const files = globSync(sources, { cwd: project });
   const times = await Promise.all(files.map((file) => modifiedMs(join(project, file))));
   return Math.max(...times) < builtMs;
