@@ -18,8 +18,8 @@ const options: BuildOptions = {
   minifyWhitespace: true,
   platform: 'node',
   target: 'node24',
-  // Loads a binary of its own, from where npm put it.
-  external: ['@lydell/node-pty'],
+  // The first loads a binary of its own, from where npm put it; the other is for a service that is never offered.
+  external: ['@lydell/node-pty', '@grpc/proto-loader'],
   legalComments: 'linked',
   logLevel: 'warning',
 };
@@ -91,8 +91,6 @@ await build({
   outExtension: { '.js': '.cjs' },
   // It is run as a script, which has no `import()` (bin/run-compiled.ts): other parts come by `require`.
   supported: { 'dynamic-import': false },
-  // Of a service that is never offered.
-  external: ['@grpc/proto-loader'],
   plugins: [otherCommands, noPrograms],
 });
 await build({

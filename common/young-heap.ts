@@ -1,3 +1,5 @@
+import { collect } from './collector.ts';
+
 /**
  * To be told of the bytes of output that pass through this process: cleans the young part of V8's heap each time that
  * so many have. They lie outside of the heap, in objects that are few and small: its young part, where dead ones are
@@ -10,21 +12,6 @@ export function youngHeapCleaner(eachBytes: number): (passedBytes: number) => vo
     passed += bytes;
     if (passed < eachBytes) return;
     passed = 0;
-    collect ??= exposedCollector();
     collect({ type: 'minor' });
   };
-}
-
-type Collector = (options: { readonly type: 'minor' }) => void;
-
-let collect: Collector | undefined;
-
-/** V8 shows its collector to contexts that are made once it has been told to. No start waits for these modules. */
-function exposedCollector(): Collector {
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  const { runInNewContext } = process.getBuiltinModule('node:vm');
-  setFlagsFromString('--expose-gc');
-  const exposed = runInNewContext('gc') as Collector;
-  setFlagsFromString('--no-expose-gc');
-  return exposed;
 }
