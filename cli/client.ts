@@ -12,7 +12,7 @@ import { addHead, headOf } from '../proto/audit-head-metadata.ts';
 import { channelOptionsFor } from '../proto/channel-options.ts';
 import { identityCredentials, splitAddress, unary } from '../proto/enrol.ts';
 import type { FleetClient } from '../proto/gen/kompose/v1/fleet.ts';
-import { PassingFleetClient } from '../proto/passed-on.ts';
+import { PassingFleetClient } from '../proto/passing-fleet.ts';
 import { protocolMetadataKey, protocolVersion } from '../proto/protocol-version.ts';
 import { fromStatus } from '../proto/status.ts';
 import { addTrust, trustIn, trustOf } from '../proto/trust.ts';

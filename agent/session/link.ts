@@ -9,7 +9,7 @@ import {
   type AgentMessage,
   type ControllerMessage,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
-import { PassingAgentLinkClient } from '../../proto/passed-on.ts';
+import { PassingAgentLinkClient } from '../../proto/passing-link.ts';
 import { fromStatus } from '../../proto/status.ts';
 import { trustOf } from '../../proto/trust.ts';
 import type { AgentCertificate } from './renewal.ts';

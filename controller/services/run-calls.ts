@@ -9,7 +9,7 @@ import type {
   RunRequest as WireRunRequest,
   StartRunInput,
 } from '../../proto/gen/kompose/v1/fleet.ts';
-import { decodeLogged, joinEvents, sizeAsLogged } from '../../proto/passed-on.ts';
+import { decodeLogged, joinEvents, sizeAsLogged } from '../../proto/passing-fleet.ts';
 import type { Actor } from '../audit/audit.ts';
 import { keptValues } from '../runs/kept-request.ts';
 import { planRetry } from '../runs/retry.ts';

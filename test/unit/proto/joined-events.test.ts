@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeTaskEvent, eventsIn, fromWireRunEvent, wrapTaskEvent } from '../../../proto/event-codec.ts';
 import { RunEvent } from '../../../proto/gen/kompose/v1/event.ts';
-import { decodeLogged, joinEvents, passingFleetService } from '../../../proto/passed-on.ts';
+import { decodeLogged, joinEvents, passingFleetService } from '../../../proto/passing-fleet.ts';
 
 function logged(seq: number, text: string): Uint8Array {
   const event = { type: 'notice', text } as const;

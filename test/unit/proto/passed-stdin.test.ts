@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TaskControl } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import { FleetService, StartRunInput } from '../../../proto/gen/kompose/v1/fleet.ts';
-import { passingAgentLinkService, PassingFleetClient } from '../../../proto/passed-on.ts';
+import { PassingFleetClient } from '../../../proto/passing-fleet.ts';
+import { passingAgentLinkService } from '../../../proto/passing-link.ts';
 
 const data = Buffer.from('a line of text\r\n');
 const mark = Buffer.alloc(32, 7);

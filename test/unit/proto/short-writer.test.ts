@@ -6,7 +6,7 @@ import {
   ControllerMessage,
 } from '../../../proto/gen/kompose/v1/agent_link.ts';
 import { StepKind, StepOutcome, TaskEvent } from '../../../proto/gen/kompose/v1/event.ts';
-import { passingAgentLinkService, PassingAgentLinkClient } from '../../../proto/passed-on.ts';
+import { passingAgentLinkService, PassingAgentLinkClient } from '../../../proto/passing-link.ts';
 import { ShortWriter } from '../../../proto/short-writer.ts';
 
 const sizes = [0, 1, 100, 127, 128, 4_096, 5_000, 300_000];

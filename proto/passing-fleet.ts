@@ -1,62 +1,14 @@
-import type { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
-import {
-  AgentLinkService,
-  AgentMessage,
-  ControllerMessage,
-  TaskControl,
-  TaskReport,
-  type AgentLinkClient,
-} from './gen/kompose/v1/agent_link.ts';
 import { RunEvent } from './gen/kompose/v1/event.ts';
 import { FleetService, StartRunInput, type FleetClient } from './gen/kompose/v1/fleet.ts';
 import { LongBytesWriter } from './long-bytes-writer.ts';
-import { ShortWriter } from './short-writer.ts';
-
-/*
- * The calls on which a task's output travels, and its stdin, with as few copies of them as gRPC allows: what ts-proto
- * generates for them copies each message six times. Likewise the links of agents, on which messages are short and many.
- */
-
-/** `AgentLinkClient`, which copies what is reported once. */
-export const PassingAgentLinkClient = makeGenericClientConstructor(
-  {
-    ...AgentLinkService,
-    attach: { ...AgentLinkService.attach, requestSerialize: short(AgentMessage) },
-    report: { ...AgentLinkService.report, requestSerialize: copyingOnce(TaskReport) },
-  },
-  'kompose.v1.AgentLink',
-) as unknown as typeof AgentLinkClient;
-
-/** `AgentLinkService`, which copies what is typed once. */
-export const passingAgentLinkService = {
-  ...AgentLinkService,
-  attach: { ...AgentLinkService.attach, responseSerialize: short(ControllerMessage) },
-  report: { ...AgentLinkService.report, responseSerialize: copyingOnce(TaskControl) },
-} as const;
+import { asBuffer, copyingOnce } from './passing.ts';
 
 /** `FleetClient`, which copies its stdin once. */
 export const PassingFleetClient = makeGenericClientConstructor(
   { ...FleetService, startRun: { ...FleetService.startRun, requestSerialize: copyingOnce(StartRunInput) } },
   'kompose.v1.Fleet',
 ) as unknown as typeof FleetClient;
-
-/** What ts-proto makes of a message. */
-interface Codec<Message> {
-  encode(message: Message, writer?: BinaryWriter): BinaryWriter;
-}
-
-function copyingOnce<Message>(codec: Codec<Message>): (message: Message) => Buffer {
-  return (message) => asBuffer(codec.encode(message, new LongBytesWriter()).finish());
-}
-
-function short<Message>(codec: Codec<Message>): (message: Message) => Buffer {
-  return (message) => {
-    const writer = new ShortWriter();
-    codec.encode(message, writer);
-    return writer.finishShared();
-  };
-}
 
 /** The bytes of events that were decoded and not changed since. */
 const asLogged = new WeakMap<RunEvent, Uint8Array>();
@@ -88,11 +40,6 @@ export function sizeAsLogged(event: RunEvent): number | undefined {
 
 function serializeEvent(event: RunEvent): Buffer {
   return asBuffer(asLogged.get(event) ?? RunEvent.encode(event, new LongBytesWriter()).finish());
-}
-
-/** The same bytes. */
-function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** `FleetService`, which sends what `decodeLogged` gave without encoding it again. */
