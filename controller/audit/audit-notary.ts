@@ -128,8 +128,8 @@ export class AuditNotary {
       this.#newest = head;
       return head;
     } catch (error) {
-      this.#complain(error);
       await store.write(write);
+      this.#complain(error);
       return undefined;
     }
   }
