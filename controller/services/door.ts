@@ -3,7 +3,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { KomposeError } from '../../common/errors.ts';
 import type { Limits } from './limits.ts';
 
-type DoorLimits = Pick<Limits, 'newcomerMs' | 'newcomers' | 'waiting' | 'connectionsPerCertificate'>;
+type DoorLimits = Pick<
+  Limits,
+  'newcomerMs' | 'newcomers' | 'waiting' | 'connectionsPerCertificate' | 'keepaliveMs' | 'keepaliveAnswerMs'
+>;
 
 /** How long whoever is expelled may be told why. */
 const lastWordsMs = 250;
@@ -16,11 +19,21 @@ const quietLooks = 2;
 /** Who is not known by then lingers, whatever they send. */
 const lingeringMs = 5_000;
 
+/** Between two looks at those who are known each of them is asked at least once whether it is alive; so many may fail. */
+const silentLooks = 2;
+
 interface Newcomer {
   readonly socket: Socket;
   readonly deadline: NodeJS.Timeout;
   readonly sinceMs: number;
   /** Bytes that had come at the last look, and how many looks ago that was so. */
+  bytes: number;
+  looks: number;
+}
+
+interface Known {
+  readonly socket: Socket;
+  /** Likewise. */
   bytes: number;
   looks: number;
 }
@@ -37,6 +50,9 @@ interface Newcomer {
  *   the others out by being slow.
  * - There are never more who wait than the limit: the next is cut.
  * - Nobody is known over more connections than the limit: those beyond it stay newcomers.
+ * - Nobody who is known stays without a word: gRPC asks each connection whether it is alive, and whoever has sent nothing
+ *   for longer than that takes is cut. gRPC ends such a session, but Node closes its socket only once all that is being
+ *   written has been, which never is where the peer has gone or does not read.
  */
 export class Door {
   readonly #limits: DoorLimits;
@@ -46,7 +62,8 @@ export class Door {
   #isLettingIn = false;
   #looking: NodeJS.Timeout | undefined;
   /** Connections by certificate. */
-  readonly #known = new Map<string, Map<string, Socket>>();
+  readonly #known = new Map<string, Map<string, Known>>();
+  readonly #listening: NodeJS.Timeout;
   readonly #server: Server;
 
   /** `admit` takes over each connection, as it came. */
@@ -55,6 +72,8 @@ export class Door {
     this.#admit = admit;
     const options = { noDelay: true, keepAlive: true, pauseOnConnect: true };
     this.#server = createServer(options, (socket) => this.#queue(socket));
+    const { keepaliveMs, keepaliveAnswerMs } = limits;
+    this.#listening = setInterval(() => this.#cutTheSilent(), keepaliveMs + keepaliveAnswerMs).unref();
   }
 
   get newcomers(): number {
@@ -81,7 +100,7 @@ export class Door {
   knows(peer: string, certificate: string): void {
     const newcomer = this.#newcomers.get(peer);
     if (newcomer === undefined) return;
-    const connections = this.#known.get(certificate) ?? new Map<string, Socket>();
+    const connections = this.#known.get(certificate) ?? new Map<string, Known>();
     if (connections.size >= this.#limits.connectionsPerCertificate) {
       const message = `${connections.size} connections of yours are open already: close some, then try again`;
       throw new KomposeError('too-many-requests', message);
@@ -90,7 +109,8 @@ export class Door {
     clearTimeout(deadline);
     this.#newcomers.delete(peer);
     this.#letInSoon();
-    this.#known.set(certificate, connections.set(peer, socket));
+    const { bytesRead: bytes } = socket;
+    this.#known.set(certificate, connections.set(peer, { socket, bytes, looks: 0 }));
     socket.once('close', () => {
       connections.delete(peer);
       if (connections.size === 0 && this.#known.get(certificate) === connections)
@@ -100,14 +120,14 @@ export class Door {
 
   /** Cuts the connection from this ADDR:PORT, with all that waits for it to be read. */
   cut(peer: string, certificate: string): void {
-    this.#known.get(certificate)?.get(peer)?.destroy();
+    this.#known.get(certificate)?.get(peer)?.socket.destroy();
   }
 
   /** These certificates are good no more: their connections end, once what was said to them has had time to arrive. */
   expel(certificates: readonly string[]): void {
-    const sockets = certificates.flatMap((each) => [...(this.#known.get(each)?.values() ?? [])]);
+    const known = certificates.flatMap((each) => [...(this.#known.get(each)?.values() ?? [])]);
     setTimeout(() => {
-      for (const socket of sockets) socket.destroy();
+      for (const { socket } of known) socket.destroy();
     }, lastWordsMs).unref();
   }
 
@@ -115,11 +135,12 @@ export class Door {
   close(): void {
     this.#server.close();
     clearInterval(this.#looking);
+    clearInterval(this.#listening);
     for (const socket of this.#waiting) socket.destroy();
     this.#waiting.clear();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
     for (const connections of this.#known.values())
-      for (const socket of connections.values()) socket.destroy();
+      for (const { socket } of connections.values()) socket.destroy();
   }
 
   #queue(socket: Socket): void {
@@ -150,8 +171,12 @@ export class Door {
       }
       if (!this.#hasRoom()) return;
       this.#waiting.delete(socket);
-      this.#await(socket);
-      this.#admit(socket);
+      // Reset while it waited: it has no address to know it by.
+      if (socket.remoteAddress === undefined) socket.destroy();
+      else {
+        this.#await(socket);
+        this.#admit(socket);
+      }
     }
   }
 
@@ -172,15 +197,20 @@ export class Door {
 
   /** As long as there is no room, notes who is quiet. */
   #look(): void {
-    for (const newcomer of this.#newcomers.values()) {
-      const { bytesRead } = newcomer.socket;
-      newcomer.looks = bytesRead === newcomer.bytes ? newcomer.looks + 1 : 0;
-      newcomer.bytes = bytesRead;
-    }
+    for (const newcomer of this.#newcomers.values()) lookAt(newcomer);
     this.#letInSoon();
     if (this.#newcomers.size >= this.#limits.newcomers) return;
     clearInterval(this.#looking);
     this.#looking = undefined;
+  }
+
+  #cutTheSilent(): void {
+    for (const connections of this.#known.values()) {
+      for (const known of connections.values()) {
+        lookAt(known);
+        if (known.looks >= silentLooks) known.socket.destroy();
+      }
+    }
   }
 
   #await(socket: Socket): void {
@@ -193,4 +223,10 @@ export class Door {
       this.#letInSoon();
     });
   }
+}
+
+function lookAt(seen: Pick<Known, 'socket' | 'bytes' | 'looks'>): void {
+  const { bytesRead } = seen.socket;
+  seen.looks = bytesRead === seen.bytes ? seen.looks + 1 : 0;
+  seen.bytes = bytesRead;
 }

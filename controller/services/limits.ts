@@ -21,6 +21,10 @@ export interface Limits {
   readonly newcomerBytes: number;
   /** A connection with a certificate, without an open call. */
   readonly idleMs: number;
+  /** Each connection is asked so often whether it is alive. */
+  readonly keepaliveMs: number;
+  /** So long its answer may take. */
+  readonly keepaliveAnswerMs: number;
   readonly streamsPerConnection: number;
   /** Connections at a time that have shown the same certificate. */
   readonly connectionsPerCertificate: number;
@@ -61,6 +65,8 @@ export const defaultLimits: Limits = {
   waiting: 20_000,
   newcomerBytes: 64 * 1024,
   idleMs: 300_000,
+  keepaliveMs: 30_000,
+  keepaliveAnswerMs: 10_000,
   streamsPerConnection: 1_000,
   connectionsPerCertificate: 250,
   heldBytes: 64 * 1024 * 1024,

@@ -9,13 +9,14 @@ import { defaultLimits, type Limits } from '../../controller/services/limits.ts'
 import { identityCredentials, type Identity } from '../../proto/enrol.ts';
 import { AgentLinkService } from '../../proto/gen/kompose/v1/agent_link.ts';
 import { EnrolmentService } from '../../proto/gen/kompose/v1/enrolment.ts';
-import { FleetService } from '../../proto/gen/kompose/v1/fleet.ts';
+import { FleetService, GetRunRequest } from '../../proto/gen/kompose/v1/fleet.ts';
+import { protocolMetadataKey, protocolVersion } from '../../proto/protocol-version.ts';
 import { within } from '../integration/controller/inbox.ts';
 import { call, refusal, TestController, loginWords } from '../integration/controller/test-controller.ts';
 import { ask, clientWith, serves } from './ask.ts';
-import { grpcHeaders, http2To } from './http2-peer.ts';
+import { framed, grpcHeaders, http2To } from './http2-peer.ts';
 import { allMethods } from './methods.ts';
-import { callHeaders, flag, frame, frameType, preface, RawPeer, reset } from './raw-peer.ts';
+import { callHeaders, flag, frame, frameType, preface, RawPeer, reset, wideWindows } from './raw-peer.ts';
 
 const login = EnrolmentService.login.path;
 const whoAmI = FleetService.whoAmI.path;
@@ -92,7 +93,13 @@ describe('a connection without a certificate', () => {
   test('waits to be let in, however many come together, and is', async (t) => {
     let [came, most] = [0, 0];
     const all = Promise.withResolvers<void>();
-    const few = { newcomerMs: 10_000, newcomers: 5, waiting: 100, connectionsPerCertificate: 1 };
+    const few = {
+      ...defaultLimits,
+      newcomerMs: 10_000,
+      newcomers: 5,
+      waiting: 100,
+      connectionsPerCertificate: 1,
+    };
     const door = new Door(few, (socket) => {
       socket.on('error', () => undefined);
       most = Math.max(most, door.newcomers);
@@ -139,6 +146,29 @@ describe('a connection with a certificate', () => {
     stream.on('error', () => undefined);
     stream.close();
     await within(10_000, 'its end', new Promise((resolve) => void session.once('close', resolve)));
+  });
+
+  test('is closed when it takes nothing of what it asked for, and stays while it does', async (t) => {
+    const controller = await start(t, { keepaliveMs: 1_000, keepaliveAnswerMs: 500 });
+    const admin = await controller.admin();
+    const stacks = Array.from({ length: 1_000 }, (_, at) => `stack-${at}`);
+    await controller.online('prod-1', stacks);
+    const { run: runId } = await admin.run({ command: 'ps' }).started();
+    const asking = await RawPeer.connect(t, controller.port, admin.identity);
+    const idle = http2To(t, controller, admin.identity);
+    idle.request(grpcHeaders(whoAmI)).on('error', () => undefined);
+    const question = framed(GetRunRequest.encode({ runId }).finish());
+    const questions = Array.from({ length: 200 }, (_, at) => [
+      open(2 * at + 1, FleetService.getRun.path, { [protocolMetadataKey]: String(protocolVersion) }),
+      frame(frameType.data, flag.endStream, 2 * at + 1, question),
+    ]);
+    asking.socket.pause();
+    asking.begin(wideWindows, ...questions.flat());
+    // What the controller does not read any more, TCP holds; it tells once the connection is gone.
+    const ping = setInterval(() => asking.say(frame(frameType.ping, flag.none, 0, Buffer.alloc(8))), 100);
+    await within(20_000, 'its end', asking.closed).finally(() => clearInterval(ping));
+    assert.equal(idle.destroyed, false);
+    await serves(controller);
   });
 });
 

@@ -6,7 +6,16 @@ import type { Identity } from '../../proto/enrol.ts';
 import { within } from '../integration/controller/inbox.ts';
 
 /** Frames of HTTP/2 that a test writes by hand; see RFC 9113, section 6. */
-export const frameType = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, continuation: 9 };
+export const frameType = {
+  data: 0,
+  headers: 1,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goAway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+};
 export const flag = { none: 0, endStream: 1, endHeaders: 4 };
 
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -19,6 +28,12 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
 }
+
+/** Takes a gigabyte on each stream and on the connection before the other side has to wait for HTTP/2's leave. */
+export const wideWindows = Buffer.concat([
+  frame(frameType.settings, flag.none, 0, Buffer.from([0, 4, 0x40, 0, 0, 0])),
+  frame(frameType.windowUpdate, flag.none, 0, Buffer.from([0x40, 0, 0, 0])),
+]);
 
 /** A header block without compression: each name and value as they are. */
 export function headerBlock(headers: Readonly<Record<string, string>>): Buffer {

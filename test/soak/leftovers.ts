@@ -2,19 +2,37 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { until } from '../until.ts';
+import type { Gauges } from '../../common/gauges.ts';
 import type { AdminClient } from './admin-client.ts';
 import { realHosts, type SoakFleet } from './soak-fleet.ts';
 
-/** Runs that only read end some seconds after their last watcher; agents that were killed come back first. */
-const quietWithinMs = 120_000;
+/**
+ * Runs that only read end some seconds after their last watcher; agents that were killed come back first. Connections that
+ * say nothing are cut within two minutes.
+ */
+const quietWithinMs = 180_000;
+/** What any program may open late. */
+const fewFiles = 3;
 
-/** What is there that should not be, in words, once all clients have ended; empty is the goal. */
-export async function findLeft(fleet: SoakFleet, admin: AdminClient): Promise<string[]> {
+/** What each program of the fleet has, by its host; empty for the controller. */
+export function gaugesOf(fleet: SoakFleet, admin: AdminClient): Promise<Map<string, Gauges>> {
+  return admin.gauges(fleet.programs.flatMap(({ host }) => host ?? []));
+}
+
+/**
+ * What is there that should not be, in words, once all clients have ended; empty is the goal. `before` there was a load,
+ * the programs had so much.
+ */
+export async function findLeft(
+  fleet: SoakFleet,
+  admin: AdminClient,
+  before: ReadonlyMap<string, Gauges>,
+): Promise<string[]> {
   let left: string[] = [];
   await until(
     'nothing is left',
     async () => {
-      const gauges = await gaugesLeft(fleet, admin);
+      const gauges = await gaugesLeft(fleet, admin, before);
       left = [...gauges, ...(await filesLeft(fleet)), ...(await processesLeft(fleet))];
       return left.length === 0;
     },
@@ -23,15 +41,21 @@ export async function findLeft(fleet: SoakFleet, admin: AdminClient): Promise<st
   return left;
 }
 
-/** Streams, runs and bytes that nobody can want any more. */
-async function gaugesLeft(fleet: SoakFleet, admin: AdminClient): Promise<string[]> {
-  const hosts = fleet.programs.flatMap(({ host }) => host ?? []);
-  const told = await admin.gauges(hosts);
-  return [...told].flatMap(([host, { links, streams, runs, spooledBytes, queuedRecords }]) => {
+/** Files, streams, runs and bytes that nobody can want any more. */
+async function gaugesLeft(
+  fleet: SoakFleet,
+  admin: AdminClient,
+  before: ReadonlyMap<string, Gauges>,
+): Promise<string[]> {
+  const told = await gaugesOf(fleet, admin);
+  return [...told].flatMap(([host, gauges]) => {
+    const { links, streams, runs, spooledBytes, queuedRecords, fileDescriptors } = gauges;
+    const more = fileDescriptors - (before.get(host)?.fileDescriptors ?? fileDescriptors);
     // The controller counts the question itself, too.
     const quiet = host === '' ? links + 1 : 1;
     const what = {
       'links missing': host === '' ? fleet.hostCount - links : 0,
+      'files more than before': more > fewFiles ? more : 0,
       streams: streams - quiet,
       runs,
       'spooled bytes': host === '' ? 0 : spooledBytes,
