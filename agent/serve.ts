@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { ProcessGauge } from '../common/process-gauge.ts';
-import { tidyHeapAtRest } from '../common/resting-heap.ts';
+import { watchWork } from '../common/work-and-rest.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import { version } from '../common/version.ts';
 import {
@@ -80,7 +80,7 @@ export async function serveAgent(
   const inventory = (): ReturnType<typeof takeInventory> =>
     takeInventory(config.stacks, hooksParser, composeFiles);
   using processGauge = new ProcessGauge();
-  using _ = tidyHeapAtRest();
+  using _ = watchWork();
   const gauged = { process: processGauge, tasks, localRuns };
   const host = {
     version,

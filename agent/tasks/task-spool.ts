@@ -14,7 +14,7 @@ const strand = 1;
 const logFile = 'events.log';
 const retryMs = 500;
 /** An agent is small on its host, whatever its tasks print. */
-const outputPassed = youngHeapCleaner(2 * 1024 * 1024);
+const outputPassed = youngHeapCleaner(1792 * 1024);
 
 /*
  * A task's folder on the host: `events.log`, the events of the task as they will be sent (a bounded part of its

@@ -9,7 +9,7 @@ const eventBytes = 256;
  */
 const rememberedEvents = 32 * 1024;
 /** More under way to a controller that is near would only wait there, and grow old in the heaps of both. */
-const nearBytes = 1024 * 1024;
+const nearBytes = 768 * 1024;
 /** To one that is far, what a fast link takes within the shortest round trip so far. */
 const bytesAMs = 80 * 1024;
 

@@ -150,7 +150,9 @@ export class StreamFleet implements AsyncDisposable {
   async #serve(who: 'controller' | 'agent', more: readonly string[]): Promise<ChildProcess> {
     const { argv, env } = await this.#unit(who);
     const [file = '', ...rest] = argv;
-    const args = [...(this.#options.nodeArgs?.[who] ?? []), ...rest, ...more];
+    // Of two values of an argument Node takes the later one: those that are asked for come after the unit's.
+    const at = rest.findIndex((arg) => !arg.startsWith('-'));
+    const args = [...rest.toSpliced(at, 0, ...(this.#options.nodeArgs?.[who] ?? [])), ...more];
     const log = openSync(join(this.folder, `${who}.log`), 'a');
     const options = { env: { ...env, ...this.#env(who) }, cwd: this.folder };
     const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', log] as const });
