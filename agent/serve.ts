@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { HeadWitness } from '../common/audit/head-witness.ts';
 import { ProcessGauge } from '../common/process-gauge.ts';
-import { watchWork } from '../common/work-and-rest.ts';
 import { RosterFile } from '../common/roster/roster-file.ts';
 import { version } from '../common/version.ts';
+import { watchWork } from '../common/work-and-rest.ts';
 import {
   loadMembership,
   loadSealingKey,

@@ -19,23 +19,22 @@ const quietLooks = 2;
 /** Who is not known by then lingers, whatever they send. */
 const lingeringMs = 5_000;
 
-/** Between two looks at those who are known each of them is asked at least once whether it is alive; so many may fail. */
-const silentLooks = 2;
+/**
+ * Between two looks at those who are known each of them is asked whether it is alive. The first may come at once; no answer
+ * to two questions is too few.
+ */
+const silentLooks = 3;
 
-interface Newcomer {
+interface Known {
   readonly socket: Socket;
-  readonly deadline: NodeJS.Timeout;
-  readonly sinceMs: number;
   /** Bytes that had come at the last look, and how many looks ago that was so. */
   bytes: number;
   looks: number;
 }
 
-interface Known {
-  readonly socket: Socket;
-  /** Likewise. */
-  bytes: number;
-  looks: number;
+interface Newcomer extends Known {
+  readonly deadline: NodeJS.Timeout;
+  readonly sinceMs: number;
 }
 
 /*
@@ -63,7 +62,7 @@ export class Door {
   #looking: NodeJS.Timeout | undefined;
   /** Connections by certificate. */
   readonly #known = new Map<string, Map<string, Known>>();
-  readonly #listening: NodeJS.Timeout;
+  #lookingForSilent: NodeJS.Timeout | undefined;
   readonly #server: Server;
 
   /** `admit` takes over each connection, as it came. */
@@ -72,8 +71,6 @@ export class Door {
     this.#admit = admit;
     const options = { noDelay: true, keepAlive: true, pauseOnConnect: true };
     this.#server = createServer(options, (socket) => this.#queue(socket));
-    const { keepaliveMs, keepaliveAnswerMs } = limits;
-    this.#listening = setInterval(() => this.#cutTheSilent(), keepaliveMs + keepaliveAnswerMs).unref();
   }
 
   get newcomers(): number {
@@ -93,6 +90,8 @@ export class Door {
     }
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+    const { keepaliveMs, keepaliveAnswerMs } = this.#limits;
+    this.#lookingForSilent = setInterval(() => this.#cutTheSilent(), keepaliveMs + keepaliveAnswerMs).unref();
     return address.port;
   }
 
@@ -109,10 +108,11 @@ export class Door {
     clearTimeout(deadline);
     this.#newcomers.delete(peer);
     this.#letInSoon();
-    const { bytesRead: bytes } = socket;
-    this.#known.set(certificate, connections.set(peer, { socket, bytes, looks: 0 }));
+    // Whose port another connection has now is gone, though Node was not told.
+    connections.get(peer)?.socket.destroy();
+    this.#known.set(certificate, connections.set(peer, { socket, bytes: socket.bytesRead, looks: 0 }));
     socket.once('close', () => {
-      connections.delete(peer);
+      if (connections.get(peer)?.socket === socket) connections.delete(peer);
       if (connections.size === 0 && this.#known.get(certificate) === connections)
         this.#known.delete(certificate);
     });
@@ -135,7 +135,7 @@ export class Door {
   close(): void {
     this.#server.close();
     clearInterval(this.#looking);
-    clearInterval(this.#listening);
+    clearInterval(this.#lookingForSilent);
     for (const socket of this.#waiting) socket.destroy();
     this.#waiting.clear();
     for (const { socket } of this.#newcomers.values()) socket.destroy();
@@ -225,7 +225,7 @@ export class Door {
   }
 }
 
-function lookAt(seen: Pick<Known, 'socket' | 'bytes' | 'looks'>): void {
+function lookAt(seen: Known): void {
   const { bytesRead } = seen.socket;
   seen.looks = bytesRead === seen.bytes ? seen.looks + 1 : 0;
   seen.bytes = bytesRead;

@@ -8,9 +8,9 @@ import { realHosts, type SoakFleet } from './soak-fleet.ts';
 
 /**
  * Runs that only read end some seconds after their last watcher; agents that were killed come back first. Connections that
- * say nothing are cut within two minutes.
+ * say nothing are cut within three minutes.
  */
-const quietWithinMs = 180_000;
+const quietWithinMs = 240_000;
 /** What any program may open late. */
 const fewFiles = 3;
 
@@ -50,7 +50,7 @@ async function gaugesLeft(
   const told = await gaugesOf(fleet, admin);
   return [...told].flatMap(([host, gauges]) => {
     const { links, streams, runs, spooledBytes, queuedRecords, fileDescriptors } = gauges;
-    const more = fileDescriptors - (before.get(host)?.fileDescriptors ?? fileDescriptors);
+    const more = fileDescriptors - (before.get(host)?.fileDescriptors ?? 0);
     // The controller counts the question itself, too.
     const quiet = host === '' ? links + 1 : 1;
     const what = {

@@ -313,7 +313,7 @@ export interface OutputPolicy {
   keptBytes: number;
   /**
    * The task is held while more than this is not acknowledged, which the controller does as its watcher reads, or while
-   * more than 1 MiB is where the round trip asks for no more. 0: it goes on at full speed whoever watches.
+   * more than the agent finds useful, by the round trip. 0: it goes on at full speed whoever watches.
    */
   windowBytes: number;
 }

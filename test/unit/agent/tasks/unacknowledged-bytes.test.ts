@@ -16,9 +16,9 @@ function afterRoundTrip(roundTripMs: number, bytes: number): UnacknowledgedBytes
   return unacknowledged;
 }
 
-test('of a controller that is near, no more than 1 MiB is waited for', () => {
-  assert.equal(afterRoundTrip(1, mebibyte / 2).waitForRoom(4 * mebibyte, signal), undefined);
-  assert.notEqual(afterRoundTrip(1, 2 * mebibyte).waitForRoom(4 * mebibyte, signal), undefined);
+test('of a controller that is near, no more than 768 KiB are waited for', () => {
+  assert.equal(afterRoundTrip(1, 0.7 * mebibyte).waitForRoom(4 * mebibyte, signal), undefined);
+  assert.notEqual(afterRoundTrip(1, 0.8 * mebibyte).waitForRoom(4 * mebibyte, signal), undefined);
 });
 
 test('of one that is far, as much is under way as its round trip asks for, and never more than is allowed', () => {
