@@ -9,7 +9,7 @@ import { acquireStackLock } from './stack-lock.ts';
 import { maskError } from '../../common/redaction/mask-error.ts';
 import { StepLost } from './kept-step.ts';
 import { prepareTask, type PreparedTask, type TaskHost } from './prepare-task.ts';
-import { shownArgv } from './step-runner.ts';
+import { shownArgv } from './shown-argv.ts';
 import type { StopSignal } from './stop-signal.ts';
 import type { TaskHandover } from './task-handover.ts';
 import type { EventSink } from './task-recorder.ts';

@@ -15,6 +15,7 @@ import { envAfterHook, hookArgv, namesFileOf, parseExports, type HookExports } f
 import type { PreparedTask } from './prepare-task.ts';
 import { asRan, readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
 import { makeScratchFolder } from './scratch-folder.ts';
+import { shownArgv } from './shown-argv.ts';
 import type { StopSignal } from './stop-signal.ts';
 import { OutputRecorder, type EventSink } from './task-recorder.ts';
 import type { TaskStdin } from './task-stdin.ts';
@@ -224,17 +225,6 @@ async function executeHook(
   } finally {
     if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-/** A step's argv as everybody may see it: secrets are masked; names and the paths of dumps are not. */
-export function shownArgv(step: Step, names: ReadonlySet<string>, masker: Masker): string[] {
-  const isPath = (index: number): boolean =>
-    step.kind === 'cleanup' ? index >= 2 : step.kind === 'hook' && step.takesDumps === true && index >= 1;
-  const isShown = (argument: string, index: number): boolean =>
-    isPath(index) || argument === step.name || names.has(argument);
-  return step.argv.map((argument, index) =>
-    isShown(argument, index) ? argument : masker.maskText(argument),
-  );
 }
 
 /** Tells of a step's beginning once, and of its end if it began. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
+import { PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { mock, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { frugalNode } from '../../../agent/unit.ts';
 import { watchWork } from '../../../common/work-and-rest.ts';
+import { isMajor } from './is-major.ts';
 
 const periodMs = 1_000;
 const busyProgram = fileURLToPath(new URL('busy-program.ts', import.meta.url));
@@ -73,11 +74,6 @@ test('V8 optimizes an agent’s code while it works', { timeout: 60_000 }, async
   assert.ok(resting !== undefined);
   assert.doesNotMatch(resting, optimized);
 });
-
-function isMajor(entry: PerformanceEntry): boolean {
-  const { kind } = (entry as PerformanceEntry & { detail: { kind: number } }).detail;
-  return kind === constants.NODE_PERFORMANCE_GC_MAJOR;
-}
 
 function pass(periods: number): void {
   for (let period = 0; period < periods; period++) mock.timers.tick(periodMs);
