@@ -1,7 +1,6 @@
 import { version } from '../common/version.ts';
 import { keepCompiled } from './compile-cache.ts';
-
-const neededMajor = 24;
+import { missingNode } from './needed-node.ts';
 
 /**
  * Starts a program with what it was given on the command line. Under a Node that is too old it is started anew under
@@ -9,9 +8,10 @@ const neededMajor = 24;
  * loaded here: nothing that it can do without.
  */
 export async function launch(argv: readonly string[]): Promise<void> {
-  if (Number.parseInt(process.versions.node, 10) < neededMajor) {
+  const missing = missingNode(process.versions.node, argv[0]);
+  if (missing !== undefined) {
     const { relaunch } = await import('./relaunch.ts');
-    relaunch(neededMajor);
+    relaunch(missing);
     return;
   }
   // Should nothing be left to wait for before the program has come to its end, that is no success.

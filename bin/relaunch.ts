@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 
-/** Starts this program anew under the Node that this package brings along; it is at least of the major version `needed`. */
-export function relaunch(needed: number): void {
-  const node = join(import.meta.dirname, '../node_modules/node/bin/node');
+/** Starts this program anew under the Node that this package brings along; `missing` says what to install without one. */
+export function relaunch(missing: string): void {
+  const node = join(import.meta.dirname, '../node_modules/.bin/node');
   if (!existsSync(node)) {
-    process.stderr.write(`kompose: this is Node ${process.versions.node}; install Node ${needed} or newer\n`);
+    process.stderr.write(`kompose: this is Node ${process.versions.node}; install ${missing}\n`);
     process.exitCode = 1;
     return;
   }
