@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { findRings, pieceName } from './found-rings.ts';
 import { LogSegment, type SegmentRecord } from './log-segment.ts';
+import { LogTail } from './log-tail.ts';
 import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
 
 /*
@@ -15,17 +17,11 @@ import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
  * - When `append` or `appendOutput` has returned, a record that is kept is with the kernel: it survives a SIGKILL of
  *   this process. What is torn when the machine goes down is cut off when the log is opened.
  * - A number is given once, also to what was not kept before a restart: such numbers are reserved in the file first.
- * - Memory is bounded: the tail holds at most `tailBytes` of the newest records, `laggingBytes` while a reader has not
- *   taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer. A small
+ * - Memory is bounded (`log-tail.ts`): 256 KiB of the newest records, 4 MiB while a reader has not taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer. A small
  *   record that is a part of something large, as what was read from a socket is, does not keep all of that.
  * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
-const tailBytes = 256 * 1024;
-/** What may be under way to a reader who sets the pace: that is not to be read from the disk. */
-const laggingBytes = 4 * 1024 * 1024;
-/** What a reader gets at once, about. */
-const takenAtOnceBytes = 1024 * 1024;
 /** In memory, of output that is not kept: twice what may be on its way to a reader who sets the pace. */
 export const fleetingBytes = 4 * 1024 * 1024;
 const reservedAtOnce = 65_536;
@@ -73,9 +69,7 @@ export class EventLog {
   #reserved = 0;
   /** The newest record's number that is in the file and no reservation. */
   #newest = 0;
-  #tail: LogRecord[] = [];
-  #tailSize = 0;
-  #tailLimit = tailBytes;
+  readonly #tail = new LogTail();
   #ended = false;
   #isClosing = false;
   /** The next record of each. */
@@ -197,9 +191,9 @@ export class EventLog {
 
   /** All that is at hand from a place on, and where a reader stands after it. */
   async #take({ next, lacks }: Place): Promise<{ records: readonly LogRecord[]; after: Place }> {
-    const first = this.#tail[0];
-    if (first !== undefined && next >= first.seq && next > lacks) {
-      const records = this.#tailFrom(next - first.seq);
+    const first = this.#tail.firstSeq;
+    if (first !== undefined && next >= first && next > lacks) {
+      const records = this.#tail.from(next);
       return { records, after: { next: next + records.length, lacks: 0 } };
     }
     const last = this.#count;
@@ -249,32 +243,9 @@ export class EventLog {
 
   #note(record: LogRecord): number {
     this.#count = record.seq;
-    this.#tail.push(record);
-    this.#tailSize += record.bytes.length + 64;
-    if (this.#tailSize > this.#tailLimit) this.#shortenTail();
+    this.#tail.push(record, this.#readers);
     this.#wakeReaders();
     return record.seq;
-  }
-
-  #tailFrom(place: number): readonly LogRecord[] {
-    let end = place;
-    for (let size = 0; size < takenAtOnceBytes && end < this.#tail.length; end++)
-      size += this.#tail[end]?.bytes.length ?? 0;
-    return this.#tail.slice(place, end);
-  }
-
-  /** Now, and again when half as much as it usually holds has come. */
-  #shortenTail(): void {
-    const lacked = Math.min(...Array.from(this.#readers, ({ next }) => next));
-    let dropped = 0;
-    for (const { seq, bytes } of this.#tail) {
-      const most = seq < lacked ? tailBytes / 2 : laggingBytes - tailBytes / 2;
-      if (this.#tailSize <= most) break;
-      this.#tailSize -= bytes.length + 64;
-      dropped++;
-    }
-    this.#tail = this.#tail.slice(dropped);
-    this.#tailLimit = Math.max(tailBytes, this.#tailSize + tailBytes / 2);
   }
 
   #wakeReaders(): void {
@@ -313,15 +284,8 @@ export class EventLog {
   }
 
   #findRings(): void {
-    const names = readFolder(this.#ringsFolder).map((name) => name.split('-').map(Number));
-    const places = Map.groupBy(names, ([strand = 0]) => strand);
-    for (const [strand, pieces] of places) {
-      const sorted = pieces.map(([, place = 0]) => place).toSorted((a, b) => a - b);
-      const found = sorted.map((place) => this.#makePiece(strand, place));
-      // The machine went down before the last one had its marker.
-      if (found.at(-1)?.firstSeq === undefined) found.pop()?.remove();
-      if (found.length === 0) continue;
-      const ring = new OutputRing<RingPiece>((place) => this.#makePiece(strand, place), found, sorted[0]);
+    const found = findRings(this.#ringsFolder, (strand, place) => this.#makePiece(strand, place));
+    for (const [strand, ring] of found) {
       const known = this.#strandOf(strand);
       known.ring = ring;
       known.lastSeq = ring.lastSeq;
@@ -335,7 +299,7 @@ export class EventLog {
 
   #makePiece(strand: number, place: number): LogSegment {
     mkdirSync(this.#ringsFolder, { recursive: true, mode: 0o700 });
-    return LogSegment.open(join(this.#ringsFolder, `${strand}-${place}`));
+    return LogSegment.open(join(this.#ringsFolder, pieceName(strand, place)));
   }
 }
 
@@ -350,8 +314,4 @@ function markerOf(
   marker: OutputPolicy['marker'],
 ): SegmentRecord {
   return { seq, strand, bytes: marker(seq) };
-}
-
-function readFolder(path: string): string[] {
-  return existsSync(path) ? readdirSync(path) : [];
 }

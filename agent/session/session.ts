@@ -3,9 +3,7 @@ import type { Logger } from 'pino';
 import type { HeadWitness } from '../../common/audit/head-witness.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { KomposeError } from '../../common/errors.ts';
-import type { Gauges } from '../../common/gauges.ts';
-import type { StackStatus, StackSummary } from '../../common/inventory.ts';
-import { entriesAMessage } from '../../common/roster/entry.ts';
+import type { StackSummary } from '../../common/inventory.ts';
 import type { RosterFile } from '../../common/roster/roster-file.ts';
 import type { SealingKey } from '../../common/sealing.ts';
 import { clockToleranceMs } from '../../common/signing/order.ts';
@@ -14,22 +12,22 @@ import type {
   AgentMessage,
   CancelTask,
   ControllerMessage,
-  MaskWordsRequest,
   StartTask,
   Welcome,
 } from '../../proto/gen/kompose/v1/agent_link.ts';
-import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
 import { capabilities, protocolVersion } from '../../proto/protocol-version.ts';
 import type { LocalRun, LocalRuns } from '../local/local-runs.ts';
-import type { WordsToMask } from '../tasks/mask-words.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { TaskJournal } from '../tasks/task-journal.ts';
 import { decodeSealedTask } from '../../proto/sealed-task-codec.ts';
+import { Answers, type Informant } from './answers.ts';
 import { examineTask } from './examine-task.ts';
+import { RosterExchange } from './roster-exchange.ts';
+import type { Send } from './send.ts';
 import { TaskReports } from './task-reports.ts';
 
 /** What a session serves. */
-export interface SessionHost {
+export interface SessionHost extends Informant {
   readonly version: string;
   readonly instanceId: string;
   /** Later than that of any earlier process on this host. */
@@ -45,12 +43,7 @@ export interface SessionHost {
   /** Opens what the controller has kept for this host. */
   readonly sealingKey: SealingKey;
   readonly journal: TaskJournal;
-  takeInventory(): Promise<StackSummary[]>;
   watchInventory(signal: AbortSignal): AsyncGenerator<StackSummary[]>;
-  askStatus(): Promise<StackStatus[]>;
-  maskWords(words: WordsToMask): Promise<string[]>;
-  /** What this agent takes; `reports` are the streams of this link beside it. */
-  readGauges(reports: number): Gauges;
 }
 
 interface SessionOptions {
@@ -81,12 +74,18 @@ export class Session {
   /** Tasks that are being opened; why, of those that are cancelled meanwhile. */
   readonly #opening = new Map<string, string | undefined>();
   readonly #reports: TaskReports;
+  readonly #roster: RosterExchange;
+  readonly #answers: Answers;
   #silence: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    const { host, log } = options;
+    const send: Send = (kind) => this.#send(kind);
     this.#reports = new TaskReports(options, this.#closed.signal);
+    this.#roster = new RosterExchange(host.roster, send, log);
+    this.#answers = new Answers(host, send, log);
   }
 
   /** Says hello; the welcome is waited for by a timer. */
@@ -127,7 +126,7 @@ export class Session {
       case 'welcome':
         this.#begin(kind.value);
         this.#witness(kind.value.auditHead);
-        this.#giveRoster(kind.value);
+        this.#roster.give(kind.value);
         return;
       case 'heartbeat':
         this.#silence?.refresh();
@@ -135,7 +134,7 @@ export class Session {
         if (kind.value.renewCertificate) this.#options.onRenewalDue();
         return;
       case 'roster':
-        this.#takeRoster(kind.value);
+        this.#roster.take(kind.value);
         return;
       case 'startTask':
         if (kind.value.sealed.length === 0) this.#startTask(kind.value);
@@ -154,20 +153,17 @@ export class Session {
         this.#options.onFarewell(kind.value.returnAfterMs);
         return;
       case 'rescan':
-        void this.#rescan(kind.value.requestId);
+        void this.#answers.rescan(kind.value);
         return;
       case 'stackStatus':
-        void this.#tellStatus(kind.value.requestId);
+        void this.#answers.tellStatus(kind.value);
         return;
       case 'maskWords':
-        void this.#tellMasked(kind.value);
+        void this.#answers.tellMasked(kind.value);
         return;
-      case 'gauges': {
-        const { requestId } = kind.value;
-        const gauges = this.#options.host.readGauges(this.#reports.streams);
-        this.#send({ $case: 'gauges', value: { requestId, gauges } });
+      case 'gauges':
+        this.#answers.tellGauges(kind.value, this.#reports.streams);
         return;
-      }
       case undefined: {
         const message = 'the controller asked for something that this agent does not know: upgrade the agent';
         this.#options.end(new KomposeError('protocol', message));
@@ -212,32 +208,6 @@ export class Session {
     const { tasks, localRuns } = this.#options.host;
     if (this.#opening.has(taskId)) this.#opening.set(taskId, reason);
     else if (!localRuns.isWaiting(taskId)) tasks.cancel(taskId, reason);
-  }
-
-  /** What the controller lacks of the roster, and a warning where it has another one. */
-  #giveRoster({ rosterRoot, rosterCount, rosterHead }: Welcome): void {
-    const { roster } = this.#options.host;
-    if (rosterRoot !== roster.root) this.#doubtRoster(otherRoot(rosterRoot, roster.root));
-    else if (rosterCount === roster.current.count && rosterHead !== roster.current.head)
-      this.#doubtRoster('it differs from the one that this host has seen, though it is as long');
-    else if (rosterCount < roster.current.count) {
-      for (let after = rosterCount; after < roster.current.count; after += entriesAMessage) {
-        const entries = roster.current.entries.slice(after, after + entriesAMessage);
-        this.#send({ $case: 'roster', value: { after, entries } });
-      }
-    }
-  }
-
-  #takeRoster({ after, entries }: RosterPart): void {
-    try {
-      this.#options.host.roster.take(after, entries);
-    } catch (error) {
-      this.#doubtRoster(KomposeError.from(error).message);
-    }
-  }
-
-  #doubtRoster(why: string): void {
-    this.#options.log.error({ why }, "the controller's roster is not taken: nobody's signature counts by it");
   }
 
   #startTask(message: StartTask): void {
@@ -298,53 +268,14 @@ export class Session {
   async #tellInventory(): Promise<void> {
     try {
       for await (const stacks of this.#options.host.watchInventory(this.#closed.signal)) {
-        this.#sendInventory(stacks, '');
+        this.#answers.tellInventory(stacks);
       }
     } catch (error) {
       this.#options.log.error({ err: error }, 'the stacks root cannot be watched');
     }
   }
 
-  async #rescan(requestId: string): Promise<void> {
-    const stacks = await this.#options.host.takeInventory().catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'the stacks root cannot be read');
-      return [];
-    });
-    this.#sendInventory(stacks, requestId);
-  }
-
-  #sendInventory(stacks: readonly StackSummary[], requestId: string): void {
-    const wire = stacks.map((stack) => ({
-      ...stack,
-      hooks: [...stack.hooks],
-      services: [...stack.services],
-    }));
-    this.#send({ $case: 'inventory', value: { stacks: wire, requestId } });
-  }
-
-  async #tellStatus(requestId: string): Promise<void> {
-    const answer = await this.#options.host.askStatus().then(
-      (stacks) => ({
-        error: '',
-        stacks: stacks.map(({ name, servicesUp }) => ({ name, servicesUp: [...servicesUp] })),
-      }),
-      (error: unknown) => ({ error: KomposeError.from(error).message, stacks: [] }),
-    );
-    this.#send({ $case: 'stackStatus', value: { requestId, ...answer } });
-  }
-
-  async #tellMasked({ requestId, ...question }: MaskWordsRequest): Promise<void> {
-    const words = await this.#options.host.maskWords(question);
-    this.#send({ $case: 'maskWords', value: { requestId, words } });
-  }
-
-  #send(kind: NonNullable<AgentMessage['kind']>): void {
+  #send(kind: Parameters<Send>[0]): void {
     if (!this.#closed.signal.aborted) this.#options.stream.write({ kind });
   }
-}
-
-function otherRoot(theirs: string, ours: string): string {
-  const told = theirs === '' ? 'the controller has no roster' : `it begins with the key ${theirs}`;
-  const way = `if an admin says that it is right: kompose agent trust ${theirs || 'FINGERPRINT'}`;
-  return `${told}; this host trusts ${ours}; ${way}`;
 }

@@ -3,20 +3,15 @@ import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { commandTraits } from '../../common/compose-command.ts';
 import { isDatabaseCommand } from '../../common/database-command.ts';
-import { KomposeError } from '../../common/errors.ts';
 import type { TaskHost } from './prepare-task.ts';
 import { readUnfinished } from '../database/unfinished.ts';
-import type { KeeperTools } from '../process/keeper.ts';
-import { findKeeperTools } from '../process/find-program.ts';
-import { discardKept } from '../process/keeper-folder.ts';
+import { Handovers } from './handovers.ts';
 import { keptBytes } from './kept-bytes.ts';
 import { machineMs } from './machine-clock.ts';
 import { recoverTask, type RecoveredTask } from './recover-task.ts';
 import { lockOwner } from './lock-tickets.ts';
-import { runTask, type Outliving } from './run-task.ts';
+import { runTask } from './run-task.ts';
 import { reclaimTicket } from './stack-lock.ts';
-import { outlivesAgent } from './outlives-agent.ts';
-import { TaskHandover } from './task-handover.ts';
 import { guardStdin } from './stdin-guard.ts';
 import { StopSignal } from './stop-signal.ts';
 import type { TaskSpec } from './task-spec.ts';
@@ -62,8 +57,7 @@ export class TaskRegistry {
   readonly #spools = new Map<string, TaskSpool>();
   readonly #stops = new Map<string, StopSignal>();
   readonly #running = new Map<string, RunningTask>();
-  readonly #handovers = new Map<string, Outliving>();
-  readonly #keeperTools: KeeperTools | undefined;
+  readonly #handovers: Handovers;
   readonly #left = Promise.withResolvers<void>();
   /** Tasks that somebody on this host may ask for. */
   readonly #held = new Set<string>();
@@ -102,9 +96,7 @@ export class TaskRegistry {
     this.#host = host;
     this.#tasksFolder = tasksFolder;
     this.#log = log;
-    this.#keeperTools = findKeeperTools(host.agentEnv['PATH'] ?? '/usr/bin:/bin');
-    if (this.#keeperTools === undefined)
-      log.warn('steps cannot outlive the agent: the host lacks dd, setsid, cat or sleep');
+    this.#handovers = new Handovers(host.agentEnv['PATH'], log);
   }
 
   /** Tasks with events that the controller may not have. */
@@ -148,10 +140,10 @@ export class TaskRegistry {
     const stdin = spec.hasStdin ? new TaskStdin(spec.terminal, guardStdin(spec)) : undefined;
     const spool = TaskSpool.create(this.#tasksFolder, spec.task, Date.now, keptBytes(spec));
     try {
-      this.#hand(spec, spool, isLocal);
+      this.#handovers.create(spec, spool, isLocal);
       note();
     } catch (error) {
-      this.#forgetHandover(spec.task);
+      this.#handovers.forget(spec.task);
       spool.remove();
       throw error;
     }
@@ -165,7 +157,7 @@ export class TaskRegistry {
   run(spec: TaskSpec, share: LocalShare = {}): void {
     const spool = this.#spools.get(spec.task);
     if (spool === undefined || spool.log.count > 0 || this.#running.has(spec.task)) return;
-    if (share.stdin !== undefined) this.#forgetHandover(spec.task);
+    if (share.stdin !== undefined) this.#handovers.forget(spec.task);
     this.#begin(spec, { startedMs: Date.now(), isLocal: share.onEvent !== undefined }, share);
   }
 
@@ -183,7 +175,7 @@ export class TaskRegistry {
     const spool = this.#spools.get(task);
     if (spool?.log.count === 0 && !this.#running.has(task)) {
       spool.record(end);
-      this.#forgetHandover(task);
+      this.#handovers.forget(task);
     }
     return end;
   }
@@ -192,7 +184,7 @@ export class TaskRegistry {
   cancel(task: string, reason: string): void {
     const stop = this.#stops.get(task);
     if (stop === undefined) return;
-    this.#handovers.get(task)?.handover.noteStop({ state: 'cancelled', reason });
+    this.#handovers.noteStop(task, { state: 'cancelled', reason });
     stop.stop({ state: 'cancelled', reason });
   }
 
@@ -311,31 +303,10 @@ export class TaskRegistry {
     return Promise.race([flushed.then(() => true), this.#left.promise.then(() => false)]);
   }
 
-  /** Of a task that can outlive this process. Throws when it cannot. */
-  #hand(spec: TaskSpec, spool: TaskSpool, isLocal: boolean): void {
-    const tools = this.#keeperTools;
-    if (tools === undefined || !outlivesAgent(spec)) return;
-    try {
-      const handover = TaskHandover.create(spool.folder, spec, isLocal);
-      this.#handovers.set(spec.task, { handover, tools, count: () => spool.log.count, told: undefined });
-    } catch (error) {
-      throw new KomposeError('unavailable', `${spool.folder} cannot be written: the task was not accepted`, {
-        cause: error,
-      });
-    }
-  }
-
-  #forgetHandover(task: string): void {
-    this.#handovers.get(task)?.handover.forget();
-    this.#handovers.delete(task);
-  }
-
   /** Of a task that has ended. */
   async #cleanUp({ task, command }: TaskSpec, spool: TaskSpool): Promise<void> {
     try {
-      const folder = this.#handovers.get(task)?.handover.progress?.folder;
-      if (folder !== undefined) await discardKept(folder);
-      this.#forgetHandover(task);
+      await this.#handovers.discard(task);
       if (isDatabaseCommand(command)) await this.#tidyDatabase(spool);
     } catch (error) {
       this.#log.error({ err: error, task }, 'what a task left could not be removed');
@@ -350,12 +321,12 @@ export class TaskRegistry {
 
   /** What an earlier process left; undefined if it does not go on. */
   async #recover(spool: TaskSpool, wasBegun: boolean): Promise<RecoveredTask | undefined> {
-    const recovery = await recoverTask(spool, wasBegun, this.#keeperTools);
+    const recovery = await recoverTask(spool, wasBegun, this.#handovers.tools);
     if (recovery.kind === 'forgotten') return undefined;
     this.#spools.set(spool.task, spool);
     if (recovery.kind === 'ended') await this.#tidyDatabase(spool);
     if (recovery.kind !== 'goes-on') return undefined;
-    this.#handovers.set(spool.task, recovery.task.outliving);
+    this.#handovers.takeUp(spool.task, recovery.task.outliving);
     return recovery.task;
   }
 }

@@ -4,13 +4,13 @@ import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { record, type Actor, type AuditEntry } from '../audit/audit.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import { keepScript } from '../audit/kept-scripts.ts';
-import { runHot } from '../store/hot-statement.ts';
 import type { Schema } from '../store/schema.ts';
 import type { HostFilter } from '../fleet/resolve-targets.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptRequest } from './kept-request.ts';
 import type { RunOutcome } from '../../common/run-outcome.ts';
 import type { SignedRun } from './signed-run.ts';
+import { beginTask, endTask, insertStep, insertTasks, toBase64 } from './task-rows.ts';
 
 /** What all records of a run share. */
 export interface RunFacts {
@@ -133,8 +133,7 @@ export class RunRecords {
     return this.#store.write(async (transaction) => {
       const timeMs = this.#clock();
       const facts = { ...about(run), ...aboutTask(task) };
-      // Its host has it: what was sealed is needed no more.
-      if (news.hasBegun) runHot(transaction, hot.begin, [timeMs, task.id]);
+      if (news.hasBegun) beginTask(transaction, timeMs, task);
       for (const { place, step } of news.steps) {
         if (insertStep(transaction, task, place, step) === 0) continue;
         await keepTold(transaction, timeMs, step, { ...facts, agentVersion });
@@ -235,36 +234,6 @@ async function insertRequest(
     .execute();
 }
 
-/** Each task of a run asks for these. */
-const hot = {
-  begin: `update tasks set state = 'running', started_at = ?, sealed = null where id = ? and finished_at is null`,
-  step: `insert into steps (task_id, place, step, name, outcome, exit_code, duration_ms)
-    values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing`,
-  end: `update tasks set state = ?, reason = ?, exit_code = ?, finished_at = ?, dump = ?, sealed = null
-    where id = ? and finished_at is null`,
-};
-
-/** Gives how many rows are new. */
-function insertStep(
-  transaction: Transaction<Schema>,
-  { id }: TaskFacts,
-  place: number,
-  { step, name, outcome, exitCode, durationMs }: StepFinished,
-): number {
-  return runHot(transaction, hot.step, [id, place, step, name, outcome, exitCode, durationMs]);
-}
-
-/** Gives how many rows have ended by it. */
-function endTask(
-  transaction: Transaction<Schema>,
-  timeMs: number,
-  { id }: TaskFacts,
-  { state, reason, exitCode, dump }: TaskFinished,
-): number {
-  const told = dump === undefined ? null : JSON.stringify(dump);
-  return runHot(transaction, hot.end, [state, reason, exitCode ?? null, timeMs, told, id]);
-}
-
 /** As records have it. */
 function outcomeOf({ state, reason, exitCode, dump }: TaskFinished): Partial<AuditEntry> {
   return {
@@ -273,33 +242,6 @@ function outcomeOf({ state, reason, exitCode, dump }: TaskFinished): Partial<Aud
     ...(exitCode === undefined ? {} : { exitCode }),
     ...(dump === undefined ? {} : { dump }),
   };
-}
-
-/** SQLite takes some thousand values a statement. */
-const tasksAStatement = 500;
-
-async function insertTasks(
-  transaction: Transaction<Schema>,
-  run: string,
-  tasks: readonly TaskFacts[],
-  repeatable: Repeatable | undefined,
-): Promise<void> {
-  const none = { state: 'queued', reason: '', exit_code: null, started_at: null, finished_at: null };
-  const rows = tasks.map(({ id, place, host, stack }) => {
-    const signature = toBase64(repeatable?.signed?.signatures.get(id));
-    const sealed = toBase64(repeatable?.sealed.get(id));
-    return { id, run_id: run, place, host, stack, signature, sealed, ...none };
-  });
-  for (let at = 0; at < rows.length; at += tasksAStatement) {
-    await transaction
-      .insertInto('tasks')
-      .values(rows.slice(at, at + tasksAStatement))
-      .execute();
-  }
-}
-
-function toBase64(bytes: Uint8Array | undefined): string | null {
-  return bytes === undefined ? null : Buffer.from(bytes).toString('base64');
 }
 
 /** The text of a hooks.sh, if the step brings it along. */

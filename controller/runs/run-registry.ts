@@ -4,27 +4,19 @@ import { monotonicFactory } from 'ulid';
 import { commandTraits } from '../../common/compose-command.ts';
 import { KomposeError } from '../../common/errors.ts';
 import { EventLog } from '../../common/event-log.ts';
-import { encodeRunEvent, decodeRunEvent } from '../../proto/event-codec.ts';
 import type { Actor } from '../audit/audit.ts';
 import type { AuditNotary } from '../audit/audit-notary.ts';
 import type { Fleet, FleetListener } from '../fleet/fleet.ts';
 import type { HostSession } from '../fleet/host-session.ts';
 import { resolveTargets, type ResolvedTarget } from '../fleet/resolve-targets.ts';
-import { ruleTarget } from '../fleet/rule-target.ts';
-import { findRole, findUser } from '../identity/directory.ts';
+import { findRole } from '../identity/directory.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { RosterBook } from '../identity/roster-book.ts';
 import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
 import { logPath } from './log-files.ts';
 import { askKeptWords } from './kept-words.ts';
-import {
-  RunRecords,
-  type Cancellation,
-  type RunCaller,
-  type RunFacts,
-  type TaskFacts,
-} from './run-records.ts';
+import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
 import { keptTerms, newTerms, type RunTerms } from './run-terms.ts';
 import { sealTasks } from './seal-tasks.ts';
 import { isKeptWhole, keepRequest } from './kept-request.ts';
@@ -34,9 +26,11 @@ import type { RunRequest } from './run-request.ts';
 import { checkSigned, type AskSignature } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
 import { envNamesOf, findRequest, findRun, isOwnParent, tasksOfRun, unfinishedRuns } from './run-queries.ts';
+import { RunPermissions } from './run-permissions.ts';
+import { openEnded } from './ended-log.ts';
+import { cancellationOf, endsOf, factsOf } from './taken-up.ts';
 import { isOfHost } from './watcher-needs.ts';
-import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
-import type { TaskCounts, TaskState } from '../../common/task-event.ts';
+import type { RunsTable } from '../store/schema.ts';
 
 interface RegistryDeps {
   readonly store: Store;
@@ -84,14 +78,13 @@ export interface LocalRun {
 export class RunRegistry implements FleetListener {
   readonly #deps: RegistryDeps;
   readonly #records: RunRecords;
+  readonly #permissions: RunPermissions;
   readonly #runs = new Map<string, Run>();
   readonly #runOfTask = new Map<string, Run>();
   readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   readonly #nextId = monotonicFactory();
   #isPaused = false;
   #onEnded: (bytes: number) => void = () => undefined;
-  /** What the one who began a run may do now; a run that began on a host has none. */
-  readonly #roleOf = new WeakMap<Run, string>();
 
   /** Takes up what an earlier process left unfinished. */
   static async open(deps: RegistryDeps): Promise<RunRegistry> {
@@ -105,6 +98,7 @@ export class RunRegistry implements FleetListener {
   private constructor(deps: RegistryDeps) {
     this.#deps = deps;
     this.#records = new RunRecords(deps.store, deps.notary, deps.clock);
+    this.#permissions = new RunPermissions(deps);
   }
 
   /**
@@ -167,10 +161,9 @@ export class RunRegistry implements FleetListener {
     const sealed = isKept ? new Map<string, Uint8Array>() : await sealTasks(tasks, signed, this.#deps.fleet);
     const repeatable = { request: kept, hasStdin, retryOf, signed: isWhole ? signed : undefined, sealed };
     await this.#records.started(facts, tasks, envNames, repeatable);
-    const role = await this.#roleNow(actor);
+    const role = await this.#permissions.roleNow(actor);
     const run = this.#keep(facts, tasks, newTerms({ ...request, signed }, tasks.length));
-    this.#roleOf.set(run, role);
-    const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#denied(run, role)]);
+    const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#permissions.denied(run, role)]);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
   }
@@ -181,25 +174,6 @@ export class RunRegistry implements FleetListener {
     throw new KomposeError('controller-unreachable', message);
   }
 
-  /** It may have changed since the call began. */
-  async #roleNow({ name, certificate }: Actor): Promise<string> {
-    const peer = { kind: 'user', name, fingerprint: certificate } as const;
-    return findUser(this.#deps.store, peer).then(
-      ({ role }) => role,
-      () => '',
-    );
-  }
-
-  /** Of a run's tasks that have not ended: why they may not be, to somebody of this role. */
-  #denied(run: Run, role: string): Map<string, string> {
-    const { roles, fleet } = this.#deps;
-    const decisions = run.unended.map(({ id, host, stack }) => {
-      const target = ruleTarget(fleet, host, stack);
-      return { id, ...roles.decide(role, run.asked, target) };
-    });
-    return new Map(decisions.filter(({ isAllowed }) => !isAllowed).map(({ id, reason }) => [id, reason]));
-  }
-
   /**
    * Somebody has another role (none any more: an empty one), or roles allow something else than before. Of the runs
    * under way, tasks that are no longer allowed and have not started end denied, and those that live by their client
@@ -207,10 +181,8 @@ export class RunRegistry implements FleetListener {
    */
   reconsider(changed?: { readonly user: string; readonly role: string }): void {
     for (const run of this.#runs.values()) {
-      if (!this.#roleOf.has(run) || (changed !== undefined && run.facts.actor.name !== changed.user))
-        continue;
-      if (changed !== undefined) this.#roleOf.set(run, changed.role);
-      const denied = this.#denied(run, this.#roleOf.get(run) ?? '');
+      const denied = this.#permissions.reconsidered(run, changed);
+      if (denied === undefined) continue;
       run.deny(denied).catch((error: unknown) => this.#complain(run, error));
     }
   }
@@ -252,11 +224,7 @@ export class RunRegistry implements FleetListener {
   async openLog(id: string): Promise<EventLog> {
     const run = this.#runs.get(id);
     if (run !== undefined) return run.log;
-    const row = await findRun(this.#deps.store, id);
-    refuseRemoved(row);
-    const log = EventLog.open(this.#logPath(id));
-    await completeLog(log, row);
-    return log;
+    return openEnded(this.#logPath(id), await findRun(this.#deps.store, id));
   }
 
   /** For a controller that is about to end: no run begins any more, and of those that go on no task. */
@@ -351,35 +319,19 @@ export class RunRegistry implements FleetListener {
     const { store } = this.#deps;
     const [tasks, request] = await Promise.all([tasksOfRun(store, row.id), findRequest(store, row.id)]);
     const terms = request === undefined ? undefined : keptTerms(row, request, tasks);
-    const facts: RunFacts = {
-      id: row.id,
-      pattern: row.pattern,
-      command: row.command,
-      args: JSON.parse(row.args) as string[],
-      envNames: await envNamesOf(this.#deps.store, row.id),
-      dryRun: row.dry_run !== 0,
-      ...callerOfRow(row),
-      startedMs: row.started_at,
-    };
+    const facts = factsOf(row, await envNamesOf(store, row.id));
     const run = this.#keep(facts, tasks, terms);
-    const cancelled = row.cancelled === null ? undefined : (JSON.parse(row.cancelled) as Cancellation);
-    const denied = isOfHost(facts) ? new Map<string, string>() : await this.#deniedAnew(run, tasks, request);
-    await run.resume({ ends: endsOf(tasks), denied, cancelled });
+    const denied = new Map<string, string>();
+    if (!isOfHost(facts)) {
+      // Where an argument is secret, no signature is kept: what is not sealed cannot be started in any case.
+      const areKept = request?.signed_order !== null;
+      const signed = tasks.filter(({ signature }) => signature !== null || !areKept);
+      const role = await findRole(store, facts.actor.name);
+      for (const [task, why] of unsigned(tasks, new Set(signed.map(({ id }) => id)))) denied.set(task, why);
+      for (const [task, why] of this.#permissions.denied(run, role)) denied.set(task, why);
+    }
+    await run.resume({ ends: endsOf(tasks), denied, cancelled: cancellationOf(row) });
     for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
-  }
-
-  /** What may not start of a run that is taken up: what its user did not sign, and what they may not do any more. */
-  async #deniedAnew(
-    run: Run,
-    tasks: readonly TasksTable[],
-    request: RunRequestsTable | undefined,
-  ): Promise<Map<string, string>> {
-    const role = await findRole(this.#deps.store, run.facts.actor.name);
-    this.#roleOf.set(run, role);
-    // Where an argument is secret, no signature is kept: what is not sealed cannot be started in any case.
-    const areKept = request?.signed_order !== null;
-    const signed = tasks.filter(({ signature }) => signature !== null || !areKept);
-    return new Map([...unsigned(tasks, new Set(signed.map(({ id }) => id))), ...this.#denied(run, role)]);
   }
 
   #logPath(id: string): string {
@@ -389,41 +341,6 @@ export class RunRegistry implements FleetListener {
   #complain(run: Run, error: unknown): void {
     this.#deps.logger.error({ err: error, run: run.facts.id }, 'a run met a bug');
   }
-}
-
-function callerOfRow({ user, caller }: RunsTable): Pick<RunFacts, 'actor' | 'clientAddress' | 'raw'> {
-  const none: RunCaller = { role: '', certificate: '', clientAddress: '' };
-  const { role, certificate, clientAddress, raw } =
-    caller === null ? none : (JSON.parse(caller) as RunCaller);
-  return { actor: { name: user, role, certificate }, clientAddress, raw: raw === true };
-}
-
-function refuseRemoved(row: RunsTable | undefined): void {
-  if (typeof row?.output_removed_at !== 'number') return;
-  const day = new Date(row.output_removed_at).toISOString().slice(0, 10);
-  const message = `the output of run ${row.id} is not kept any more: it was removed on ${day}, as old as it was or as much as there was`;
-  throw new KomposeError('not-found', `${message}; what is known of the run: kompose runs show ${row.id}`);
-}
-
-/** A controller that was killed between the last record and the last event left a log without its end. */
-async function completeLog(log: EventLog, row: RunsTable | undefined): Promise<void> {
-  const last = await log.newest();
-  const isComplete = last !== undefined && decodeRunEvent(last.bytes).event.type === 'run.finished';
-  if (!isComplete && row?.finished_at !== null && row?.finished_at !== undefined) {
-    const outcome = {
-      state: row.state as TaskState,
-      counts: JSON.parse(row.counts) as TaskCounts,
-      exitCode: row.exit_code ?? 1,
-      durationMs: row.finished_at - row.started_at,
-    };
-    log.append(encodeRunEvent(log.count + 1, row.finished_at, { type: 'run.finished', ...outcome }));
-  }
-  log.end();
-}
-
-function endsOf(tasks: readonly TasksTable[]): Map<string, { state: TaskState; reason: string }> {
-  const ended = tasks.filter(({ finished_at: finishedAt }) => finishedAt !== null);
-  return new Map(ended.map(({ id, state, reason }) => [id, { state: state as TaskState, reason }]));
 }
 
 /** Why those tasks may not start that the user has not signed. */
