@@ -1,6 +1,6 @@
 import { version } from '../common/version.ts';
 import { keepCompiled } from './compile-cache.ts';
-import { missingNode } from './needed-node.ts';
+import { missingForController, missingNode } from './missing-node.ts';
 
 /**
  * Starts a program with what it was given on the command line. Under a Node that is too old it is started anew under
@@ -8,10 +8,9 @@ import { missingNode } from './needed-node.ts';
  * loaded here: nothing that it can do without.
  */
 export async function launch(argv: readonly string[]): Promise<void> {
-  const missing = missingNode(process.versions.node, argv[0]);
-  if (missing !== undefined) {
+  if (missingNode(process.versions.node) !== undefined) {
     const { relaunch } = await import('./relaunch.ts');
-    relaunch(missing);
+    relaunch(missingNode);
     return;
   }
   // Should nothing be left to wait for before the program has come to its end, that is no success.
@@ -29,7 +28,7 @@ export async function launch(argv: readonly string[]): Promise<void> {
   const { main } = await (isProgram ? import('../cli/main.ts') : import('../cli/all.ts'));
   const exitCode = await main(argv, {
     agent: () => import('../agent/main.ts'),
-    controller: () => import('../controller/main.ts'),
+    controller: loadController,
   });
   // grpc-js does not give up a connection that nobody answers: its socket would hold the process open.
   for (const stream of [process.stdout, process.stderr]) {
@@ -37,4 +36,13 @@ export async function launch(argv: readonly string[]): Promise<void> {
       await new Promise<void>((resolve) => void stream.write('', () => resolve()));
   }
   process.exit(exitCode);
+}
+
+async function loadController(): Promise<typeof import('../controller/main.ts')> {
+  if (missingForController(process.versions.node) !== undefined) {
+    const { relaunch } = await import('./relaunch.ts');
+    relaunch(missingForController);
+    process.exit();
+  }
+  return import('../controller/main.ts');
 }

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findRings, pieceName } from './found-rings.ts';
+import { findRings, pieceName } from './find-rings.ts';
 import { LogSegment, type SegmentRecord } from './log-segment.ts';
-import { LogTail } from './log-tail.ts';
+import { LogTail, type LogRecord } from './log-tail.ts';
 import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
 
 /*
@@ -17,8 +17,9 @@ import { MemoryPiece, OutputRing, type RingPiece } from './output-ring.ts';
  * - When `append` or `appendOutput` has returned, a record that is kept is with the kernel: it survives a SIGKILL of
  *   this process. What is torn when the machine goes down is cut off when the log is opened.
  * - A number is given once, also to what was not kept before a restart: such numbers are reserved in the file first.
- * - Memory is bounded (`log-tail.ts`): 256 KiB of the newest records, 4 MiB while a reader has not taken them; one that fell behind further reads the files in blocks; nothing a reader does delays the writer. A small
- *   record that is a part of something large, as what was read from a socket is, does not keep all of that.
+ * - Memory is bounded: the newest records are in a `LogTail`; a reader that fell behind further reads the files in blocks;
+ *   nothing a reader does delays the writer. A small record that is a part of something large, as what was read from a
+ *   socket is, does not keep all of that.
  * One writer per log. Only reading is asynchronous, so records and indexes never disagree.
  */
 
@@ -29,13 +30,6 @@ const reservedAtOnce = 65_536;
 const noStrand = 0;
 /** The strand of an empty record: its number and those after it, `reservedAtOnce` in all, may have been used. */
 const reservation = 0xffff_ffff;
-
-export interface LogRecord {
-  readonly seq: number;
-  readonly bytes: Uint8Array;
-  /** It is output that will be gone with this process, or sooner. */
-  readonly isFleeting: boolean;
-}
 
 /** What becomes of a strand's output. */
 export interface OutputPolicy {

@@ -1,5 +1,3 @@
-import type { LogRecord } from './event-log.ts';
-
 const tailBytes = 256 * 1024;
 /** What may be under way to a reader who sets the pace: that is not to be read from the disk. */
 const laggingBytes = 4 * 1024 * 1024;
@@ -7,6 +5,14 @@ const laggingBytes = 4 * 1024 * 1024;
 const takenAtOnceBytes = 1024 * 1024;
 /** What a record takes beside its bytes. */
 const recordBytes = 64;
+
+/** A record of a log. */
+export interface LogRecord {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  /** It is output that will be gone with this process, or sooner. */
+  readonly isFleeting: boolean;
+}
 
 /** Memory of a log's newest records: at most `tailBytes`, and `laggingBytes` of what a reader has not taken. */
 export class LogTail {

@@ -4,7 +4,7 @@ import type { Gauges } from '../../common/gauges.ts';
 import type { StackStatus, StackSummary } from '../../common/inventory.ts';
 import type { MaskWordsRequest } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { WordsToMask } from '../tasks/mask-words.ts';
-import type { Send } from './send.ts';
+import type { SendMessage } from './send-message.ts';
 
 /** Who knows what the controller asks for. */
 export interface Informant {
@@ -15,18 +15,19 @@ export interface Informant {
   readGauges(reports: number): Gauges;
 }
 
-/** By this number the controller knows what an answer is to. */
+/** What the controller asks. */
 interface Question {
+  /** By this it knows what an answer is to. */
   readonly requestId: string;
 }
 
 /** Answers what the controller asks about this host. */
 export class Answers {
   readonly #informant: Informant;
-  readonly #send: Send;
+  readonly #send: SendMessage;
   readonly #log: Logger;
 
-  constructor(informant: Informant, send: Send, log: Logger) {
+  constructor(informant: Informant, send: SendMessage, log: Logger) {
     this.#informant = informant;
     this.#send = send;
     this.#log = log;
@@ -40,7 +41,7 @@ export class Answers {
     this.tellInventory(stacks, requestId);
   }
 
-  /** Also without a question. */
+  /** The controller hears of stacks unasked too: then there is no `requestId`. */
   tellInventory(stacks: readonly StackSummary[], requestId = ''): void {
     const wire = stacks.map((stack) => ({
       ...stack,

@@ -6,7 +6,7 @@ import type { StdinPiece } from '../tasks/task-stdin.ts';
 import { fromStatus } from '../../proto/status.ts';
 import { send } from '../../proto/streams.ts';
 import type { TaskSpool } from '../tasks/task-spool.ts';
-import type { LogRecord } from '../../common/event-log.ts';
+import type { LogRecord } from '../../common/log-tail.ts';
 
 const maxMessageBytes = 256 * 1024;
 /**

@@ -4,15 +4,15 @@ import { entriesAMessage } from '../../common/roster/entry.ts';
 import type { RosterFile } from '../../common/roster/roster-file.ts';
 import type { Welcome } from '../../proto/gen/kompose/v1/agent_link.ts';
 import type { RosterPart } from '../../proto/gen/kompose/v1/signing.ts';
-import type { Send } from './send.ts';
+import type { SendMessage } from './send-message.ts';
 
 /** Brings this host's roster and the controller's to the same length; another one is not taken. */
 export class RosterExchange {
   readonly #roster: RosterFile;
-  readonly #send: Send;
+  readonly #send: SendMessage;
   readonly #log: Logger;
 
-  constructor(roster: RosterFile, send: Send, log: Logger) {
+  constructor(roster: RosterFile, send: SendMessage, log: Logger) {
     this.#roster = roster;
     this.#send = send;
     this.#log = log;
@@ -32,6 +32,7 @@ export class RosterExchange {
     }
   }
 
+  /** What this host lacks of it. Logs why where it is not taken. */
   take({ after, entries }: RosterPart): void {
     try {
       this.#roster.take(after, entries);

@@ -23,7 +23,7 @@ import { decodeSealedTask } from '../../proto/sealed-task-codec.ts';
 import { Answers, type Informant } from './answers.ts';
 import { examineTask } from './examine-task.ts';
 import { RosterExchange } from './roster-exchange.ts';
-import type { Send } from './send.ts';
+import type { SendMessage } from './send-message.ts';
 import { TaskReports } from './task-reports.ts';
 
 /** What a session serves. */
@@ -71,6 +71,9 @@ const welcomeTimeoutMs = 10_000;
 export class Session {
   readonly #options: SessionOptions;
   readonly #closed = new AbortController();
+  readonly #send: SendMessage = (kind) => {
+    if (!this.#closed.signal.aborted) this.#options.stream.write({ kind });
+  };
   /** Tasks that are being opened; why, of those that are cancelled meanwhile. */
   readonly #opening = new Map<string, string | undefined>();
   readonly #reports: TaskReports;
@@ -82,10 +85,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     const { host, log } = options;
-    const send: Send = (kind) => this.#send(kind);
     this.#reports = new TaskReports(options, this.#closed.signal);
-    this.#roster = new RosterExchange(host.roster, send, log);
-    this.#answers = new Answers(host, send, log);
+    this.#roster = new RosterExchange(host.roster, this.#send, log);
+    this.#answers = new Answers(host, this.#send, log);
   }
 
   /** Says hello; the welcome is waited for by a timer. */
@@ -273,9 +275,5 @@ export class Session {
     } catch (error) {
       this.#options.log.error({ err: error }, 'the stacks root cannot be watched');
     }
-  }
-
-  #send(kind: Parameters<Send>[0]): void {
-    if (!this.#closed.signal.aborted) this.#options.stream.write({ kind });
   }
 }

@@ -55,13 +55,13 @@ export class Handovers {
     this.#outliving.get(task)?.handover.noteStop(cause);
   }
 
-  /** The task is bound to this process from now on, or has not been accepted. */
+  /** The task has ended, is bound to this process from now on, or has not been accepted. */
   forget(task: string): void {
     this.#outliving.get(task)?.handover.forget();
     this.#outliving.delete(task);
   }
 
-  /** Of a task that has ended: what its steps have left too. */
+  /** Forgets a task that has ended, and removes what its steps have left. */
   async discard(task: string): Promise<void> {
     const folder = this.#outliving.get(task)?.handover.progress?.folder;
     if (folder !== undefined) await discardKept(folder);

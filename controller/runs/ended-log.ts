@@ -5,7 +5,7 @@ import { decodeRunEvent, encodeRunEvent } from '../../proto/event-codec.ts';
 import type { RunsTable } from '../store/schema.ts';
 
 /** The log of a run that is not live, with its end; the caller closes it. Throws `not-found` for one that was removed. */
-export async function openEnded(path: string, row: RunsTable | undefined): Promise<EventLog> {
+export async function openEndedLog(path: string, row: RunsTable | undefined): Promise<EventLog> {
   refuseRemoved(row);
   const log = EventLog.open(path);
   await completeLog(log, row);

@@ -1,7 +1,7 @@
 import { commandTraits } from '../../common/compose-command.ts';
 import { isOutputKept } from '../../common/kept-output.ts';
 import type { OutputPolicy } from '../fleet/host-session.ts';
-import type { RunFacts } from './run-records.ts';
+import type { RunFacts } from './run-facts.ts';
 import type { RunRequest } from './run-request.ts';
 
 /**

@@ -22,7 +22,7 @@ export class RunPermissions {
     this.#deps = deps;
   }
 
-  /** It may have changed since the call began; of nobody any more an empty one. */
+  /** Somebody's role, which may have changed since their call began; an empty one of nobody any more. */
   async roleNow({ name, certificate }: Actor): Promise<string> {
     const peer = { kind: 'user', name, fingerprint: certificate } as const;
     return findUser(this.#deps.store, peer).then(
@@ -31,8 +31,11 @@ export class RunPermissions {
     );
   }
 
-  /** Of a run's tasks that have not ended: why they may not be, to somebody who has this role from now on. */
-  denied(run: Run, role: string): Map<string, string> {
+  /**
+   * Gives a run the role that it goes by from now on. Returns which of its tasks that have not ended this role does not allow,
+   * and why.
+   */
+  judge(run: Run, role: string): Map<string, string> {
     this.#roleOf.set(run, role);
     const { roles, fleet } = this.#deps;
     const decisions = run.unended.map(({ id, host, stack }) => {
@@ -42,14 +45,14 @@ export class RunPermissions {
     return new Map(decisions.filter(({ isAllowed }) => !isAllowed).map(({ id, reason }) => [id, reason]));
   }
 
-  /** The same after a user got another role, or roles allow something else; undefined of a run that it is nothing to. */
-  reconsidered(
+  /** The same after a user got another role, or roles allow something else; undefined where the run has nothing to do with it. */
+  judgeAnew(
     run: Run,
     changed: { readonly user: string; readonly role: string } | undefined,
   ): Map<string, string> | undefined {
     const role = this.#roleOf.get(run);
     if (role === undefined || (changed !== undefined && run.facts.actor.name !== changed.user))
       return undefined;
-    return this.denied(run, changed?.role ?? role);
+    return this.judge(run, changed?.role ?? role);
   }
 }

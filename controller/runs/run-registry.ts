@@ -16,7 +16,8 @@ import type { Store } from '../store/store.ts';
 import { Run } from './run.ts';
 import { logPath } from './log-files.ts';
 import { askKeptWords } from './kept-words.ts';
-import { RunRecords, type RunFacts, type TaskFacts } from './run-records.ts';
+import type { RunFacts, TaskFacts } from './run-facts.ts';
+import { RunRecords } from './run-records.ts';
 import { keptTerms, newTerms, type RunTerms } from './run-terms.ts';
 import { sealTasks } from './seal-tasks.ts';
 import { isKeptWhole, keepRequest } from './kept-request.ts';
@@ -27,10 +28,10 @@ import { checkSigned, type AskSignature } from './signed-run.ts';
 import { checkRaw } from '../../common/raw-output.ts';
 import { envNamesOf, findRequest, findRun, isOwnParent, tasksOfRun, unfinishedRuns } from './run-queries.ts';
 import { RunPermissions } from './run-permissions.ts';
-import { openEnded } from './ended-log.ts';
-import { cancellationOf, endsOf, factsOf } from './taken-up.ts';
+import { openEndedLog } from './ended-log.ts';
+import { cancellationOf, endsOf, factsOf } from './run-of-row.ts';
 import { isOfHost } from './watcher-needs.ts';
-import type { RunsTable } from '../store/schema.ts';
+import type { RunRequestsTable, RunsTable, TasksTable } from '../store/schema.ts';
 
 interface RegistryDeps {
   readonly store: Store;
@@ -163,7 +164,7 @@ export class RunRegistry implements FleetListener {
     await this.#records.started(facts, tasks, envNames, repeatable);
     const role = await this.#permissions.roleNow(actor);
     const run = this.#keep(facts, tasks, newTerms({ ...request, signed }, tasks.length));
-    const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#permissions.denied(run, role)]);
+    const denied = new Map([...unsigned(tasks, signed.signatures), ...this.#permissions.judge(run, role)]);
     run.begin(denied).catch((error: unknown) => this.#complain(run, error));
     return run;
   }
@@ -181,7 +182,7 @@ export class RunRegistry implements FleetListener {
    */
   reconsider(changed?: { readonly user: string; readonly role: string }): void {
     for (const run of this.#runs.values()) {
-      const denied = this.#permissions.reconsidered(run, changed);
+      const denied = this.#permissions.judgeAnew(run, changed);
       if (denied === undefined) continue;
       run.deny(denied).catch((error: unknown) => this.#complain(run, error));
     }
@@ -224,7 +225,7 @@ export class RunRegistry implements FleetListener {
   async openLog(id: string): Promise<EventLog> {
     const run = this.#runs.get(id);
     if (run !== undefined) return run.log;
-    return openEnded(this.#logPath(id), await findRun(this.#deps.store, id));
+    return openEndedLog(this.#logPath(id), await findRun(this.#deps.store, id));
   }
 
   /** For a controller that is about to end: no run begins any more, and of those that go on no task. */
@@ -321,17 +322,23 @@ export class RunRegistry implements FleetListener {
     const terms = request === undefined ? undefined : keptTerms(row, request, tasks);
     const facts = factsOf(row, await envNamesOf(store, row.id));
     const run = this.#keep(facts, tasks, terms);
-    const denied = new Map<string, string>();
-    if (!isOfHost(facts)) {
-      // Where an argument is secret, no signature is kept: what is not sealed cannot be started in any case.
-      const areKept = request?.signed_order !== null;
-      const signed = tasks.filter(({ signature }) => signature !== null || !areKept);
-      const role = await findRole(store, facts.actor.name);
-      for (const [task, why] of unsigned(tasks, new Set(signed.map(({ id }) => id)))) denied.set(task, why);
-      for (const [task, why] of this.#permissions.denied(run, role)) denied.set(task, why);
-    }
+    const denied = isOfHost(facts) ? new Map<string, string>() : await this.#deniedAnew(run, tasks, request);
     await run.resume({ ends: endsOf(tasks), denied, cancelled: cancellationOf(row) });
     for (const host of run.hosts) if (!this.#lostTimers.has(host)) this.hostOffline(host);
+  }
+
+  /** What may not start of a run that is taken up: what its user did not sign, and what they may not do any more. */
+  async #deniedAnew(
+    run: Run,
+    tasks: readonly TasksTable[],
+    request: RunRequestsTable | undefined,
+  ): Promise<Map<string, string>> {
+    const role = await findRole(this.#deps.store, run.facts.actor.name);
+    // Where an argument is secret, no signature is kept: what is not sealed cannot be started in any case.
+    const areKept = request?.signed_order !== null;
+    const signed = tasks.filter(({ signature }) => signature !== null || !areKept);
+    const unsignedToo = unsigned(tasks, new Set(signed.map(({ id }) => id)));
+    return new Map([...unsignedToo, ...this.#permissions.judge(run, role)]);
   }
 
   #logPath(id: string): string {

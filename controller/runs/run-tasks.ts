@@ -9,7 +9,8 @@ import type {
 import { decodeTaskEvent } from '../../proto/event-codec.ts';
 import { briefEnd, briefStep, checkEvent } from './told-event.ts';
 import type { RunLog } from './run-log.ts';
-import type { RunFacts, RunRecords, TaskFacts, TaskNews } from './run-records.ts';
+import type { RunFacts, TaskFacts, TaskNews } from './run-facts.ts';
+import type { RunRecords } from './run-records.ts';
 import { isOver, newTask, noteEvent, replay, type TaskProgress } from './task-progress.ts';
 
 interface RunTasksDeps {

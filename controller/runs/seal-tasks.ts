@@ -1,7 +1,7 @@
 import { sealTo } from '../../common/sealing.ts';
 import { encodeSealedTask } from '../../proto/sealed-task-codec.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import type { TaskFacts } from './run-records.ts';
+import type { TaskFacts } from './run-facts.ts';
 import type { SignedRun } from './signed-run.ts';
 
 /**

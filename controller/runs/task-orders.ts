@@ -1,7 +1,7 @@
 import type { ClientTerminal, TerminalSize } from '../../common/client-terminal.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { HostSession, OutputPolicy } from '../fleet/host-session.ts';
-import type { TaskFacts } from './run-records.ts';
+import type { TaskFacts } from './run-facts.ts';
 import type { RunTerms } from './run-terms.ts';
 
 /** What all tasks of a run are asked for. */

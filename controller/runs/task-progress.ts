@@ -1,6 +1,6 @@
 import { KomposeError } from '../../common/errors.ts';
 import type { NumberedTaskEvent, RunEvent, TaskEvent, TaskFinished } from '../../common/task-event.ts';
-import type { TaskFacts } from './run-records.ts';
+import type { TaskFacts } from './run-facts.ts';
 
 /** Where a task stands: not asked of its host yet, asked, known to have begun, its end on its way to the disk, or ended. */
 type Phase = 'queued' | 'sent' | 'running' | 'ending' | 'ended';

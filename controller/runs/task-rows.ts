@@ -1,8 +1,9 @@
 import type { Transaction } from 'kysely';
 import type { StepFinished, TaskFinished } from '../../common/task-event.ts';
 import { runHot } from '../store/hot-statement.ts';
+import { toBase64 } from '../store/base64.ts';
 import type { Schema } from '../store/schema.ts';
-import type { Repeatable, TaskFacts } from './run-records.ts';
+import type { Repeatable, TaskFacts } from './run-facts.ts';
 
 /** SQLite takes some thousand values a statement. */
 const tasksAStatement = 500;
@@ -60,9 +61,4 @@ export function endTask(
 ): number {
   const told = dump === undefined ? null : JSON.stringify(dump);
   return runHot(transaction, hot.end, [state, reason, exitCode ?? null, timeMs, told, id]);
-}
-
-/** As rows keep bytes. */
-export function toBase64(bytes: Uint8Array | undefined): string | null {
-  return bytes === undefined ? null : Buffer.from(bytes).toString('base64');
 }

@@ -1,5 +1,5 @@
 import { commandTraits } from '../../common/compose-command.ts';
-import type { RunFacts } from './run-records.ts';
+import type { RunFacts } from './run-facts.ts';
 import type { RunRequest } from './run-request.ts';
 
 /** A run that began on a host: whoever watches it is there. Pure. */

@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { checkTerminalSize } from '../../common/client-terminal.ts';
 import { KomposeError } from '../../common/errors.ts';
-import type { LogRecord } from '../../common/event-log.ts';
+import type { LogRecord } from '../../common/log-tail.ts';
 import type { RunEvent } from '../../proto/gen/kompose/v1/event.ts';
 import type {
   FleetServer,

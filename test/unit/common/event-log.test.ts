@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
-import { EventLog, type LogRecord } from '../../../common/event-log.ts';
+import { EventLog } from '../../../common/event-log.ts';
+import type { LogRecord } from '../../../common/log-tail.ts';
 
 function logPath(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kompose-log-'));

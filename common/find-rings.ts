@@ -6,22 +6,20 @@ export function pieceName(strand: number, place: number): string {
   return `${strand}-${place}`;
 }
 
-/** What an earlier process has left of the rings in a folder, by strand. Throws Node's system errors. */
-export function findRings(
+/** What an earlier process has left of the rings in a folder, one after the other. Throws Node's system errors. */
+export function* findRings(
   folder: string,
   openPiece: (strand: number, place: number) => RingPiece,
-): Map<number, OutputRing<RingPiece>> {
+): Generator<[strand: number, ring: OutputRing<RingPiece>]> {
   const names = readFolder(folder).map((name) => name.split('-').map(Number));
-  const rings = new Map<number, OutputRing<RingPiece>>();
   for (const [strand, pieces] of Map.groupBy(names, ([of = 0]) => of)) {
     const sorted = pieces.map(([, place = 0]) => place).toSorted((a, b) => a - b);
     const found = sorted.map((place) => openPiece(strand, place));
     // The machine went down before the last one had its marker.
     if (found.at(-1)?.firstSeq === undefined) found.pop()?.remove();
     if (found.length === 0) continue;
-    rings.set(strand, new OutputRing((place) => openPiece(strand, place), found, sorted[0]));
+    yield [strand, new OutputRing((place) => openPiece(strand, place), found, sorted[0])];
   }
-  return rings;
 }
 
 function readFolder(path: string): string[] {

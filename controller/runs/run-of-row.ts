@@ -1,6 +1,6 @@
 import type { TaskState } from '../../common/task-event.ts';
 import type { RunsTable, TasksTable } from '../store/schema.ts';
-import type { Cancellation, RunCaller, RunFacts } from './run-records.ts';
+import type { Cancellation, RunCaller, RunFacts } from './run-facts.ts';
 
 /** What an earlier process recorded of a run. Pure. */
 export function factsOf(row: RunsTable, envNames: readonly string[]): RunFacts {

@@ -1,4 +1,4 @@
 import type { AgentMessage } from '../../proto/gen/kompose/v1/agent_link.ts';
 
 /** Sends over the link; after its end nothing. */
-export type Send = (kind: NonNullable<AgentMessage['kind']>) => void;
+export type SendMessage = (kind: NonNullable<AgentMessage['kind']>) => void;
