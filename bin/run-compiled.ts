@@ -13,15 +13,15 @@ import { basename, join } from 'node:path';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 
-/** Of what stands before the compiled code: of how many commands it knows the functions, for which file it is, its checksum. */
-const headBytes = 80;
-/** A command adds the functions that it called and no earlier one did; so many commands do. */
-const mostAdded = 8;
+/** Of what stands before the compiled code: which kinds of commands it knows, for which file it is, its checksum. */
+const headBytes = 160;
+/** A command of a kind that it does not know adds the functions that it called. So many kinds are told apart, about. */
+const kinds = 256;
 
 /**
  * Runs a CommonJS file, with what V8 made of it in earlier processes, which lies in the folder of Node's own compile cache
- * (see keepCompiled). That holds what is compiled before anything runs; here also what was called is there, so that a start
- * compiles next to nothing. V8 refuses what another version of it made; where nothing is kept the file is compiled anew.
+ * (see keepCompiled). That holds what is compiled before anything runs; here also what was called by the first command of
+ * each kind is there, so that a start compiles next to nothing. V8 refuses what another version of it made; where nothing is kept the file is compiled anew.
  */
 export function runCompiled(file: string): unknown {
   const folder = nodeModule.getCompileCacheDir();
@@ -36,17 +36,18 @@ function keptName(file: string): string {
 /** The same, where `kept` is the file that holds it. */
 export function runKept(file: string, kept: string): unknown {
   const { source, stamp } = read(file);
-  const { code, added } = readKept(kept, stamp);
+  const { code, known } = readKept(kept, stamp);
   const script = new Script(`(function (exports, require, module) {${source}\n})`, {
     filename: file,
     ...(code === undefined ? {} : { cachedData: code }),
   });
-  const before = script.cachedDataRejected === true ? 0 : added;
-  if (before < mostAdded)
-    process.once('exit', () => {
-      const made = script.createCachedData();
-      keep(kept, headOf(stamp, before + 1, made), made);
-    });
+  const before = script.cachedDataRejected === true ? 0n : known;
+  process.once('exit', (exitCode) => {
+    const after = before | (1n << BigInt(kindOf(process.argv.slice(2), exitCode)));
+    if (after === before) return;
+    const made = script.createCachedData();
+    keep(kept, headOf(stamp, after, made), made);
+  });
   const module = { exports: {} };
   const body = script.runInThisContext() as (
     exports: object,
@@ -68,22 +69,30 @@ function read(file: string): { source: string; stamp: string } {
   }
 }
 
-function readKept(path: string, stamp: string): { code: Buffer | undefined; added: number } {
+/** A command that fails calls others than one that succeeds. Names and patterns count where they look like commands. */
+function kindOf(argv: readonly string[], exitCode: number): number {
+  const words = argv.filter((word) => /^[a-z-]+$/.test(word)).slice(0, 3);
+  return crc32(`${words.join(' ')} ${exitCode}`) % kinds;
+}
+
+function readKept(path: string, stamp: string): { code: Buffer | undefined; known: bigint } {
   try {
     const bytes = readFileSync(path);
     const head = bytes.toString('latin1', 0, headBytes);
     const code = bytes.subarray(headBytes);
-    const added = Number.parseInt(head, 10);
-    if (head === headOf(stamp, added, code)) return { code, added };
+    const known = BigInt(`0x${head.slice(0, kinds / 4)}`);
+    if (head === headOf(stamp, known, code)) return { code, known };
   } catch {
     // There is none.
   }
-  return { code: undefined, added: 0 };
+  return { code: undefined, known: 0n };
 }
 
 /** V8 executes what it is given without a look: with a page of zeros in it the process would be killed by a signal. */
-function headOf(stamp: string, added: number, code: Buffer): string {
-  return `${added} ${stamp} ${crc32(code)}`.padEnd(headBytes).slice(0, headBytes);
+function headOf(stamp: string, known: bigint, code: Buffer): string {
+  return `${known.toString(16).padStart(kinds / 4, '0')} ${stamp} ${crc32(code)}`
+    .padEnd(headBytes)
+    .slice(0, headBytes);
 }
 
 /** Whole or not at all, also if the machine goes down. */
