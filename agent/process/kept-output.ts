@@ -102,9 +102,9 @@ export class KeptOutput {
     return { piece: this.#first + at, pieceStart: this.#starts[at] ?? 0 };
   }
 
-  /** What is before a byte will not be read again. */
+  /** Nothing before this piece, which is one that was located, will be read again. */
   release(before: number): void {
-    while ((this.#starts[1] ?? Infinity) <= before) {
+    while (this.#first < before) {
       rmSync(this.#path(this.#first), { force: true });
       this.#starts.shift();
       this.#first++;

@@ -53,7 +53,7 @@ export interface KeptProcess extends RunningProcess {
   readonly ended: Promise<KeptEnd>;
   /** In which piece of a stream a byte is that was taken, and not released. */
   locate(stream: OutputStream, byte: number): Omit<StreamPlace, 'next'>;
-  /** What of a stream is before a byte will not be read again. */
+  /** Nothing of a stream before this piece will be read again. */
   release(stream: OutputStream, before: number): void;
 }
 

@@ -7,9 +7,8 @@ import type { ActionEnd } from '../database/action.ts';
 import type { KeeperTools } from '../process/keeper.ts';
 import { keeperOf } from '../process/keeper-folder.ts';
 import { adoptKept, startKept, type KeptProcess, type KeptSpec } from '../process/kept-process.ts';
-import { streamStart } from '../process/kept-output.ts';
-import { outputStart, type OutputMarks } from './output-marks.ts';
-import { OutputPlaces, type OutputPlacesNow } from './output-places.ts';
+import type { OutputMarks } from './output-marks.ts';
+import { OutputPlaces, placesAtStart, type OutputPlace, type OutputPlacesNow } from './output-places.ts';
 import type { RecordedBefore } from './task-recorder.ts';
 import type { ToldStep } from './told-events.ts';
 
@@ -42,7 +41,8 @@ export interface StepPlace {
  * A step that may outlive this process, with what the next one needs to go on with it in a folder of its own, in memory
  * where the host has a tmpfs: raw output that is not told yet, what a hook exports, its hooks.sh, and how it ended.
  *
- * INVARIANT: raw output is removed only once the event that tells it is in the task's log.
+ * INVARIANT: raw output is removed only once the task's log has an event whose place is behind the whole piece. (A place at
+ * a piece's very end names that piece until the next one is read.)
  */
 export class KeptStep {
   /** An earlier process began it. */
@@ -50,20 +50,18 @@ export class KeptStep {
   readonly told: ToldStep | undefined;
   readonly recordedBefore: RecordedBefore;
   readonly #place: StepPlace;
-  readonly #placesBefore: OutputPlacesNow | undefined;
   readonly #places: OutputPlaces;
   #process: KeptProcess | undefined;
   /** What the log has for certain. */
-  #logged: OutputMarks;
+  #logged: OutputPlacesNow;
 
   constructor(place: StepPlace, isAdopted: boolean) {
     this.#place = place;
     this.isAdopted = isAdopted;
     this.told = place.told;
     const newest = isAdopted ? OutputPlaces.read(place.folder, place.count()) : undefined;
-    this.#placesBefore = newest?.places;
     this.#places = OutputPlaces.open(place.folder, newest);
-    this.#logged = newest?.places ?? outputStart;
+    this.#logged = newest?.places ?? placesAtStart;
     const digest = place.told === undefined ? createHash('sha256') : place.told.digest;
     this.recordedBefore = { marks: this.#logged, digest };
   }
@@ -75,11 +73,8 @@ export class KeptStep {
   /** Starts the step's process, or takes it over. Never throws. */
   start(spec: Omit<KeptSpec, 'folder' | 'tools'>): KeptProcess {
     const { folder, tools } = this.#place;
-    const { stdout, stderr } = this.#placesBefore ?? {};
-    const from =
-      stdout === undefined || stderr === undefined
-        ? undefined
-        : { stdout: { ...stdout, next: stdout.from }, stderr: { ...stderr, next: stderr.from } };
+    const { stdout, stderr } = this.#logged;
+    const from = { stdout: { ...stdout, next: stdout.from }, stderr: { ...stderr, next: stderr.from } };
     const hasNoStdout = spec.files?.stdout !== undefined;
     this.#process = this.isAdopted
       ? adoptKept({ folder, from, onOutput: spec.onOutput, hasNoStdout })
@@ -95,13 +90,16 @@ export class KeptStep {
 
   /** Called just before an output event is logged. */
   readonly onMarks = (marks: OutputMarks): void => {
-    const pieceOf = (stream: OutputStream): Pick<typeof streamStart, 'piece' | 'pieceStart'> =>
-      this.#process?.locate(stream, marks[stream].from) ?? this.#placesBefore?.[stream] ?? streamStart;
-    const pieces = { stdout: pieceOf('stdout'), stderr: pieceOf('stderr') };
-    this.#places.note(this.#place.count() + 1, marks, pieces);
+    const placeOf = (stream: OutputStream): OutputPlace => ({
+      ...this.#logged[stream],
+      ...marks[stream],
+      ...this.#process?.locate(stream, marks[stream].from),
+    });
+    const places = { stdout: placeOf('stdout'), stderr: placeOf('stderr') };
+    this.#places.note(this.#place.count() + 1, places);
     for (const stream of ['stdout', 'stderr'] as const)
-      this.#process?.release(stream, this.#logged[stream].from);
-    this.#logged = marks;
+      this.#process?.release(stream, this.#logged[stream].piece);
+    this.#logged = places;
   };
 
   /** There was no room for some of its output. */

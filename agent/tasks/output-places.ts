@@ -3,11 +3,17 @@ import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import type { StreamPlace } from '../process/kept-output.ts';
 import type { OutputStream } from '../../common/task-event.ts';
-import type { OutputMark, OutputMarks } from './output-marks.ts';
+import { outputStart, type OutputMark } from './output-marks.ts';
 
 /** Where to go on with a stream: with what is told of it, and in which of its pieces. */
 export type OutputPlace = OutputMark & Pick<StreamPlace, 'piece' | 'pieceStart'>;
 export type OutputPlacesNow = Readonly<Record<OutputStream, OutputPlace>>;
+
+/** None of it is told. */
+export const placesAtStart: OutputPlacesNow = {
+  stdout: { ...outputStart.stdout, piece: 0, pieceStart: 0 },
+  stderr: { ...outputStart.stderr, piece: 0, pieceStart: 0 },
+};
 
 interface Entry {
   /** The number of the event with which this holds. */
@@ -57,13 +63,7 @@ export class OutputPlaces {
       .toSorted((a, b) => (b?.seq ?? 0) - (a?.seq ?? 0))[0];
   }
 
-  note(
-    seq: number,
-    marks: OutputMarks,
-    pieces: Readonly<Record<OutputStream, Pick<StreamPlace, 'piece' | 'pieceStart'>>>,
-  ): void {
-    const { stdout, stderr } = marks;
-    const places = { stdout: { ...stdout, ...pieces.stdout }, stderr: { ...stderr, ...pieces.stderr } };
+  note(seq: number, places: OutputPlacesNow): void {
     this.#write({ seq, places });
   }
 

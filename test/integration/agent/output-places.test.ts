@@ -4,11 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { SmallDisk } from './small-disk.ts';
-import { outputStart } from '../../../agent/tasks/output-marks.ts';
-import { OutputPlaces } from '../../../agent/tasks/output-places.ts';
-
-const piece = { piece: 0, pieceStart: 0 };
-const pieces = { stdout: piece, stderr: piece };
+import { OutputPlaces, placesAtStart } from '../../../agent/tasks/output-places.ts';
 
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'kompose-places-'));
@@ -17,7 +13,7 @@ async function folderOf(t: TestContext): Promise<string> {
 }
 
 function note(places: OutputPlaces, seq: number): void {
-  places.note(seq, { ...outputStart, stdout: { ...outputStart.stdout, from: seq * 10 } }, pieces);
+  places.note(seq, { ...placesAtStart, stdout: { ...placesAtStart.stdout, from: seq * 10 } });
 }
 
 const fromOf = (folder: string, count: number): number | undefined =>
