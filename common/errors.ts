@@ -83,3 +83,8 @@ export function isErrorCode(word: string): word is ErrorCode {
 export function isSystemError(thrown: unknown, code: string): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === code;
 }
+
+/** Whether this process, or the machine, has no room for one more open file: in a while it may have. */
+export function isScarcity(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM'].some((code) => isSystemError(error, code));
+}

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError } from '../../common/errors.ts';
+import { isScarcity, isSystemError } from '../../common/errors.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
 
 /* What is known of a kept process by its folder alone. */
@@ -37,6 +37,11 @@ export async function discardKept(folder: string): Promise<void> {
   const keeper = keeperOf(folder);
   // It only lingers for the lock.
   if (keeper !== undefined) signal(keeper.pid, 'SIGKILL');
+  await removeWritten(folder);
+}
+
+/** Removes a folder that a keeper may still write into; does not look into it, so anybody may have made it. */
+export async function removeWritten(folder: string): Promise<void> {
   // Out of the way first: the keeper's children make files in it by its name.
   const beside = `${folder}.over`;
   const moved = await rename(folder, beside).then(
@@ -55,17 +60,30 @@ function readKeeper(folder: string): ProcessIdentity | undefined {
 export async function awaitKeeper(folder: string): Promise<ProcessIdentity | undefined> {
   const deadline = performance.now() + keeperMs;
   for (;;) {
-    const keeper = readKeeper(folder);
-    if (keeper !== undefined || performance.now() > deadline) return keeper;
+    const keeper = readNow(() => readKeeper(folder));
+    if (keeper !== undefined && (keeper.found !== undefined || performance.now() > deadline))
+      return keeper.found;
     await pause(10);
   }
 }
 
+/** What a file holds; empty if it is not there. Throws Node's system errors, EMFILE above all. */
 export function readOptional(path: string): string {
   try {
     return readFileSync(path, 'utf8');
-  } catch {
-    return '';
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return '';
+    throw error;
+  }
+}
+
+/** What a reader finds; undefined while this process has no descriptor for it: what cannot be looked at is not gone. */
+export function readNow<Found>(read: () => Found): { readonly found: Found } | undefined {
+  try {
+    return { found: read() };
+  } catch (error) {
+    if (isScarcity(error)) return undefined;
+    throw error;
   }
 }
 

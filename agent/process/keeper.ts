@@ -35,7 +35,7 @@ printf '%s %s\\n' $$ "\${__kompose_stat[19]}" >"$__kompose_dir/keeper" || exit 1
 set +C
 __kompose_pause() {
   [[ -v __kompose_never ]] || exec {__kompose_never}<> <(:)
-  read -rt "\${1-0.1}" -u "$__kompose_never"
+  read -rt "\${1-0.1}" -u "$__kompose_never" || :
 }
 __kompose_take() {
   local n=0 oldest=0 waiting=0 said reads size sizes=()
@@ -53,12 +53,14 @@ __kompose_take() {
       ((\${reads##*$'\n'} == 1024)) || break
     else
       [[ -d $__kompose_dir ]] || exec "$__kompose_cat" >/dev/null
-      : >"$__kompose_dir/torn"
       __kompose_pause
+      [[ -e $__kompose_dir/$1.$n ]] || continue
+      : >"$__kompose_dir/torn"
     fi
     size=\${said##*$'\n'}
     size=\${size%% *}
     [[ $size =~ ^[0-9]+$ ]] || size=4194304
+    [[ -s $__kompose_dir/$1.$n ]] || size=0
     sizes[n]=$size
     waiting=$((waiting + size))
     n=$((n + 1))
@@ -66,10 +68,14 @@ __kompose_take() {
   : >"$__kompose_dir/$1.end"
 }
 case $__kompose_streams in
-  *stdout*) exec {__kompose_out}> >(umask 077; __kompose_take stdout) ;;
+  *stdout*)
+    exec {__kompose_out}> >(umask 077; __kompose_take stdout)
+    __kompose_out_taker=$!
+    ;;
   *) exec {__kompose_out}>&1 ;;
 esac
 exec {__kompose_err}> >(umask 077; exec {__kompose_out}>&- >&-; __kompose_take stderr)
+__kompose_err_taker=$!
 (
   exec >&"$__kompose_out" 2>&"$__kompose_err" {__kompose_out}>&- {__kompose_err}>&-
   printf '%s\\n' "$BASHPID" >"$__kompose_dir/step"
@@ -82,9 +88,18 @@ case $__kompose_streams in
 esac
 exec {__kompose_out}>&- {__kompose_err}>&- >&- <&-
 printf '%s\\n' "$__kompose_status" 1<>"$__kompose_dir/status"
+__kompose_has_more() {
+  local taker=there
+  kill -0 "$2" || taker=gone
+  [[ ! -e $__kompose_dir/$1.end ]] || return 1
+  if [[ $taker == there ]]; then read -rt 0 -u "$3"; else
+    : >"$__kompose_dir/torn"
+    return 1
+  fi
+}
 while
-  { [[ ! -e $__kompose_dir/stderr.end ]] && read -rt 0 -u "$__kompose_in"; } ||
-    { [[ -v __kompose_in_out && ! -e $__kompose_dir/stdout.end ]] && read -rt 0 -u "$__kompose_in_out"; }
+  __kompose_has_more stderr "$__kompose_err_taker" "$__kompose_in" ||
+    { [[ -v __kompose_in_out ]] && __kompose_has_more stdout "$__kompose_out_taker" "$__kompose_in_out"; }
 do [[ -d $__kompose_dir ]] && __kompose_pause 0.01 || break; done
 exec {__kompose_in}>&-
 : >"$__kompose_dir/drained"

@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError } from '../../common/errors.ts';
+import { isScarcity, isSystemError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import { hasInHand } from './piece-writers.ts';
 
@@ -118,8 +118,8 @@ export class KeptOutput {
         const woken = this.#wake.promise;
         const isComplete = this.#isComplete();
         const chunk = await this.#read(buffer);
-        if (chunk.length > 0) await this.#take(chunk);
-        else if (!isComplete) await woken;
+        if (chunk !== undefined && chunk.length > 0) await this.#take(chunk);
+        else if (chunk === undefined || !isComplete) await woken;
         else if (!(await this.#turn())) return;
       }
     } finally {
@@ -140,8 +140,14 @@ export class KeptOutput {
     return this.#first + this.#starts.length - 1;
   }
 
-  async #read(buffer: Buffer): Promise<Uint8Array> {
-    this.#handle ??= await openIfThere(this.#path(this.#last));
+  /** Undefined while there is no descriptor for it. */
+  async #read(buffer: Buffer): Promise<Uint8Array | undefined> {
+    try {
+      this.#handle ??= await openIfThere(this.#path(this.#last));
+    } catch (error) {
+      if (isScarcity(error)) return undefined;
+      throw error;
+    }
     const position = this.#next - (this.#starts.at(-1) ?? 0);
     const read = await this.#handle?.read(buffer, 0, readBytes, position);
     return Buffer.from(buffer.subarray(0, read?.bytesRead ?? 0));

@@ -4,9 +4,9 @@ import { execa } from 'execa';
 import type { OutputStream } from '../../common/task-event.ts';
 import { findProgram } from './find-program.ts';
 import { keeperArgv, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
-import { awaitKeeper, readOptional } from './keeper-folder.ts';
+import { awaitKeeper, readNow, readOptional } from './keeper-folder.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
-import { isOthersOutput } from './late-output.ts';
+import { isOthersOutput, isPastItsOwn } from './late-output.ts';
 import { isRunning } from './process-identity.ts';
 import {
   notStarted,
@@ -144,7 +144,7 @@ class Kept implements KeptProcess {
 
   /** Of the step, while it runs. */
   get pid(): number | undefined {
-    const pid = Number(readOptional(join(this.#folder, 'step')));
+    const pid = Number(readNow(() => readOptional(join(this.#folder, 'step')))?.found);
     return pid > 0 ? pid : undefined;
   }
 
@@ -182,7 +182,9 @@ class Kept implements KeptProcess {
   async #lookForEnd(): Promise<void> {
     const isKept = await this.#isKept();
     // In this order: a keeper writes the status before it goes.
-    const exitCode = parseStatus(readOptional(join(this.#folder, 'status')));
+    const status = readNow(() => readOptional(join(this.#folder, 'status')));
+    if (status === undefined) return;
+    const exitCode = parseStatus(status.found);
     if (exitCode !== undefined) this.#exited.resolve({ exitCode });
     else if (!isKept) this.#exited.resolve({ exitCode: 137, isGone: true });
   }
@@ -192,8 +194,9 @@ class Kept implements KeptProcess {
     const outputs = this.#hasStdout ? [this.#outputs.stdout, this.#outputs.stderr] : [this.#outputs.stderr];
     if (end.error === undefined) {
       const finished = Promise.all(outputs.map((output) => output.finished)).then(() => true as const);
-      const isDrained = (): boolean => end.isGone === true || existsSync(join(this.#folder, 'drained'));
-      await settle(finished, outputs, isDrained);
+      const drained = join(this.#folder, 'drained');
+      // A keeper that is gone without a word of it leaves nothing to wait for.
+      await settle(finished, outputs, async () => existsSync(drained) || !(await this.#isKept()));
     }
     for (const stream of streams) this.#outputs[stream].stop();
     clearInterval(this.#timer);
@@ -206,8 +209,11 @@ class Kept implements KeptProcess {
 async function settle(
   finished: Promise<true>,
   outputs: readonly KeptOutput[],
-  isDrained: () => boolean,
+  isDrained: () => Promise<boolean>,
 ): Promise<void> {
+  const ends = outputs.map((output) => output.end());
+  // A job that writes all the time leaves no moment in which the pipes are drained.
+  const isPast = (output: KeptOutput, at: number): boolean => isPastItsOwn(output.taken() - (ends[at] ?? 0));
   let own: { readonly sinceMs: number; readonly ends: readonly number[] } | undefined;
   const isOthers = (output: KeptOutput, at: number): boolean => {
     const end = own?.ends[at] ?? Infinity;
@@ -219,7 +225,7 @@ async function settle(
     return lateBytes > 0 || (!output.isInHand() && output.taken() >= output.end());
   };
   while ((await Promise.race([finished, pause(20)])) !== true) {
-    if (own === undefined && isDrained())
+    if (own === undefined && ((await isDrained()) || outputs.some(isPast)))
       own = { sinceMs: performance.now(), ends: outputs.map((output) => output.end()) };
     for (const output of outputs) output.look();
     if (outputs.every(isOthers)) return;

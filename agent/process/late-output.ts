@@ -21,8 +21,13 @@ export interface LateOutput {
   readonly lateBytes: number;
 }
 
+/** Whether so much has come after a process's end that the last of it cannot be its own. Pure. */
+export function isPastItsOwn(lateBytes: number): boolean {
+  return lateBytes > leftOnItsWayBytes;
+}
+
 /** Whether what comes now is a background job's. Pure. */
 export function isOthersOutput({ endedMs, idleMs, lateBytes }: LateOutput): boolean {
-  if (lateBytes > leftOnItsWayBytes) return true;
+  if (isPastItsOwn(lateBytes)) return true;
   return Math.min(idleMs, endedMs) > (endedMs > longestLateMs ? shortestPauseMs : graceMs);
 }

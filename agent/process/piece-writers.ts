@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isScarcity } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
+import { readNow } from './keeper-folder.ts';
 
 /**
  * Whether the `dd` of a stream of a step has something in its hand that is not in its piece yet (`keeper.ts`): one that
@@ -8,7 +10,8 @@ import type { OutputStream } from '../../common/task-event.ts';
  */
 export function hasInHand(folder: string, stream: OutputStream): boolean {
   const pieces = join(folder, `${stream}.`);
-  return readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && isAtWork(pid, pieces));
+  const found = readNow(() => readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && isAtWork(pid, pieces)));
+  return found?.found ?? true;
 }
 
 function isAtWork(pid: string, pieces: string): boolean {
@@ -17,7 +20,8 @@ function isAtWork(pid: string, pieces: string): boolean {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const state = stat.charAt(stat.lastIndexOf(')') + 2);
     return state !== 'S' && state !== 'Z';
-  } catch {
+  } catch (error) {
+    if (isScarcity(error)) throw error;
     // It has ended meanwhile.
     return false;
   }

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { isSystemError } from '../../common/errors.ts';
 
 /** One process of this machine since it started, and no other. */
 export interface ProcessIdentity {
@@ -14,8 +15,21 @@ export function processStart(pid: number): string | undefined {
 
 /** One that has ended and waits for its parent does not count. */
 export function isRunning({ pid, processStart: since }: ProcessIdentity): boolean {
-  const stat = readStat(pid);
-  return stat?.processStart === since && stat.state !== 'Z';
+  try {
+    const stat = readStat(pid);
+    return stat?.processStart === since && stat.state !== 'Z';
+  } catch {
+    // Without a descriptor nothing tells that it is another process.
+    return isThere(pid);
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return isSystemError(error, 'EPERM');
+  }
 }
 
 /** The processes that these have begun, and those they have, as far as each one's parent lives. */
@@ -41,14 +55,15 @@ interface Stat extends ProcessIdentity {
   readonly parent: number;
 }
 
-/** Its name, the second field, may hold blanks and brackets. */
+/** Its name, the second field, may hold blanks and brackets. Throws where no descriptor is left. */
 function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return { pid, state: fields[0] ?? '', parent: Number(fields[1]), processStart: fields[19] ?? '' };
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, statfsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeWritten } from '../process/keeper-folder.ts';
 
 /** Kept in memory on every usual Linux. */
 const memoryFolder = '/dev/shm';
@@ -31,7 +32,7 @@ export async function removeScratchFolders(
 ): Promise<void> {
   const all = await Promise.all([pathsIn(memoryFolder, prefix(task)), pathsIn(workFolder, besidePrefix)]);
   const over = all.flat().filter((path) => !kept.includes(path));
-  await Promise.all(over.map((path) => rm(path, { recursive: true, force: true })));
+  await Promise.all(over.map(removeWritten));
 }
 
 async function pathsIn(folder: string, start: string): Promise<string[]> {
