@@ -15,6 +15,7 @@
  *   mention `exec` or `trap`, because it runs before every command; it follows into each function that is called. A
  *   DEBUG trap that the file sets at its top has precedence.
  * - A subshell never writes.
+ * - What there was no room for is noticed: the last entry is written only where all before it were.
  * - Nothing here begins a process of its own where the hook did not ask for it (a trap, `set -x`): the names of what is
  *   exported go through a file beside the exports, since a `$(…)` takes as long as all else of this.
  */
@@ -32,13 +33,17 @@ const script = `
 __kompose_dump() {
   builtin local -; builtin set +aefuxv
   [[ $BASHPID == "$$" ]] || builtin return 0
-  builtin local IFS=$' \\t\\n' __kompose_name __kompose_names
-  builtin compgen -e >|"${namesFileOf('$__kompose_out')}"
+  builtin local IFS=$' \\t\\n' __kompose_name __kompose_names __kompose_torn=
+  { builtin compgen -e && builtin echo __kompose_whole; } >|"${namesFileOf('$__kompose_out')}"
   builtin mapfile -t __kompose_names <"${namesFileOf('$__kompose_out')}"
   {
-    [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0'
+    [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0' || __kompose_torn=1
     for __kompose_name in "\${__kompose_names[@]}"; do
-      [[ -v $__kompose_name ]] && builtin printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}"
+      if [[ $__kompose_name == __kompose_whole ]]; then
+        [[ -n $__kompose_torn ]] || builtin printf '__kompose_whole=1\\0'
+      elif [[ -v $__kompose_name ]]; then
+        builtin printf '%s=%s\\0' "$__kompose_name" "\${!__kompose_name}" || __kompose_torn=1
+      fi
     done
   } >|"$__kompose_out"
   builtin return 0
@@ -87,6 +92,10 @@ __kompose_follow() {
 `;
 
 const definedMark = '__kompose_defined';
+const wholeMark = '__kompose_whole';
+
+/** What stands in the exports' file before the hook writes it. */
+export const noExports = 'not written yet';
 
 /** The command line that runs a hook; `exportsFile` is where its exports will stand. */
 export function hookArgv(hook: {
@@ -104,16 +113,21 @@ export interface HookExports {
   /** Whether hooks.sh defined the function once it was sourced. */
   readonly isDefined: boolean;
   readonly variables: ReadonlyMap<string, string>;
+  /** There was no room for all of it, or the hook was killed as it wrote; then there are no variables. */
+  readonly isTorn: boolean;
 }
 
 /** Reads what the wrapper wrote. */
 export function parseExports(text: string): HookExports {
   const variables = new Map<string, string>();
+  if (text === noExports) return { isDefined: false, variables, isTorn: false };
+  if (!text.endsWith(`${wholeMark}=1\0`)) return { isDefined: true, variables, isTorn: true };
   for (const entry of text.split('\0')) {
     const at = entry.indexOf('=');
     if (at > 0) variables.set(entry.slice(0, at), entry.slice(at + 1));
   }
-  return { isDefined: variables.delete(definedMark), variables };
+  variables.delete(wholeMark);
+  return { isDefined: variables.delete(definedMark), variables, isTorn: false };
 }
 
 /** Of bash's own making, or not a hook's to give. */

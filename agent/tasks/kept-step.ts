@@ -5,7 +5,7 @@ import { KomposeError } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import type { ActionEnd } from '../database/action.ts';
 import type { KeeperTools } from '../process/keeper.ts';
-import { keeperOf } from '../process/keeper-folder.ts';
+import { keeperOf, readOptional } from '../process/keeper-folder.ts';
 import { adoptKept, startKept, type KeptProcess, type KeptSpec } from '../process/kept-process.ts';
 import type { OutputMarks } from './output-marks.ts';
 import { OutputPlaces, placesAtStart, type OutputPlace, type OutputPlacesNow } from './output-places.ts';
@@ -18,12 +18,29 @@ export interface StepEnd {
   readonly env: Readonly<Record<string, string>>;
   /** Empty if it is not known. */
   readonly outputSha256: string;
+  /** Some of its output is not told, and the log does not say so: it has no room. */
+  readonly isTorn?: boolean;
 }
 
 /** Nobody knows how a step ended, or what it has done. */
 export class StepLost extends KomposeError {
   constructor(message: string) {
     super('failed', message);
+  }
+}
+
+const endFile = 'end.json';
+
+/**
+ * How the step of a folder ended, by what an earlier process noted, also of one that began no process; undefined where it
+ * has not ended or its output is not told.
+ */
+export function notedEnd(folder: string): StepEnd | undefined {
+  try {
+    return JSON.parse(readOptional(join(folder, endFile))) as StepEnd;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }
 
@@ -41,8 +58,8 @@ export interface StepPlace {
  * A step that may outlive this process, with what the next one needs to go on with it in a folder of its own, in memory
  * where the host has a tmpfs: raw output that is not told yet, what a hook exports, its hooks.sh, and how it ended.
  *
- * INVARIANT: raw output is removed only once the task's log has an event whose place is behind the whole piece. (A place at
- * a piece's very end names that piece until the next one is read.)
+ * INVARIANT: a piece of raw output is removed only when the place that the next process would go on from is in a later one.
+ * (A place at a piece's very end is in that piece until the next one is read.)
  */
 export class KeptStep {
   /** An earlier process began it. */
@@ -52,8 +69,9 @@ export class KeptStep {
   readonly #place: StepPlace;
   readonly #places: OutputPlaces;
   #process: KeptProcess | undefined;
-  /** What the log has for certain. */
-  #logged: OutputPlacesNow;
+  /** What the next process will go on from at least. */
+  #noted: OutputPlacesNow;
+  readonly #wasTorn: boolean;
 
   constructor(place: StepPlace, isAdopted: boolean) {
     this.#place = place;
@@ -61,9 +79,10 @@ export class KeptStep {
     this.told = place.told;
     const newest = isAdopted ? OutputPlaces.read(place.folder, place.count()) : undefined;
     this.#places = OutputPlaces.open(place.folder, newest);
-    this.#logged = newest?.places ?? placesAtStart;
+    this.#noted = newest?.places ?? placesAtStart;
+    this.#wasTorn = newest?.isTorn === true || (isAdopted && this.notedEnd?.isTorn === true);
     const digest = place.told === undefined ? createHash('sha256') : place.told.digest;
-    this.recordedBefore = { marks: this.#logged, digest };
+    this.recordedBefore = { marks: this.#noted, digest: this.#wasTorn ? undefined : digest };
   }
 
   get exportsFile(): string {
@@ -73,7 +92,7 @@ export class KeptStep {
   /** Starts the step's process, or takes it over. Never throws. */
   start(spec: Omit<KeptSpec, 'folder' | 'tools'>): KeptProcess {
     const { folder, tools } = this.#place;
-    const { stdout, stderr } = this.#logged;
+    const { stdout, stderr } = this.#noted;
     const from = { stdout: { ...stdout, next: stdout.from }, stderr: { ...stderr, next: stderr.from } };
     const hasNoStdout = spec.files?.stdout !== undefined;
     this.#process = this.isAdopted
@@ -91,20 +110,20 @@ export class KeptStep {
   /** Called just before an output event is logged. */
   readonly onMarks = (marks: OutputMarks): void => {
     const placeOf = (stream: OutputStream): OutputPlace => ({
-      ...this.#logged[stream],
+      ...this.#noted[stream],
       ...marks[stream],
       ...this.#process?.locate(stream, marks[stream].from),
     });
     const places = { stdout: placeOf('stdout'), stderr: placeOf('stderr') };
     this.#places.note(this.#place.count() + 1, places);
     for (const stream of ['stdout', 'stderr'] as const)
-      this.#process?.release(stream, this.#logged[stream].piece);
-    this.#logged = places;
+      this.#process?.release(stream, this.#noted[stream].piece);
+    this.#noted = places;
   };
 
   /** There was no room for some of its output. */
   get isTorn(): boolean {
-    return existsSync(join(this.#place.folder, 'torn'));
+    return this.#wasTorn || existsSync(join(this.#place.folder, 'torn'));
   }
 
   /** Keeps a file of the step's beside it, such as its hooks.sh. */
@@ -120,21 +139,15 @@ export class KeptStep {
   /** Before the step's end is told. */
   noteEnd(end: StepEnd): void {
     try {
-      this.note('end.json', JSON.stringify(end));
+      const isTorn = this.#wasTorn || this.#places.lastSeq > this.#place.count();
+      this.note(endFile, JSON.stringify({ ...end, isTorn } satisfies StepEnd));
     } catch {
       // There is no room: the next process has it from what the step left, as if it had ended without an agent.
     }
   }
 
-  /** What an earlier process noted; undefined where the step has not ended or its output is not told. */
-  notedEnd(): StepEnd | undefined {
-    const text = this.noted('end.json')?.toString('utf8');
-    try {
-      return text === undefined ? undefined : (JSON.parse(text) as StepEnd);
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
-    }
+  get notedEnd(): StepEnd | undefined {
+    return notedEnd(this.#place.folder);
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError } from '../../common/errors.ts';
 import type { StreamPlace } from '../process/kept-output.ts';
@@ -19,9 +19,12 @@ interface Entry {
   /** The number of the event with which this holds. */
   readonly seq: number;
   readonly places: OutputPlacesNow;
+  /** Some of what is behind was not told, and the log does not say so: it had no room. */
+  readonly isTorn: boolean;
 }
 
 const slotBytes = 1024;
+const { O_CREAT, O_RDWR } = constants;
 
 /*
  * How far a kept step's output has been told, in a file of its folder, for the process after this one.
@@ -29,28 +32,39 @@ const slotBytes = 1024;
  * INVARIANTS
  * - What holds with an event is written before the event is, into one of two slots in turn: whichever write a kill cuts
  *   off, the slot of the newest event that is in the log is whole.
- * - A slot whose event never came is overwritten before the next event can take its number.
- * - Once it is open, no write needs room.
+ * - Where the log has no room for an event, its number is noted again, for the next one. What came between holds with the
+ *   event before from then on, as if it had been told: the slots are as good as the log without room.
+ * - A slot whose event never came is overwritten (`settle`) before the next process gives its number to another event.
+ * - Once it was open, no write needs room.
  */
 export class OutputPlaces {
   readonly #fd: number;
   #turn = 0;
+  /** As an earlier process left it. */
+  readonly #wasTorn: boolean;
+  #noted: Entry | undefined;
 
-  private constructor(fd: number) {
+  private constructor(fd: number, wasTorn: boolean) {
     this.#fd = fd;
+    this.#wasTorn = wasTorn;
   }
 
   /** `newest`: what `read` gave, of an earlier process. */
   static open(folder: string, newest: Entry | undefined): OutputPlaces {
-    const places = new OutputPlaces(openSync(pathIn(folder), newest === undefined ? 'w' : 'r+', 0o600));
+    const fd = openSync(pathIn(folder), O_RDWR | O_CREAT, 0o600);
+    const places = new OutputPlaces(fd, newest?.isTorn === true);
     try {
-      if (newest === undefined) writeFileSync(places.#fd, Buffer.alloc(2 * slotBytes, ' '));
-      else for (const _ of [1, 2]) places.#write(newest);
+      for (const _ of [1, 2]) places.#write(newest);
       return places;
     } catch (error) {
       places.close();
       throw error;
     }
+  }
+
+  /** Before a process logs anything of a task that it takes over, with `count` events in its log. */
+  static settle(folder: string, count: number): void {
+    if (existsSync(pathIn(folder))) OutputPlaces.open(folder, OutputPlaces.read(folder, count)).close();
   }
 
   /** What holds with the newest event, of number `count`; undefined if none of the step's output is told. */
@@ -63,8 +77,17 @@ export class OutputPlaces {
       .toSorted((a, b) => (b?.seq ?? 0) - (a?.seq ?? 0))[0];
   }
 
+  /** `seq`: of the event with which it will hold. */
   note(seq: number, places: OutputPlacesNow): void {
-    this.#write({ seq, places });
+    const before = this.#noted;
+    if (before?.seq === seq) this.#write({ ...before, seq: seq - 1, isTorn: true });
+    this.#noted = { seq, places, isTorn: this.#wasTorn };
+    this.#write(this.#noted);
+  }
+
+  /** Of the event that was noted last; 0 if none was. */
+  get lastSeq(): number {
+    return this.#noted?.seq ?? 0;
   }
 
   close(): void {
@@ -72,9 +95,9 @@ export class OutputPlaces {
   }
 
   /** Within one page, which a kill does not tear. */
-  #write(entry: Entry): void {
+  #write(entry: Entry | undefined): void {
     const slot = Buffer.alloc(slotBytes, ' ');
-    slot.write(JSON.stringify(entry));
+    if (entry !== undefined) slot.write(JSON.stringify(entry));
     writeSync(this.#fd, slot, 0, slotBytes, this.#turn * slotBytes);
     this.#turn = 1 - this.#turn;
   }

@@ -1,10 +1,12 @@
 import type { KeeperTools } from '../process/keeper.ts';
 import { discardKept } from '../process/keeper-folder.ts';
 import { bootId } from '../process/process-identity.ts';
+import { endStepsOf } from './execute.ts';
 import { afterRestart } from './after-restart.ts';
 import { keptBytes } from './kept-bytes.ts';
 import { machineMs } from './machine-clock.ts';
 import type { Outliving } from './run-task.ts';
+import { OutputPlaces } from './output-places.ts';
 import { removeScratchFolders } from './scratch-folder.ts';
 import type { StopCause } from './stop-signal.ts';
 import { TaskHandover, type FoundHandover } from './task-handover.ts';
@@ -60,6 +62,7 @@ export async function recoverTask(
   if (after.kind === 'go-on' && found !== undefined && spec !== undefined && tools !== undefined) {
     const { handover, task, stop } = found;
     const current = handover.progress?.folder;
+    if (current !== undefined) OutputPlaces.settle(current, spool.log.count);
     await removeScratchFolders(spool.task, spool.folder, [
       handover.scratch,
       ...(current === undefined ? [] : [current]),
@@ -73,6 +76,8 @@ export async function recoverTask(
     };
   }
   const { state, reason } = after.kind === 'end' ? after : lostTools;
+  // Before anybody else has its turn at the stack.
+  if (told.hasStarted) await endStepsOf(spool.task);
   spool.record({ type: 'task.finished', state, reason, durationMs: 0, actionDecided: false });
   await removeHandover(spool, found);
   return { kind: 'ended' };

@@ -1,5 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Dump, OutputStream, StepFinished, StepKind, StepOutcome } from '../../common/task-event.ts';
 import type { ActionContext, ActionEnd } from '../database/action.ts';
 import { workOfCommand } from '../containers/work-of-command.ts';
@@ -11,7 +11,14 @@ import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
 import { readOptional } from '../process/keeper-folder.ts';
 import { execute, type Execution } from './execute.ts';
 import type { KeptStep, StepEnd } from './kept-step.ts';
-import { envAfterHook, hookArgv, namesFileOf, parseExports, type HookExports } from './hook-wrapper.ts';
+import {
+  envAfterHook,
+  hookArgv,
+  namesFileOf,
+  noExports,
+  parseExports,
+  type HookExports,
+} from './hook-wrapper.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import { asRan, readScript, type RanScript, type SentScripts } from './sent-scripts.ts';
 import { makeScratchFolder } from './scratch-folder.ts';
@@ -74,7 +81,7 @@ interface RunningStep extends Pick<StepRun, 'env' | 'keep'> {
   readonly report: StepReport;
 }
 
-type Done = Omit<StepEnd, 'outputSha256'>;
+type Done = Omit<StepEnd, 'outputSha256' | 'isTorn'>;
 
 const executors: Executors = {
   program: runProgram,
@@ -92,7 +99,7 @@ export async function runStep(run: StepRun, context: StepContext): Promise<StepR
   const { keep } = run;
   const report = new StepReport(run, context);
   try {
-    const noted = keep?.notedEnd();
+    const noted = keep?.notedEnd;
     if (noted !== undefined) await report.recall(noted);
     const end = noted ?? (await perform(run, context, report));
     return { ...(await report.finish(end)), env: end.env };
@@ -217,11 +224,15 @@ async function executeHook(
   try {
     // The hook writes into what is there, whatever its umask.
     if (keep?.isAdopted !== true)
-      for (const file of [exportsFile, namesFileOf(exportsFile)]) writeFileSync(file, '', { mode: 0o600 });
+      for (const file of [exportsFile, namesFileOf(exportsFile)])
+        writeFileSync(file, noExports, { mode: 0o600 });
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
     const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);
-    return { end, exported: parseExports(readOptional(exportsFile)) };
+    const exported = parseExports(readOptional(exportsFile));
+    if (!exported.isTorn || end.exitCode !== 0) return { end, exported };
+    const error = `what ${step.name} exports could not be kept: there is no room in ${dirname(exportsFile)}`;
+    return { end: { ...end, exitCode: 1, error }, exported };
   } finally {
     if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
   }

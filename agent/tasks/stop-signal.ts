@@ -25,9 +25,12 @@ export class StopSignal {
   }
 
   /** Calls `act` when the task is stopped, at once if it is; the result unsubscribes. */
-  onStop(act: () => void): () => void {
-    if (this.#cause !== undefined) act();
-    else this.signal.addEventListener('abort', act, { once: true });
-    return () => this.signal.removeEventListener('abort', act);
+  onStop(act: (cause: StopCause) => void): () => void {
+    const hear = (): void => {
+      if (this.#cause !== undefined) act(this.#cause);
+    };
+    if (this.#cause !== undefined) hear();
+    else this.signal.addEventListener('abort', hear, { once: true });
+    return () => this.signal.removeEventListener('abort', hear);
   }
 }

@@ -182,10 +182,7 @@ export class TaskRegistry {
 
   /** Ends a task; unknown and ended ones are left alone. */
   cancel(task: string, reason: string): void {
-    const stop = this.#stops.get(task);
-    if (stop === undefined) return;
-    this.#handovers.noteStop(task, { state: 'cancelled', reason });
-    stop.stop({ state: 'cancelled', reason });
+    this.#stops.get(task)?.stop({ state: 'cancelled', reason });
   }
 
   /** Ends what cannot go on without somebody elsewhere who takes its output or gives it stdin. */
@@ -260,6 +257,8 @@ export class TaskRegistry {
 
   async #run(spec: TaskSpec, spool: TaskSpool, { onEvent, pace, stdin }: LocalShare): Promise<void> {
     const stop = new StopSignal();
+    // Before anything is ended by it.
+    stop.onStop((cause) => this.#handovers.noteStop(spec.task, cause));
     this.#stops.set(spec.task, stop);
     const { windowBytes } = spec.output ?? { windowBytes: 0 };
     let hasEnd = false;

@@ -3,7 +3,7 @@ import type { Masker } from '../../common/redaction/masker.ts';
 import type { StepKind, TaskFinished } from '../../common/task-event.ts';
 import type { HookStep, Step } from '../plan/plan.ts';
 import { discardKept, forestall } from '../process/keeper-folder.ts';
-import { KeptStep, StepLost } from './kept-step.ts';
+import { KeptStep, notedEnd, StepLost } from './kept-step.ts';
 import type { PreparedTask } from './prepare-task.ts';
 import type { TaskRun } from './run-task.ts';
 import { makeScratchFolder } from './scratch-folder.ts';
@@ -100,7 +100,7 @@ export class TaskSteps {
     const { tools, handover, count } = outliving;
     const told = this.#told(kind);
     const resumed = this.#resumed?.at === at ? this.#resumed : undefined;
-    if (resumed !== undefined && !forestall(resumed.folder)) {
+    if (resumed !== undefined && (notedEnd(resumed.folder) !== undefined || !forestall(resumed.folder))) {
       const { folder, stepStartedMs: startedMs } = resumed;
       return { keep: new KeptStep({ tools, folder, told, count }, true), startedMs };
     }

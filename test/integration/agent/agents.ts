@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -29,15 +30,7 @@ export async function startAgent(
   bench: Bench,
   ...specs: readonly TaskSpec[]
 ): Promise<DoomedAgent> {
-  const script = join(import.meta.dirname, 'doomed-agent.ts');
-  const args = [
-    script,
-    bench.root,
-    tasksFolder(bench),
-    bench.host.agentEnv['PATH'] ?? '',
-    JSON.stringify(specs),
-  ];
-  const agent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const agent = spawnAgent(bench, [JSON.stringify(specs)]);
   const killed = once(agent, 'exit');
   const kill = async (): Promise<void> => {
     agent.kill('SIGKILL');
@@ -46,6 +39,19 @@ export async function startAgent(
   t.after(kill);
   await once(agent.stdout, 'data');
   return { pid: agent.pid ?? 0, kill, killed };
+}
+
+/** Has one begin a task, and kill itself just after the event of that number. */
+export async function startAndKill(bench: Bench, spec: TaskSpec, event: number): Promise<void> {
+  const agent = spawnAgent(bench, [JSON.stringify([spec]), String(event)]);
+  const [, signal] = (await once(agent, 'exit')) as [number | null, string | null];
+  assert.equal(signal, 'SIGKILL');
+}
+
+function spawnAgent(bench: Bench, args: readonly string[]) {
+  const script = join(import.meta.dirname, 'doomed-agent.ts');
+  const argv = [script, bench.root, tasksFolder(bench), bench.host.agentEnv['PATH'] ?? '', ...args];
+  return spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 /** The last agent, in this process: it goes on with what the others left. `wasBegun` as of the registry. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { findKeeperTools } from '../../../agent/process/find-program.ts';
 import { startKept } from '../../../agent/process/kept-process.ts';
+import { hookArgv, namesFileOf, noExports, parseExports } from '../../../agent/tasks/hook-wrapper.ts';
 import { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
 import { eventsOf, outputOf, storyOf } from './agents.ts';
 import { Bench, defaultSpec } from './bench.ts';
@@ -79,4 +81,28 @@ test('a task whose start cannot be written does not start, and ends once there i
   assert.equal(end.state, 'failed');
   assert.match(end.reason, /cannot be written: the task was not started$/);
   assert.equal(await exists(join(folder, 'began')), false);
+});
+
+test('a hook’s exports that there is no room for are noticed, whatever there was room for', async (t) => {
+  const bench = await Bench.create(t);
+  const hooks = 'hook_pre_up() { export NEW=1; }\n';
+  const path = join(await bench.stack('sexy', { hooks }), 'hooks.sh');
+  const env = { PATH: process.env['PATH'] ?? '', LONG: 'x'.repeat(3000), OTHER: 'y'.repeat(3000) };
+  for (let freePages = 0; freePages < 5; freePages++) {
+    const disk = new SmallDisk(t);
+    const exportsFile = join(disk.path, 'exports');
+    for (const file of [exportsFile, namesFileOf(exportsFile)]) await writeFile(file, noExports);
+    const spare = join(disk.path, 'spare');
+    await writeFile(spare, Buffer.alloc(freePages * 4096));
+    disk.fill();
+    await rm(spare);
+    const hook = { file: path, exportsFile, replacesShell: false, argv: ['hook_pre_up'] };
+    const [file, ...args] = hookArgv(hook);
+    assert.equal(spawnSync(file, args, { env }).status, 0);
+    const { variables, isTorn } = parseExports(await readFile(exportsFile, 'utf8'));
+    // The page that each file had is free as well.
+    assert.equal(isTorn, freePages < 1, `${freePages} pages`);
+    assert.equal(variables.get('NEW'), isTorn ? undefined : '1');
+    assert.equal(variables.get('OTHER'), isTorn ? undefined : env.OTHER);
+  }
 });

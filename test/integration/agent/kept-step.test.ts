@@ -46,24 +46,38 @@ class KeptFolder {
 }
 
 interface TakenOver {
+  readonly step: KeptStep;
   readonly isCut: boolean;
+  /** How many it has made. */
+  readonly marks: number;
   /** Resolves when all that the step wrote is told. */
   readonly told: Promise<unknown>;
 }
 
-/** Takes the step over with this log, until it is cut off: it makes its mark of an event then, and nothing more. */
-function takeOver(t: TestContext, folder: KeptFolder, log: string[], cutAt = Infinity): TakenOver {
+interface Limits {
+  /** It makes its mark of the event after so many, and nothing more. */
+  readonly cutAt?: number;
+  /** The log takes so many. */
+  readonly fullAt?: number;
+}
+
+/** Takes the step over with this log. */
+function takeOver(t: TestContext, folder: KeptFolder, log: string[], limits: Limits = {}): TakenOver {
+  const { cutAt = Infinity, fullAt = Infinity } = limits;
   const tools = findKeeperTools(process.env['PATH'] ?? '');
   assert.ok(tools !== undefined);
   const step = new KeptStep({ tools, folder: folder.path, told: undefined, count: () => log.length }, true);
   t.after(() => step.close());
   let isCut = false;
+  let made = 0;
   const onMarks = (marks: OutputMarks): void => {
     if (!isCut) step.onMarks(marks);
+    made++;
     isCut ||= log.length >= cutAt;
   };
   const sink = (event: TaskEvent): void => {
-    if (!isCut && event.type === 'output') log.push(Buffer.from(event.data).toString());
+    if (!isCut && log.length < fullAt && event.type === 'output')
+      log.push(Buffer.from(event.data).toString());
   };
   const recorder = new OutputRecorder('pre', new Masker(), sink, onMarks, step.recordedBefore);
   const { ended } = step.start({
@@ -75,8 +89,12 @@ function takeOver(t: TestContext, folder: KeptFolder, log: string[], cutAt = Inf
   });
   const told = ended.then(() => recorder.finish());
   return {
+    step,
     get isCut() {
       return isCut;
+    },
+    get marks() {
+      return made;
     },
     told,
   };
@@ -86,7 +104,7 @@ for (const cutAt of pieces.keys())
   test(`goes on where an agent was killed that had made its mark of event ${cutAt + 1}, but not told it`, async (t) => {
     const folder = await KeptFolder.create(t);
     const log: string[] = [];
-    const first = takeOver(t, folder, log, cutAt);
+    const first = takeOver(t, folder, log, { cutAt });
     for (const [at, text] of pieces.entries()) {
       await folder.write(`stdout.${at}`, text);
       if (at <= cutAt) await until('it comes to this piece', () => log.length > at || first.isCut);
@@ -96,6 +114,22 @@ for (const cutAt of pieces.keys())
     await next.told;
     assert.equal(log.join(''), pieces.join(''));
   });
+
+test('goes on behind what there was no room for in the log, and says so', async (t) => {
+  const folder = await KeptFolder.create(t);
+  const log: string[] = [];
+  // The log is full after the first piece: of the others nothing comes in, and the agent is killed at the last.
+  const first = takeOver(t, folder, log, { fullAt: 1 });
+  for (const [at, text] of pieces.entries()) {
+    await folder.write(`stdout.${at}`, text);
+    await until('it comes to this piece', () => first.marks > at);
+  }
+  const next = takeOver(t, folder, log);
+  await folder.end();
+  await next.told;
+  assert.equal(log.join(''), ['one\n', 'four\n'].join(''));
+  assert.equal(next.step.isTorn, true);
+});
 
 test('removes what it has told, up to the piece that the event before names', async (t) => {
   const folder = await KeptFolder.create(t);

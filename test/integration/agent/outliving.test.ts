@@ -315,6 +315,36 @@ test('goes on with a cancel that the killed agent had begun', async (t) => {
   assert.equal(outputOf(events, 'fail').toString(), 'failed pre\n');
 });
 
+test('a task whose agent was killed in the middle of ending it by its deadline has not succeeded', async (t) => {
+  const bench = await Bench.create(t);
+  const hooks =
+    'hook_pre_up() { trap "touch asked; until [[ -e go ]]; do sleep 0.01; done; exit 0" TERM; touch began; while :; do sleep 0.01; done; }';
+  const folder = await bench.stack('sexy', { hooks, action: 'touch acted' });
+  const agent = await startAgent(t, bench, { ...spec, timeoutMs: 1500 });
+  await until('it is asked to end', () => exists(join(folder, 'asked')));
+  await agent.kill();
+  await writeFile(join(folder, 'go'), '');
+  const registry = await lastAgent(t, bench);
+  const events = await eventsOf(spoolOf(registry));
+  assert.deepEqual(storyOf(events), ['task.started', 'began pre', 'pre timed-out', 'timed-out']);
+  assert.equal(await exists(join(folder, 'acted')), false);
+});
+
+test('ends what runs of a task that it cannot go on with, before anybody else has its turn', async (t) => {
+  const bench = await Bench.create(t);
+  const folder = await bench.stack('sexy', { action: 'echo $$ >pid.new; mv pid.new pid; sleep 1000' });
+  const agent = await startAgent(t, bench, spec);
+  await until('it runs', () => exists(join(folder, 'pid')));
+  await agent.kill();
+  const handed = JSON.parse(await readFile(join(tasksFolder(bench), 'O1/handover.json'), 'utf8')) as {
+    scratch: string;
+  };
+  await rm(join(handed.scratch, 'task.json'));
+  const registry = await lastAgent(t, bench);
+  assert.equal(isAlive(Number(await readFile(join(folder, 'pid'), 'utf8'))), false);
+  assert.deepEqual(storyOf(await eventsOf(spoolOf(registry))), ['task.started', 'began action', 'lost']);
+});
+
 /** Of the step of the task O1. */
 async function processesOf(bench: Bench): Promise<{ keeper: number; step: number }> {
   const raw = stepFolderOf(join(tasksFolder(bench), 'O1')) ?? '';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { SmallDisk } from './small-disk.ts';
-import { OutputPlaces, placesAtStart } from '../../../agent/tasks/output-places.ts';
+import { OutputPlaces, placesAtStart, type OutputPlacesNow } from '../../../agent/tasks/output-places.ts';
 
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'kompose-places-'));
@@ -12,8 +12,13 @@ async function folderOf(t: TestContext): Promise<string> {
   return folder;
 }
 
+const placeAt = (from: number): OutputPlacesNow => ({
+  ...placesAtStart,
+  stdout: { ...placesAtStart.stdout, from },
+});
+
 function note(places: OutputPlaces, seq: number): void {
-  places.note(seq, { ...placesAtStart, stdout: { ...placesAtStart.stdout, from: seq * 10 } });
+  places.note(seq, placeAt(seq * 10));
 }
 
 const fromOf = (folder: string, count: number): number | undefined =>
@@ -37,9 +42,21 @@ test('forgets a place whose event never came, before another event has its numbe
   const first = OutputPlaces.open(folder, undefined);
   for (const seq of [3, 4]) note(first, seq);
   first.close();
-  const second = OutputPlaces.open(folder, OutputPlaces.read(folder, 3));
-  second.close();
+  OutputPlaces.settle(folder, 3);
   assert.equal(fromOf(folder, 4), 30);
+});
+
+test('goes on behind what the log had no room for, and says that something is missing', async (t) => {
+  const folder = await folderOf(t);
+  const first = OutputPlaces.open(folder, undefined);
+  first.note(3, placeAt(30));
+  for (const from of [40, 50, 60]) first.note(4, placeAt(from));
+  first.close();
+  assert.deepEqual(OutputPlaces.read(folder, 3), { seq: 3, places: placeAt(50), isTorn: true });
+  const second = OutputPlaces.open(folder, OutputPlaces.read(folder, 3));
+  second.note(4, placeAt(60));
+  second.close();
+  assert.equal(OutputPlaces.read(folder, 4)?.isTorn, true);
 });
 
 test('needs no room once it is open', (t) => {

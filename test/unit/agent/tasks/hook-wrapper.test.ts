@@ -1,27 +1,36 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { envAfterHook, hookArgv, parseExports } from '../../../../agent/tasks/hook-wrapper.ts';
+import { envAfterHook, hookArgv, noExports, parseExports } from '../../../../agent/tasks/hook-wrapper.ts';
 
 const defined = '__kompose_defined=1\0';
+const whole = '__kompose_whole=1\0';
 
 describe('parseExports', () => {
-  test('reads nothing where the hook left nothing', () => {
-    assert.deepEqual(parseExports(''), { isDefined: false, variables: new Map() });
+  test('reads nothing where the hook wrote nothing', () => {
+    assert.deepEqual(parseExports(noExports), { isDefined: false, variables: new Map(), isTorn: false });
   });
 
   test('tells whether the function was defined', () => {
-    assert.equal(parseExports(`${defined}A=1\0`).isDefined, true);
-    assert.equal(parseExports('A=1\0').isDefined, false);
-    assert.deepEqual([...parseExports(`${defined}A=1\0`).variables.keys()], ['A']);
+    assert.equal(parseExports(`${defined}A=1\0${whole}`).isDefined, true);
+    assert.equal(parseExports(`A=1\0${whole}`).isDefined, false);
+    assert.deepEqual([...parseExports(`${defined}A=1\0${whole}`).variables.keys()], ['A']);
+  });
+
+  test('takes nothing of what is cut off anywhere', () => {
+    const text = `${defined}A=1\0B=2\0${whole}`;
+    for (let length = 0; length < text.length; length++) {
+      const { variables, isTorn } = parseExports(text.slice(0, length));
+      assert.deepEqual({ size: variables.size, isTorn }, { size: 0, isTorn: true }, String(length));
+    }
   });
 
   test('splits at the first =', () => {
-    assert.equal(parseExports('URL=http://x?a=b=\0').variables.get('URL'), 'http://x?a=b=');
+    assert.equal(parseExports(`URL=http://x?a=b=\0${whole}`).variables.get('URL'), 'http://x?a=b=');
   });
 
   test('keeps empty values, and drops what has no name', () => {
-    assert.deepEqual([...parseExports('EMPTY=\0=x\0garbage\0').variables], [['EMPTY', '']]);
+    assert.deepEqual([...parseExports(`EMPTY=\0=x\0garbage\0${whole}`).variables], [['EMPTY', '']]);
   });
 
   test('gives back any values', () => {
@@ -30,7 +39,7 @@ describe('parseExports', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(name, value)), (pairs) => {
         const text = pairs.map(([key, content]) => `${key}=${content}\0`).join('');
-        assert.deepEqual(parseExports(text).variables, new Map(pairs));
+        assert.deepEqual(parseExports(`${text}${whole}`).variables, new Map(pairs));
       }),
     );
   });
