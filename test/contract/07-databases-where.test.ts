@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { endFleet, idleService, runJson, writeStacks, type EventsOfRun } from '../e2e/support.ts';
+import { endFleet, idleService, runJson, untilKnown, writeStacks, type EventsOfRun } from '../e2e/support.ts';
 import {
   DatabaseServer,
   Place,
@@ -54,7 +54,7 @@ before(async () => {
   );
   const two = composeOf(service('one', 'postgres:15'), service('two', 'postgres:15'));
   const named = { POSTGRES_DB: 'shop', POSTGRES_USER: 'app', POSTGRES_PASSWORD: 'of the service' };
-  await writeStacks(fleet, {
+  const all = {
     ...Object.fromEntries(stacks),
     [`${host}:default-none`]: { 'compose.yaml': composeOf(service('db', 'postgres')) },
     [`${host}:default-user`]: {
@@ -64,7 +64,10 @@ before(async () => {
     [`${host}:two`]: { 'compose.yaml': two, 'hooks.sh': tellingHooks },
     [`${host}:one`]: { 'compose.yaml': composeOf(service('db', 'postgres', named), web) },
     [`${host}:plain`]: { 'compose.yaml': idleService, 'hooks.sh': 'echo sourced >told\n' + tellingHooks },
-  });
+  };
+  await writeStacks(fleet, all);
+  // A pattern matches what the controller knows of.
+  await untilKnown(fleet, all);
 });
 
 describe('Where', { concurrency: 3, timeout: 120_000 }, () => {
