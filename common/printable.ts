@@ -20,7 +20,10 @@ export function printable(text: string): string {
 
 /** One line of JSON that says the same wherever it is shown: JSON itself escapes only some of them. */
 export function jsonLine(value: unknown): string {
-  return escapedJson(JSON.stringify(value));
+  const json = JSON.stringify(value);
+  // Of what is ASCII it leaves only this one; to ask for both takes a third of the time of a regular expression.
+  const isPlain = Buffer.byteLength(json) === json.length && !json.includes('\u007f');
+  return isPlain ? json : escapedJson(json);
 }
 
 /** The same of a value that is JSON already. */

@@ -24,9 +24,20 @@ export interface ChainEnd {
 
 export const chainStart: ChainEnd = { seq: 0, hash: noHash };
 
-/** A record's bytes, as text, without its hash; `fields` are at least one. */
+/** All of a record but its hash: its number first, and last the hash of the record before. */
+export interface ChainedFields extends Readonly<Record<string, unknown>> {
+  readonly seq: number;
+  readonly previous: string;
+}
+
+/** A record's bytes, as text, without its hash. */
+export function chainedText(fields: ChainedFields): string {
+  return jsonLine(fields);
+}
+
+/** Of the record after another. */
 export function recordText({ seq, hash }: ChainEnd, fields: object): string {
-  return `{"seq":${seq + 1},${jsonLine(fields).slice(1, -1)},"previous":"${hash}"}`;
+  return chainedText({ seq: seq + 1, ...fields, previous: hash });
 }
 
 /** Lower-case hex. */

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { Dump } from '../../common/task-event.ts';
-import { hashRecord, recordText, type ChainEnd } from '../../common/audit/chain.ts';
+import { chainedText, hashRecord, type ChainEnd } from '../../common/audit/chain.ts';
 import type { KeyChange } from '../../common/audit/key-change.ts';
 import type { SignedMark } from '../../common/audit/signed-head.ts';
 import { version } from '../../common/version.ts';
@@ -132,15 +132,15 @@ export function record(
   return chainEnd(transaction).then((end) => append(transaction, end, timeMs, entry));
 }
 
-function append(
-  transaction: Transaction<Schema>,
-  before: ChainEnd,
-  timeMs: number,
-  { type, ...entry }: AuditEntry,
-): void {
-  const text = recordText(before, { type, time: timeText(timeMs), ...entry, controllerVersion: version });
-  const end = { seq: before.seq + 1, hash: hashRecord(text) };
-  insertLater(transaction, insertion, [end.seq, end.hash, text]);
+function append(transaction: Transaction<Schema>, before: ChainEnd, timeMs: number, entry: AuditEntry): void {
+  const seq = before.seq + 1;
+  const { type } = entry;
+  // The type keeps its place at the beginning. One object: another copy would cost as much as the SHA-256.
+  const others: Partial<AuditEntry> = entry;
+  const head = { seq, type, time: timeText(timeMs) };
+  const text = chainedText({ ...head, ...others, controllerVersion: version, previous: before.hash });
+  const end = { seq, hash: hashRecord(text) };
+  insertLater(transaction, insertion, [seq, end.hash, text]);
   ends.set(transaction, end);
 }
 

@@ -117,7 +117,11 @@ export class Store {
       const results = await this.db.transaction().execute(async (transaction) => {
         serveHotStatements(transaction, this.#database);
         const done: unknown[] = [];
-        for (const { write } of batch) done.push(await write(transaction));
+        for (const { write } of batch) {
+          const result = write(transaction);
+          // Most of them are done at once.
+          done.push(result instanceof Promise ? await result : result);
+        }
         return done;
       });
       for (const [at, { resolve }] of batch.entries()) resolve(results[at]);
