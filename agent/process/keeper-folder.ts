@@ -67,7 +67,7 @@ export async function awaitKeeper(folder: string): Promise<ProcessIdentity | und
   }
 }
 
-/** What a file holds; empty if it is not there. Throws Node's system errors, EMFILE above all. */
+/** What a file holds; empty if it is not there. Throws Node's system errors (EMFILE). */
 export function readOptional(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -84,6 +84,15 @@ export function readNow<Found>(read: () => Found): { readonly found: Found } | u
   } catch (error) {
     if (isScarcity(error)) return undefined;
     throw error;
+  }
+}
+
+/** As `readOptional`, once there is a descriptor for it. */
+export async function readPatiently(path: string): Promise<string> {
+  for (;;) {
+    const text = readNow(() => readOptional(path));
+    if (text !== undefined) return text.found;
+    await pause(100);
   }
 }
 

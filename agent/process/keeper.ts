@@ -6,7 +6,7 @@
  *   keeper    its own pid and start time. Made with O_EXCL: who makes this file decides whether the step runs.
  *   step      pid of the step, which leads a session and process group of its own.
  *   stdout.N  what the step wrote, in pieces from N = 0. `stderr.N` likewise; `stdout.end`: no more will come.
- *   torn      there was no room for some of it.
+ *   torn      some of it is missing: there was no room, or what took it was killed.
  *   drained   all that the step itself wrote is in the pieces, but for what a `dd` has in its hand; what comes later is a
  *             background job's.
  *   status    the exit code and a line feed, over blanks that are there before: it needs no room.
@@ -88,6 +88,8 @@ case $__kompose_streams in
 esac
 exec {__kompose_out}>&- {__kompose_err}>&- >&- <&-
 printf '%s\\n' "$__kompose_status" 1<>"$__kompose_dir/status"
+SECONDS=0
+# Whether what takes a stream has yet to take some of it; notes it where it is gone.
 __kompose_has_more() {
   local taker=there
   kill -0 "$2" || taker=gone
@@ -100,10 +102,14 @@ __kompose_has_more() {
 while
   __kompose_has_more stderr "$__kompose_err_taker" "$__kompose_in" ||
     { [[ -v __kompose_in_out ]] && __kompose_has_more stdout "$__kompose_out_taker" "$__kompose_in_out"; }
-do [[ -d $__kompose_dir ]] && __kompose_pause 0.01 || break; done
+do
+  [[ -d $__kompose_dir ]] || break
+  kill -0 "$__kompose_agent" || ((SECONDS < 60)) || exit
+  __kompose_pause 0.01
+done
 exec {__kompose_in}>&-
 : >"$__kompose_dir/drained"
-kill -0 "$__kompose_agent" || exec "$__kompose_sleep" 60
+kill -0 "$__kompose_agent" || exec "$__kompose_sleep" "$((SECONDS < 60 ? 60 - SECONDS : 0))"
 `;
 
 /** The programs that it calls, each by its path. */

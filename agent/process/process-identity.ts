@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { isSystemError } from '../../common/errors.ts';
+import { isScarcity, isSystemError } from '../../common/errors.ts';
 
 /** One process of this machine since it started, and no other. */
 export interface ProcessIdentity {
@@ -19,7 +19,7 @@ export function isRunning({ pid, processStart: since }: ProcessIdentity): boolea
     const stat = readStat(pid);
     return stat?.processStart === since && stat.state !== 'Z';
   } catch {
-    // Without a descriptor nothing tells that it is another process.
+    // There is no descriptor to see whether it is still the same.
     return isThere(pid);
   }
 }
@@ -62,8 +62,9 @@ function readStat(pid: number): Stat | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return { pid, state: fields[0] ?? '', parent: Number(fields[1]), processStart: fields[19] ?? '' };
   } catch (error) {
-    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined;
-    throw error;
+    if (isScarcity(error)) throw error;
+    // There is none, or /proc hides it.
+    return undefined;
   }
 }
 

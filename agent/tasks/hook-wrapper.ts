@@ -34,7 +34,7 @@ __kompose_dump() {
   builtin local -; builtin set +aefuxv
   [[ $BASHPID == "$$" ]] || builtin return 0
   builtin local IFS=$' \\t\\n' __kompose_name __kompose_names __kompose_torn=
-  { builtin compgen -e && builtin echo __kompose_whole; } >|"${namesFileOf('$__kompose_out')}"
+  { builtin compgen -e; builtin printf '%s\\n' __kompose_whole; } >|"${namesFileOf('$__kompose_out')}"
   builtin mapfile -t __kompose_names <"${namesFileOf('$__kompose_out')}"
   {
     [[ -z $__kompose_defined ]] || builtin printf '__kompose_defined=1\\0' || __kompose_torn=1

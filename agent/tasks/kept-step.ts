@@ -121,7 +121,7 @@ export class KeptStep {
     this.#noted = places;
   };
 
-  /** There was no room for some of its output. */
+  /** Some of its output is missing. */
   get isTorn(): boolean {
     return this.#wasTorn || existsSync(join(this.#place.folder, 'torn'));
   }

@@ -1,6 +1,6 @@
-import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSystemError } from '../../common/errors.ts';
+import { readOptional } from '../process/keeper-folder.ts';
 import type { StreamPlace } from '../process/kept-output.ts';
 import type { OutputStream } from '../../common/task-event.ts';
 import { outputStart, type OutputMark } from './output-marks.ts';
@@ -64,17 +64,15 @@ export class OutputPlaces {
 
   /** Before a process logs anything of a task that it takes over, with `count` events in its log. */
   static settle(folder: string, count: number): void {
-    if (existsSync(pathIn(folder))) OutputPlaces.open(folder, OutputPlaces.read(folder, count)).close();
+    const hasUntold = entriesIn(folder).some(({ seq }) => seq > count);
+    if (hasUntold) OutputPlaces.open(folder, OutputPlaces.read(folder, count)).close();
   }
 
   /** What holds with the newest event, of number `count`; undefined if none of the step's output is told. */
   static read(folder: string, count: number): Entry | undefined {
-    const bytes = readIfThere(pathIn(folder));
-    const slots = [bytes.subarray(0, slotBytes), bytes.subarray(slotBytes)];
-    return slots
-      .map(parse)
-      .filter((entry) => entry !== undefined && entry.seq <= count)
-      .toSorted((a, b) => (b?.seq ?? 0) - (a?.seq ?? 0))[0];
+    return entriesIn(folder)
+      .filter(({ seq }) => seq <= count)
+      .toSorted((a, b) => b.seq - a.seq)[0];
   }
 
   /** `seq`: of the event with which it will hold. */
@@ -105,21 +103,17 @@ export class OutputPlaces {
 
 const pathIn = (folder: string): string => join(folder, 'places');
 
-function parse(slot: Uint8Array): Entry | undefined {
-  const text = Buffer.from(slot).toString().trim();
-  try {
-    return text === '' ? undefined : (JSON.parse(text) as Entry);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+function entriesIn(folder: string): Entry[] {
+  const text = readOptional(pathIn(folder));
+  return [text.slice(0, slotBytes), text.slice(slotBytes)].flatMap(parse);
 }
 
-function readIfThere(path: string): Buffer {
+/** None, of a slot that was not written in full. */
+function parse(slot: string): Entry[] {
   try {
-    return readFileSync(path);
+    return slot.trim() === '' ? [] : [JSON.parse(slot) as Entry];
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return Buffer.alloc(0);
+    if (error instanceof SyntaxError) return [];
     throw error;
   }
 }

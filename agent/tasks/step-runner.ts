@@ -8,7 +8,7 @@ import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import { forgetUnfinished } from '../database/unfinished.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
-import { readOptional } from '../process/keeper-folder.ts';
+import { readPatiently } from '../process/keeper-folder.ts';
 import { execute, type Execution } from './execute.ts';
 import type { KeptStep, StepEnd } from './kept-step.ts';
 import {
@@ -229,9 +229,10 @@ async function executeHook(
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
     const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);
-    const exported = parseExports(readOptional(exportsFile));
-    if (!exported.isTorn || end.exitCode !== 0) return { end, exported };
-    const error = `what ${step.name} exports could not be kept: there is no room in ${dirname(exportsFile)}`;
+    const exported = parseExports(await readPatiently(exportsFile));
+    const isMissed = exported.isTorn && step.step === 'pre' && end.exitCode === 0;
+    if (!isMissed) return { end, exported };
+    const error = `what ${step.name} exports could not be kept in ${dirname(exportsFile)}: has it room?`;
     return { end: { ...end, exitCode: 1, error }, exported };
   } finally {
     if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
@@ -297,7 +298,7 @@ class StepReport {
   }
 
   async #tellTorn(): Promise<void> {
-    const text = 'some of the output is missing: there was no room for it on the host';
+    const text = 'some of the output is missing: the host had no room for it, or what took it was killed';
     if (this.#keep?.isTorn === true) await this.#context.sink({ type: 'notice', text });
   }
 

@@ -35,7 +35,7 @@ export function chainedText(fields: ChainedFields): string {
   return jsonLine(fields);
 }
 
-/** Of the record after another. */
+/** Of the record after another; `fields`: all but these two. */
 export function recordText({ seq, hash }: ChainEnd, fields: object): string {
   return chainedText({ seq: seq + 1, ...fields, previous: hash });
 }
