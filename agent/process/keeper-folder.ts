@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isScarcity, isSystemError } from '../../common/errors.ts';
+import { isSystemError } from '../../common/errors.ts';
 import { isRunning, type ProcessIdentity } from './process-identity.ts';
+import { readPatiently } from './scarcity.ts';
 
 /* What is known of a kept process by its folder alone. */
 
@@ -60,9 +61,8 @@ function readKeeper(folder: string): ProcessIdentity | undefined {
 export async function awaitKeeper(folder: string): Promise<ProcessIdentity | undefined> {
   const deadline = performance.now() + keeperMs;
   for (;;) {
-    const keeper = readNow(() => readKeeper(folder));
-    if (keeper !== undefined && (keeper.found !== undefined || performance.now() > deadline))
-      return keeper.found;
+    const keeper = await readPatiently(() => readKeeper(folder));
+    if (keeper !== undefined || performance.now() > deadline) return keeper;
     await pause(10);
   }
 }
@@ -74,25 +74,6 @@ export function readOptional(path: string): string {
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return '';
     throw error;
-  }
-}
-
-/** What a reader finds; undefined while this process has no descriptor for it: what cannot be looked at is not gone. */
-export function readNow<Found>(read: () => Found): { readonly found: Found } | undefined {
-  try {
-    return { found: read() };
-  } catch (error) {
-    if (isScarcity(error)) return undefined;
-    throw error;
-  }
-}
-
-/** As `readOptional`, once there is a descriptor for it. */
-export async function readPatiently(path: string): Promise<string> {
-  for (;;) {
-    const text = readNow(() => readOptional(path));
-    if (text !== undefined) return text.found;
-    await pause(100);
   }
 }
 

@@ -4,10 +4,11 @@ import { execa } from 'execa';
 import type { OutputStream } from '../../common/task-event.ts';
 import { findProgram } from './find-program.ts';
 import { keeperArgv, noStatus, parseStatus, type KeeperTools } from './keeper.ts';
-import { awaitKeeper, readNow, readOptional } from './keeper-folder.ts';
+import { awaitKeeper, readOptional } from './keeper-folder.ts';
 import { KeptOutput, streamStart, type StreamPlace } from './kept-output.ts';
 import { isOthersOutput, isPastItsOwn } from './late-output.ts';
 import { isRunning } from './process-identity.ts';
+import { readNow } from './scarcity.ts';
 import {
   notStarted,
   terminate,

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { descentOf, isRunning, type ProcessIdentity } from './process-identity.ts';
+import { readPatiently } from './scarcity.ts';
 
 /** How long killed processes may take to go: a frozen one outlives even SIGKILL. */
 const killedMs = 2000;
@@ -18,7 +19,8 @@ interface Sought {
  * environment is found by its descent, see `findUnmarked`.
  */
 async function findMarked(sought: Sought): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const names = await readPatiently(() => readdir('/proc'));
+  const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
   return soughtAmong(pids, sought);
 }
 
@@ -29,7 +31,8 @@ async function soughtAmong(pids: readonly number[], { mark, kin }: Sought): Prom
 }
 
 async function bears(pid: number, isMark: (variable: string) => boolean): Promise<boolean> {
-  const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+  const read = (): Promise<string> => readFile(`/proc/${pid}/environ`, 'latin1');
+  const environment = await readPatiently(read).catch(() => '');
   return environment.split('\0').some(isMark);
 }
 
@@ -38,7 +41,7 @@ async function bears(pid: number, isMark: (variable: string) => boolean): Promis
  * a process whose parent has ended is nobody's descent any more.
  */
 export async function findUnmarked(roots: readonly number[], name: string): Promise<ProcessIdentity[]> {
-  const descent = descentOf(roots);
+  const descent = await readPatiently(() => descentOf(roots));
   const marked = await Promise.all(
     descent.map(({ pid }) => bears(pid, (variable) => variable.startsWith(`${name}=`))),
   );

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isScarcity } from '../../common/errors.ts';
 import type { OutputStream } from '../../common/task-event.ts';
-import { readNow } from './keeper-folder.ts';
+import { readNow } from './scarcity.ts';
 
 /**
  * Whether the `dd` of a stream of a step has something in its hand that is not in its piece yet (`keeper.ts`): one that

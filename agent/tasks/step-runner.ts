@@ -8,7 +8,8 @@ import { exportDatabase } from '../database/export.ts';
 import { importDatabase } from '../database/import.ts';
 import { forgetUnfinished } from '../database/unfinished.ts';
 import type { HookStep, ProgramStep, Step } from '../plan/plan.ts';
-import { readPatiently } from '../process/keeper-folder.ts';
+import { readOptional } from '../process/keeper-folder.ts';
+import { readPatiently } from '../process/scarcity.ts';
 import { execute, type Execution } from './execute.ts';
 import type { KeptStep, StepEnd } from './kept-step.ts';
 import {
@@ -229,7 +230,7 @@ async function executeHook(
     const argv = hookArgv({ ...step.hooks, file: step.hooks.path, exportsFile, argv: step.argv });
     const hookedEnv = { ...env, ...hookEnv, KOMPOSE_HOOK: step.name };
     const end = await execute({ ...placeOf(context), argv, env: hookedEnv, keep }, report);
-    const exported = parseExports(await readPatiently(exportsFile));
+    const exported = parseExports(await readPatiently(() => readOptional(exportsFile)));
     const isMissed = exported.isTorn && step.step === 'pre' && end.exitCode === 0;
     if (!isMissed) return { end, exported };
     const error = `what ${step.name} exports could not be kept in ${dirname(exportsFile)}: has it room?`;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { discardKept } from '../../../agent/process/keeper-folder.ts';
 import { noStatus, type KeeperTools } from '../../../agent/process/keeper.ts';
 import { adoptKept, startKept, type KeptProcess } from '../../../agent/process/kept-process.ts';
 import { processStart } from '../../../agent/process/process-identity.ts';
-import { isScarcity } from '../../../common/errors.ts';
+import { takeAllDescriptors } from './descriptors.ts';
 import { endProcess, isAlive, until } from './processes.ts';
 
 /*
@@ -182,15 +182,3 @@ test('what runs is not taken for gone while no descriptor is left to look at it'
   assert.deepEqual(await kept.ended, { exitCode: 3 });
   assert.equal(output, 'early\nlate\n');
 });
-
-function takeAllDescriptors(): () => void {
-  const taken: number[] = [];
-  try {
-    for (;;) taken.push(openSync('/dev/null', 'r'));
-  } catch (error) {
-    assert.ok(isScarcity(error));
-  }
-  return () => {
-    for (const descriptor of taken) closeSync(descriptor);
-  };
-}

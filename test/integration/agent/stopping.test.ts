@@ -4,6 +4,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { terminateMarked } from '../../../agent/process/marked-processes.ts';
 import { startProcess, type RunningProcess } from '../../../agent/process/running-process.ts';
 import { Bench } from './bench.ts';
+import { takeAllDescriptors } from './descriptors.ts';
 import { endProcess, exists, isAlive, numbersAfter, until } from './processes.ts';
 
 /** A tree of processes, each of which tells its number and sleeps. */
@@ -290,3 +291,29 @@ describe('a process', () => {
     });
   }
 });
+
+test('what is to be ended is found once there is a descriptor to look for it', async (t) => {
+  const mark = `KOMPOSE_STEP_OF=D${process.pid}`;
+  const env = { PATH: process.env['PATH'] ?? '', KOMPOSE_STEP_OF: `D${process.pid}` };
+  let output = '';
+  const { ended } = startProcess({
+    argv: ['bash', '-c', `${tree} wait`],
+    cwd: '/',
+    env,
+    onOutput: (_, chunk) => void (output += Buffer.from(chunk).toString()),
+  });
+  await until('all have told their numbers', () => numbersAfter('pid', output).length === 5);
+  const all = pids(t, output);
+  const giveBack = takeAllDescriptors();
+  const terminated = terminateMarked(mark, 2000);
+  const isOver = await Promise.race([terminated.then(() => true), pause(200)]);
+  giveBack();
+  assert.equal(isOver, undefined);
+  assert.deepEqual(await terminated, []);
+  assert.deepEqual(all.filter(isAlive), []);
+  await ended;
+});
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resume) => void setTimeout(() => resume(undefined), ms));
+}
