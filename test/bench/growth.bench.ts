@@ -67,7 +67,7 @@ export const bench: Bench<Result> = {
     [
       'Median (least to most). The slope is that of the plot, on both axes logarithmic: 1 is in proportion, 0 is not at all.',
       describe('agents', agents),
-      'Agents, controller and client share the cores. The 10,000 are measured by `npm run bench -- fleet-10000`, if they are there.',
+      'Agents, controller and client share the cores. 10,000 agents are taken from `npm run bench -- fleet-10000`, where that ran before.',
       '![A run on every host of a fleet](plots/growth-agents.svg)',
       describe('tasks at once', tasks),
       '![A run on some of 1,000 hosts](plots/growth-tasks.svg)',
