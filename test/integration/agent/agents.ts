@@ -100,3 +100,15 @@ export function storyOf(events: readonly NumberedTaskEvent[]): string[] {
     return [event.type === 'task.finished' ? event.state : event.type];
   });
 }
+
+/** Of a task whose hooks and action succeed. */
+export const wholeStory: readonly string[] = [
+  'task.started',
+  'began pre',
+  'pre succeeded',
+  'began action',
+  'action succeeded',
+  'began post',
+  'post succeeded',
+  'succeeded',
+];

@@ -172,9 +172,10 @@ test('what runs is not taken for gone while no descriptor is left to look at it'
   const onOutput = (_: string, chunk: Uint8Array): void => void (output += Buffer.from(chunk).toString());
   const kept = adoptKept({ folder, onOutput });
   await until('it has shown something', () => output === 'early\n');
+  // What it can still ask of the keeper.
+  const asks = t.mock.method(process, 'kill');
   const giveBack = takeAllDescriptors();
-  // For two looks at the files.
-  await new Promise((resolve) => void setTimeout(resolve, 600));
+  await until('it has looked twice', () => asks.mock.callCount() >= 2);
   giveBack();
   await writeFile(join(folder, 'stdout.1'), 'late\n');
   for (const name of ['stdout.end', 'stderr.end', 'drained']) await writeFile(join(folder, name), '');

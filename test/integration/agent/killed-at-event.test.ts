@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TaskSpec } from '../../../agent/tasks/task-spec.ts';
-import { eventsOf, lastAgent, outputOf, startAndKill, storyOf } from './agents.ts';
+import { eventsOf, lastAgent, outputOf, startAndKill, storyOf, wholeStory as whole } from './agents.ts';
 import { Bench, defaultSpec, type StackFiles } from './bench.ts';
 
 /*
@@ -49,17 +49,6 @@ const cases: readonly Case[] = [
     post: (folder) => `post\n1 ${join(folder, dump)}\n`,
     lostAfter: [6, 7],
   },
-];
-
-const whole = [
-  'task.started',
-  'began pre',
-  'pre succeeded',
-  'began action',
-  'action succeeded',
-  'began post',
-  'post succeeded',
-  'succeeded',
 ];
 
 for (const { command, args, files, action, post, lostAfter } of cases)

@@ -8,7 +8,15 @@ import { acquireStackLock } from '../../../agent/tasks/stack-lock.ts';
 import type { TaskRegistry } from '../../../agent/tasks/task-registry.ts';
 import type { TaskSpool } from '../../../agent/tasks/task-spool.ts';
 import type { NumberedTaskEvent } from '../../../common/task-event.ts';
-import { eventsOf, lastAgent, outputOf, startAgent, storyOf, tasksFolder } from './agents.ts';
+import {
+  eventsOf,
+  lastAgent,
+  outputOf,
+  startAgent,
+  storyOf,
+  tasksFolder,
+  wholeStory as whole,
+} from './agents.ts';
 import { Bench, defaultSpec } from './bench.ts';
 import { exists, isAlive, until } from './processes.ts';
 import { findTraces } from '../../contract/secret-forms.ts';
@@ -18,17 +26,6 @@ import { findTraces } from '../../contract/secret-forms.ts';
  */
 
 const spec = { ...defaultSpec, task: 'O1' };
-const whole = [
-  'task.started',
-  'began pre',
-  'pre succeeded',
-  'began action',
-  'action succeeded',
-  'began post',
-  'post succeeded',
-  'succeeded',
-];
-
 /** Prints numbered lines on both streams until the file `go` is there, and how many at last. */
 const counting = `
   n=0
