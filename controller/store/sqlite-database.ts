@@ -10,7 +10,14 @@ const statementCacheSize = 200;
  */
 export function openSqlite(path: string): SqliteDatabase {
   const database = new DatabaseSync(path);
-  for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'busy_timeout=5000']) {
+  // Of 8 KiB rather than 4: twelve records of the audit to a page, not five. Only a new database takes it.
+  for (const pragma of [
+    'page_size=8192',
+    'journal_mode=WAL',
+    'synchronous=FULL',
+    'foreign_keys=ON',
+    'busy_timeout=5000',
+  ]) {
     database.exec(`PRAGMA ${pragma}`);
   }
   const statements = new Map<string, SqliteStatement>();
