@@ -99,13 +99,13 @@ export function programsFor({ at }: Database, compression: Compression): string[
 /** pg_dump through the compressing program to stdout; its exit code is that of whichever failed. */
 export function packed(argv: [string, ...string[]], compression: Compression): [string, ...string[]] {
   if (compression === 'none') return argv;
-  return ['bash', '-c', `set -o pipefail; "$@" | ${pack[compression]}`, 'kompose', ...argv];
+  return ['bash', '--norc', '-c', `set -o pipefail; "$@" | ${pack[compression]}`, 'kompose', ...argv];
 }
 
 /** stdin through the decompressing program to psql. */
 export function unpacked(argv: [string, ...string[]], compression: Compression): [string, ...string[]] {
   if (compression === 'none') return argv;
-  return ['bash', '-c', `set -o pipefail; ${unpack[compression]} | "$@"`, 'kompose', ...argv];
+  return ['bash', '--norc', '-c', `set -o pipefail; ${unpack[compression]} | "$@"`, 'kompose', ...argv];
 }
 
 /**
@@ -114,5 +114,5 @@ export function unpacked(argv: [string, ...string[]], compression: Compression):
  */
 export function endsArgv(compression: Exclude<Compression, 'none'>): [string, ...string[]] {
   const script = `set -o pipefail; ${unpack[compression]} | { head -c 65536; tail -c 1024; }`;
-  return ['bash', '-c', script];
+  return ['bash', '--norc', '-c', script];
 }

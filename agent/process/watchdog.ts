@@ -32,7 +32,8 @@ export async function startWatchdog(
   argv: readonly [string, ...string[]],
   { about, env }: { readonly about: string; readonly env: Readonly<Record<string, string>> },
 ): Promise<Watchdog | undefined> {
-  const bash = execa('bash', ['-c', script, 'kompose-watchdog', ...argv], {
+  // With no shell above it (cron) bash takes the socket on its stdin for rshd's, and would read ~/.bashrc first.
+  const bash = execa('bash', ['--norc', '-c', script, 'kompose-watchdog', ...argv], {
     cwd: '/',
     env,
     extendEnv: false,

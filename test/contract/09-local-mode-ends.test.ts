@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { LocalRoot } from '../e2e/local-root.ts';
@@ -205,6 +205,15 @@ describe('an end before its time', { timeout: 120_000 }, () => {
     const killed = here.kompose(['app', 'kill']);
     await shows(killed, 'stderr', 'begins');
     await until('each of the two is watched', async () => (await watchdogs()).length === 2);
+    killed.kill('SIGKILL');
+    await killed;
+  });
+
+  test('SIGKILL ends them with no shell above, whatever ~/.bashrc says', async () => {
+    const home = await mkdtemp(join(here.temp, 'home-'));
+    await writeFile(join(home, '.bashrc'), 'exit 0\n');
+    const killed = here.kompose(['app', 'build'], { env: { HOME: home } });
+    await shows(killed, 'stderr', 'begins');
     killed.kill('SIGKILL');
     await killed;
   });

@@ -80,6 +80,8 @@ export class LocalRoot implements AsyncDisposable {
       extendEnv: false,
       reject: false,
       timeout: 60_000,
+      // A process that misses SIGTERM, as bash's child may before it is another program, is killed after ten seconds.
+      forceKillAfterDelay: 20_000,
       stripFinalNewline: false,
       ...(input === undefined ? { stdin: isStdinOpen === true ? 'pipe' : 'ignore' } : { input }),
     });
