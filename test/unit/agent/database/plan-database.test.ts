@@ -25,8 +25,8 @@ describe('the plan of a database command', () => {
 
   test('dumps with the tools of the host, through the program that compresses', () => {
     const { argv } = planExport(outside, task, 'sql.zst', '/s/shop_x.sql.zst').step;
-    deepEqual(argv.slice(0, 3), ['bash', '-c', 'set -o pipefail; "$@" | zstd -qc']);
-    deepEqual(argv.slice(4, 9), [
+    deepEqual(argv.slice(0, 4), ['bash', '--norc', '-c', 'set -o pipefail; "$@" | zstd -qc']);
+    deepEqual(argv.slice(5, 10), [
       'pg_dump',
       '--host=db.example',
       '--port=5433',
