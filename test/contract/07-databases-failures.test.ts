@@ -15,6 +15,7 @@ import {
   pidsWith,
   processesWith,
   sleeps,
+  sleepsUntilWoken,
   waitsForLock,
   ways,
   type DatabaseRun,
@@ -124,19 +125,19 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
     const places = await Promise.all(ways.flatMap((way) => [server.place(way), server.place(way)]));
     const [exporting = [], importing = []] = [0, 1].map((odd) => places.filter((_, at) => at % 2 === odd));
     for (const place of importing) {
-      await place.dumpWith('SELECT count(*) FROM pg_catalog.pg_shseclabel;');
+      await place.dumpWith(sleepsUntilWoken);
       await place.sql("UPDATE wares SET name = 'changed'");
     }
-    const restore = await server.holdSession('shop', 'LOCK TABLE pg_catalog.pg_shseclabel');
     const held = await Promise.all(
       exporting.map((place) => server.holdSession(place.database, 'LOCK TABLE wares')),
     );
     const exports = exporting.map((place) => place.run([], 'db:export'));
     const imports = importing.map((place) => place.run([], 'db:import', 'broken.sql'));
-    await Promise.all(places.map((place) => place.untilWorking(waitsForLock)));
+    await Promise.all(exporting.map((place) => place.untilWorking(waitsForLock)));
+    await Promise.all(importing.map((place) => place.untilWorking(sleeps)));
     await fleet.kill(host);
     // The first dump is written, and all imports read theirs in, while there is no agent.
-    await Promise.all([restore, ...held.slice(0, 1)].map((each) => each[Symbol.asyncDispose]()));
+    await Promise.all([held[0]?.[Symbol.asyncDispose](), ...importing.map((place) => place.wake())]);
     const first = exporting[0]?.database;
     const working = `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'kompose_%'`;
     const isOf = `(datname = '${first}' OR datname LIKE 'kompose_import_%')`;
@@ -220,16 +221,15 @@ describe('in the middle of an export and of an import', { timeout: 240_000 }, ()
   it('the agent is killed while it swaps: the swap ends by itself, and the database takes connections', async () => {
     for (const way of ways) {
       const place = await server.place(way);
-      await place.dumpWith('SELECT count(*) FROM pg_catalog.pg_shseclabel;');
-      const restore = await server.holdSession('shop', 'LOCK TABLE pg_catalog.pg_shseclabel');
+      await place.dumpWith(sleepsUntilWoken);
       await place.sql("UPDATE wares SET name = 'changed'");
       const run = place.run([], 'db:import', 'broken.sql');
-      await place.untilWorking(waitsForLock);
+      await place.untilWorking(sleeps);
       const slow = await server.holdSession(
         'postgres',
         'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE',
       );
-      await restore[Symbol.asyncDispose]();
+      await place.wake();
       await server.until(
         'it swaps',
         `query LIKE 'COMMENT ON DATABASE ${place.database} %' AND ${waitsForLock}`,

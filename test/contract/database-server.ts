@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import type { CommandOptions, KomposeFleet } from '../fleet/kompose-fleet.ts';
-import { postgresImage } from '../fleet/postgres-image.ts';
+import { postgresImage, psqlProgram } from '../fleet/postgres-image.ts';
 import { endFleet, idleService, runJson, startFleet, until, type EventsOfRun } from '../e2e/support.ts';
 
 /*
@@ -131,7 +131,7 @@ export class DatabaseServer {
     const commands = statements.flatMap((statement) => ['-c', statement]);
     const value = database.replaceAll(/['\\]/g, String.raw`\$&`);
     const where = ['-h', this.#address, '-U', 'app', '-d', `dbname='${value}'`];
-    const argv = [...inside, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', ...where, ...commands];
+    const argv = [...inside, psqlProgram, '-XAtq', '-v', 'ON_ERROR_STOP=1', ...where, ...commands];
     const own = { PGPASSWORD: password, PGAPPNAME: name };
     return execa(nsenter, argv, {
       env: { ...env, ...own },
@@ -163,8 +163,18 @@ export class DatabaseServer {
 
   /** Resolves when there is a session for which the condition on pg_stat_activity holds. */
   async until(what: string, condition: string): Promise<void> {
-    const query = `SELECT count(*) > 0 FROM pg_stat_activity WHERE ${condition}`;
-    await until(what, async () => (await this.sql('postgres', query)) === 't', 60_000);
+    // The server looks by itself: a client for each look would take the processor from those it waits for.
+    const look = `DO $look$ BEGIN
+      FOR turn IN 1..1200 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        IF EXISTS (SELECT FROM pg_stat_activity WHERE ${condition}) THEN RETURN; END IF;
+        PERFORM pg_sleep(0.05);
+      END LOOP;
+      RAISE 'not so after 60 s';
+    END $look$`;
+    await this.sql('postgres', look).catch((error: unknown) => {
+      throw new Error(`the server does not say: ${what}`, { cause: error });
+    });
   }
 }
 

@@ -9,6 +9,8 @@ import { run } from './run.ts';
 const version = '15';
 const home = `/usr/lib/postgresql/${version}`;
 const share = `/usr/share/postgresql/${version}`;
+/** The client itself: Debian's `psql` is a Perl script before it, which takes longer than a query. */
+export const psqlProgram = join(home, 'bin/psql');
 const server = { package: `postgresql-${version}`, isThere: () => exists(join(home, 'bin/postgres')) };
 /** Need a language or LLVM that the image does not have. Without llvmjit the server does not compile queries. */
 const leftOut = /^(llvmjit|plperl|plpython|pltcl|hstore_pl|jsonb_pl|ltree_pl|bool_pl)/;
