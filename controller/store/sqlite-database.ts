@@ -10,7 +10,7 @@ const statementCacheSize = 200;
  */
 export function openSqlite(path: string): SqliteDatabase {
   const database = new DatabaseSync(path);
-  // Of 8 KiB rather than 4: twelve records of the audit to a page, not five. Only a new database takes it.
+  // Pages of 8 KiB rather than 4: twelve records of the audit to one, not five. Only a new database takes it.
   for (const pragma of [
     'page_size=8192',
     'journal_mode=WAL',

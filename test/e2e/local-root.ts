@@ -80,7 +80,7 @@ export class LocalRoot implements AsyncDisposable {
       extendEnv: false,
       reject: false,
       timeout: 60_000,
-      // A process that misses SIGTERM, as bash's child may before it is another program, is killed after ten seconds.
+      // kompose kills after ten seconds what missed its SIGTERM, as a child of bash may before it is another program.
       forceKillAfterDelay: 20_000,
       stripFinalNewline: false,
       ...(input === undefined ? { stdin: isStdinOpen === true ? 'pipe' : 'ignore' } : { input }),
