@@ -171,4 +171,6 @@ test('counts the right of the one who repeats, and prints only the id with --det
   assert.equal((await fleet.run('vera', ['runs', 'retry', failed])).code, 5);
   const detached = await fleet.must('runs', 'retry', '--detach', failed);
   assert.match(detached, /^[0-9A-Z]{26}\n$/);
+  // An agent that is killed with a task under way leaves that task's files in memory.
+  await fleet.kompose('runs', 'attach', detached.trim());
 });
