@@ -102,21 +102,22 @@ describe('-o, --output live', { timeout: 120_000 }, () => {
     assert.doesNotMatch(seen(screen), /of 3 done/);
   });
 
-  it('leaves a clean screen at the second Ctrl-C', async () => {
+  it('leaves a clean screen at the second Ctrl-C', async (test) => {
     const slow = {
       'prod-1:slow': { 'hooks.sh': 'hook_pre_top() { trap "" TERM; echo begins; sleep 1000; }\n' },
     };
+    test.after(() => rm(join(fleet.stacks('prod-1'), 'slow'), { recursive: true }));
     await writeStacks(fleet, slow);
     await untilKnown(fleet, slow);
     using screen = kompose(['-o', 'live', 'slow,shop', 'top']);
     await screen.shows(/1 of 2 done/);
+    await screen.shows(/begins/);
     screen.type(ctrlC);
     await screen.shows(/cancelling/);
     screen.type(ctrlC);
     assert.equal(await screen.ends(), 130);
     assert.match(seen(screen, 400), /left the run: kompose runs attach \S+$/);
     assert.doesNotMatch(seen(screen), /of 2 done/);
-    await rm(join(fleet.stacks('prod-1'), 'slow'), { recursive: true });
   });
 
   it('is plain for one target: the bytes of the action as they are', async () => {
