@@ -7,13 +7,15 @@
 
 /**
  * Databases that an import into `target` which was killed left behind: by name and comment. One without a comment
- * was left between its CREATE and its COMMENT, if nobody uses it.
+ * was left between its CREATE and its COMMENT, if nobody uses it and its import has no session any more: another one,
+ * into whatever database, may stand between the two just now.
  */
 const leftovers = String.raw`pg_database AS d
 WHERE d.datname ~ '^kompose_import_[0-9a-z]{26}(_old)?$'
   AND (shobj_description(d.oid, 'pg_database') = :'marker'
     OR shobj_description(d.oid, 'pg_database') IS NULL
-      AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datid = d.oid))`;
+      AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datid = d.oid
+        OR a.application_name = 'kompose_' || substr(d.datname, 16, 26)))`;
 
 /** A database with sessions cannot be dropped; DROP waits five seconds for those that are ending. */
 const removeLeftovers = String.raw`

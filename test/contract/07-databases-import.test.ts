@@ -237,6 +237,27 @@ describe('db:import [FILE] [--in-place]', { concurrency: 3, timeout: 240_000 }, 
     assert.equal(await place.wares(), 'as dumped');
   });
 
+  it('leaves alone what another import has just made, and removes it once that is gone', async () => {
+    const place = await server.place('over TCP');
+    const path = await place.dump();
+    const task = '01jxyz0000000000000000000b';
+    const made = `SELECT count(*) FROM pg_database WHERE datname = 'kompose_import_${task}'`;
+    const over = new AbortController();
+    const words = ["SELECT 'at work'", 'SELECT pg_sleep(600)'];
+    const other = server.psql('postgres', `kompose_${task}`, words, over.signal);
+    await server.until('it is there', `application_name = 'kompose_${task}' AND ${sleeps}`);
+    await server.sql('postgres', `CREATE DATABASE kompose_import_${task}`);
+    await place.does('db:import', path);
+    assert.equal(await server.sql('postgres', made), '1');
+    await server.sql(
+      'postgres',
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kompose_${task}'`,
+    );
+    await other.catch(() => undefined);
+    await place.does('db:import', path);
+    assert.equal(await server.sql('postgres', made), '0');
+  });
+
   it('two stacks into the same database at once leave it whole', async () => {
     const place = await server.place('in the container');
     const far = await server.stack('over TCP', `${place.stack}-far`, place.database);
