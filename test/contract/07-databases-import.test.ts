@@ -242,18 +242,11 @@ describe('db:import [FILE] [--in-place]', { concurrency: 3, timeout: 240_000 }, 
     const path = await place.dump();
     const task = '01jxyz0000000000000000000b';
     const made = `SELECT count(*) FROM pg_database WHERE datname = 'kompose_import_${task}'`;
-    const over = new AbortController();
-    const words = ["SELECT 'at work'", 'SELECT pg_sleep(600)'];
-    const other = server.psql('postgres', `kompose_${task}`, words, over.signal);
-    await server.until('it is there', `application_name = 'kompose_${task}' AND ${sleeps}`);
+    const other = await server.holdSession('postgres', 'SELECT 1', `kompose_${task}`);
     await server.sql('postgres', `CREATE DATABASE kompose_import_${task}`);
     await place.does('db:import', path);
     assert.equal(await server.sql('postgres', made), '1');
-    await server.sql(
-      'postgres',
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kompose_${task}'`,
-    );
-    await other.catch(() => undefined);
+    await other[Symbol.asyncDispose]();
     await place.does('db:import', path);
     assert.equal(await server.sql('postgres', made), '0');
   });

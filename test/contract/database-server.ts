@@ -142,13 +142,13 @@ export class DatabaseServer {
 
   /**
    * A session of somebody else's that executes `statement` and then sleeps; `ended` resolves when it has gone. It is
-   * ended when it is disposed of.
+   * ended when it is disposed of. `name`: what it calls itself.
    */
   async holdSession(
     database: string,
     statement: string,
+    name = `holder of ${database}`,
   ): Promise<AsyncDisposable & { ended: Promise<unknown> }> {
-    const name = `holder of ${database}`;
     const over = new AbortController();
     const session = this.psql(database, name, [`BEGIN; ${statement}; SELECT pg_sleep(600)`], over.signal);
     const ended = session.catch(() => undefined);
